@@ -1,0 +1,177 @@
+//! The typed chain that a question becomes: filters, then one terminal step.
+//!
+//! A chain has two readings that must agree: `eval` runs it in Rust and `emit` writes it as
+//! Python. Every field name, threshold and bound in it becomes a parameter of the emitted tool,
+//! with the chain's own value as the default; what is left when those are taken out is the
+//! *recipe*, and two questions with the same recipe are served by one tool.
+
+use serde::{Deserialize, Serialize};
+
+/// How a file is laid out. Every emitted tool reads all of them; the format is a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    Csv,
+    Tsv,
+    /// An array of objects, or an object with one array of objects in it.
+    Json,
+    Jsonl,
+    /// Lines of text: records with one field, `line`.
+    Text,
+}
+
+/// A constant in a filter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Contains,
+    NotContains,
+    StartsWith,
+    EndsWith,
+    /// Missing, null or blank.
+    Empty,
+    NotEmpty,
+}
+
+/// Keeps the records for which it holds. Numbers compare as numbers where both sides are, dates
+/// as ISO text, everything else as text without regard to case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Filter {
+    pub field: String,
+    pub op: Op,
+    /// Absent for `Empty` and `NotEmpty`.
+    pub value: Option<Scalar>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Func {
+    Count,
+    Sum,
+    Mean,
+    Median,
+    Min,
+    Max,
+    /// Number of distinct values.
+    Distinct,
+    /// Sample standard deviation.
+    Stdev,
+}
+
+/// `func(field)`; `field` is `None` for a plain count of records.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Measure {
+    pub func: Func,
+    pub field: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    Ascending,
+    Descending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bucket {
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Quarter,
+    Year,
+    /// 0 to 23, over all days.
+    HourOfDay,
+    /// Monday to Sunday.
+    DayOfWeek,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extractable {
+    Emails,
+    Urls,
+    Ips,
+    Dates,
+    Numbers,
+    /// A regular expression given by the person.
+    Pattern(String),
+}
+
+/// What is made of the records that are left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Terminal {
+    /// One row per group (one row in all without `group_by`), measures in order; ordered by the
+    /// first measure where `order` is given, else by group.
+    Aggregate {
+        measures: Vec<Measure>,
+        group_by: Vec<String>,
+        order: Option<Order>,
+        limit: Option<u32>,
+    },
+    /// The records themselves; `fields` empty means all.
+    Rows {
+        fields: Vec<String>,
+        order_by: Option<String>,
+        order: Order,
+        limit: Option<u32>,
+    },
+    /// The distinct values of a field, sorted, and how many.
+    Distinct { field: String },
+    /// How often each value of a field occurs, most frequent first, ties by value.
+    Frequencies { field: String, limit: Option<u32> },
+    /// How often each word occurs.
+    Words {
+        field: String,
+        limit: u32,
+        min_length: u32,
+        skip_stop_words: bool,
+    },
+    /// One row per time bucket, in order; empty buckets between are not invented.
+    Histogram {
+        field: String,
+        bucket: Bucket,
+        measure: Measure,
+    },
+    /// Everything of a kind found in a field (all text fields where `None`), with counts.
+    Extract {
+        field: Option<String>,
+        what: Extractable,
+        limit: Option<u32>,
+    },
+    /// Lexicon sentiment per record: totals by class, mean score, the most extreme records;
+    /// by group where asked.
+    Sentiment {
+        field: String,
+        group_by: Option<String>,
+    },
+    /// The records written to a file in another format.
+    Convert { to: Format },
+    /// Per field: type, filled, distinct, min, max, mean.
+    Describe,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chain {
+    pub format: Format,
+    pub filters: Vec<Filter>,
+    pub terminal: Terminal,
+}

@@ -1,0 +1,148 @@
+//! The trait that every backend implements, and what goes in and out of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use handaxe_types::{Digest, Layer, LayerStatus, Limits, SandboxResult};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One way of isolating untrusted Python. Blocking: call it off the async threads.
+pub trait Sandbox: Send + Sync {
+    /// The backend's name, e.g. `native`.
+    fn name(&self) -> &'static str;
+
+    /// The Python that runs the tools.
+    fn interpreter(&self) -> &Interpreter;
+
+    /// What an approval binds: everything about the jail that a tool could tell apart.
+    fn profile(&self) -> &Profile;
+
+    /// Each layer as it stands on this machine.
+    fn layers(&self) -> &[LayerStatus];
+
+    /// Warms a jail. Fails with the layer's name where a required one cannot be had.
+    fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Session>, SandboxError>;
+}
+
+/// A warmed jail. Dropping the last handle kills everything in it.
+pub trait Session: Send + Sync {
+    /// Runs one call in a fresh process. An `Err` says that the sandbox failed; whatever the tool
+    /// did is in the result.
+    fn call(&self, call: &Call, cancel: &Cancel) -> Result<SandboxResult, SandboxError>;
+}
+
+/// What is fixed for a session.
+#[derive(Clone, Debug, Default)]
+pub struct SessionSpec {
+    /// Host files that calls see read-only as `/data/<name>`.
+    pub mounts: Vec<Mount>,
+    /// `PYTHONHASHSEED`; production is 0, proof repeats under another.
+    pub hash_seed: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// One plain component.
+    pub name: String,
+    pub path: PathBuf,
+}
+
+/// One run of `run(**input)` from `code`.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Source of the module; UTF-8.
+    pub code: Arc<str>,
+    pub input: Map<String, Value>,
+    /// Files laid as `/data/<name>` before the code loads; all of them together at most 1 MiB.
+    pub files: Vec<InlineFile>,
+    /// The tool's own data, laid read-only as `/assets/<name>`; at most 1 MiB together.
+    pub assets: Vec<InlineFile>,
+    /// Top-level input properties that hold file names: rewritten to the path inside.
+    pub file_inputs: Vec<String>,
+    /// Top-level output properties that hold names of files to hand back.
+    pub file_outputs: Vec<String>,
+    /// Where artefacts go: an existing directory that the caller owns. `None`: none are taken.
+    pub artifacts: Option<PathBuf>,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+pub struct InlineFile {
+    /// One plain component.
+    pub name: String,
+    pub bytes: Arc<[u8]>,
+}
+
+/// Tells a run under way to stop. Cheap to clone; once set it stays set.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The interpreter as found on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// The real executable, not a shim or a virtual environment's link.
+    pub executable: PathBuf,
+    /// `sys.base_prefix`.
+    pub prefix: PathBuf,
+    /// e.g. `CPython 3.11.7`.
+    pub version: String,
+    /// Of the executable's bytes.
+    pub digest: Digest,
+}
+
+/// The jail's description and its digest. The interpreter is not in it: a new patch of it is
+/// re-proved, not re-approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    pub name: String,
+    pub digest: Digest,
+    /// Layers that every run has or is refused.
+    pub required: Vec<Layer>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("this machine does not give a required isolation layer, `{}`: {reason}", layer.as_str())]
+    MissingLayer {
+        layer: Layer,
+        reason: String,
+        hint: String,
+    },
+    #[error("no usable Python was found: {reason}")]
+    NoInterpreter { reason: String },
+    #[error("could not start the jail while {doing}")]
+    Start {
+        doing: &'static str,
+        source: std::io::Error,
+    },
+    #[error("the jail ended while {doing}: {detail}")]
+    JailDied { doing: &'static str, detail: String },
+    #[error("the jail said something that is not in its protocol while {doing}: {detail}")]
+    Protocol { doing: &'static str, detail: String },
+    #[error("cannot attach `{name}`: {reason}")]
+    File { name: String, reason: String },
+    #[error("could not keep the artefact `{name}`")]
+    Artifact {
+        name: String,
+        source: std::io::Error,
+    },
+    #[error("cancelled")]
+    Cancelled,
+    #[error("input/output with the jail failed while {doing}")]
+    Io {
+        doing: &'static str,
+        source: std::io::Error,
+    },
+}

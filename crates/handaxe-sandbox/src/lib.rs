@@ -1,0 +1,17 @@
+//! Runs one untrusted Python function a call, in a jail, behind one trait.
+//!
+//! A [`Session`] is a warmed jail with fixed mounts; a call is one fresh process in it, used once,
+//! sharing nothing with the one before or beside it. Trusted code only runs before the fork,
+//! untrusted code only after. Every byte from inside is hostile until parsed here.
+//!
+//! This crate knows nothing of tools, approvals or verdicts: it is given bytes and runs them. It
+//! reads no environment and prints nothing.
+
+#![forbid(unsafe_code)]
+
+mod api;
+
+pub use api::{
+    Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
+    SessionSpec,
+};

@@ -1,0 +1,84 @@
+//! A person's yes, bound to the digest of what it was said to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{RunId, ToolDigest, ToolName, Version};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApprovalId(pub i64);
+
+impl std::fmt::Display for ApprovalId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalState {
+    Waiting,
+    Approved,
+    Rejected,
+    Expired,
+}
+
+impl ApprovalState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// How the person said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalMethod {
+    /// Asked at a terminal.
+    Terminal,
+    /// `--yes` on the command that made the draft.
+    YesFlag,
+    /// `handaxe approvals approve`.
+    Command,
+}
+
+impl ApprovalMethod {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::YesFlag => "yes_flag",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// A draft with an accepting verdict, waiting for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    pub id: ApprovalId,
+    pub tool: ToolName,
+    pub version: Version,
+    pub subject: ToolDigest,
+    pub run: Option<RunId>,
+    pub state: ApprovalState,
+    /// Milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    pub expires_ms: i64,
+    pub why: String,
+}
+
+/// The yes itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub id: ApprovalId,
+    pub subject: ToolDigest,
+    pub approver: String,
+    pub method: ApprovalMethod,
+    /// The approver also wrote the tool.
+    pub self_approved: bool,
+    pub at_ms: i64,
+}

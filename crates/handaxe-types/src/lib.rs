@@ -1,0 +1,48 @@
+//! The words every other part of Handaxe speaks. Data only: nothing in here runs, reads a file,
+//! an environment or a clock, and no other `handaxe` crate may be imported.
+//!
+//! The way of the data, and the module that holds each step's type:
+//! [`Task`] → [`Plan`] → [`Draft`] → [`Trial`] → [`Verdict`] → [`Approval`] → tool →
+//! [`SandboxResult`] → answer.
+
+#![forbid(unsafe_code)]
+
+pub mod json;
+
+mod approval;
+mod case;
+mod digest;
+mod draft;
+mod event;
+mod finding;
+mod limits;
+mod name;
+mod outcome;
+mod plan;
+mod policy;
+mod progress;
+mod run;
+mod spec;
+mod task;
+mod tool;
+mod verdict;
+
+pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
+pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
+pub use digest::{Digest, DigestError, canonical_json};
+pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};
+pub use event::{Event, EventKind};
+pub use finding::{Finding, Severity};
+pub use limits::Limits;
+pub use name::{NameError, ToolName, ToolRef, Version};
+pub use outcome::{
+    Artifact, Layer, LayerStatus, LimitHit, Outcome, RunError, SandboxResult, Usage,
+};
+pub use plan::{Candidate, Need, Plan, Route, ToolRequest};
+pub use policy::{ApprovalPolicy, DomainPolicy, Policy, StaticPolicy, TrialPolicy};
+pub use progress::{Progress, Reporter, Silent};
+pub use run::{RunId, RunState};
+pub use spec::{Capability, FILE_FORMAT, Spec};
+pub use task::{DataFile, Preview, Task};
+pub use tool::ToolState;
+pub use verdict::{CaseResult, Scores, Trial, Verdict};

@@ -1,0 +1,129 @@
+//! `policy.toml`, as data. The rules that act on it live where they are enforced.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Severity;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    pub domains: DomainPolicy,
+    pub code: StaticPolicy,
+    pub trial: TrialPolicy,
+    pub approval: ApprovalPolicy,
+}
+
+/// Which tools may be made at all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DomainPolicy {
+    pub allow: Vec<String>,
+    /// Named so that a refusal can quote its line; anything not allowed is refused as well.
+    pub deny: Vec<String>,
+}
+
+impl Default for DomainPolicy {
+    fn default() -> Self {
+        let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        Self {
+            allow: own(&[
+                "parsing",
+                "transformation",
+                "analysis",
+                "text",
+                "maths",
+                "dates",
+                "formatting",
+            ]),
+            deny: own(&[
+                "network",
+                "processes",
+                "credentials",
+                "system_control",
+                "other_files",
+                "devices",
+            ]),
+        }
+    }
+}
+
+/// What a tool's source may contain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StaticPolicy {
+    pub max_bytes: usize,
+    pub max_nesting: usize,
+    /// Top-level standard-library modules that may be imported.
+    pub imports: Vec<String>,
+    /// Names that may not be loaded, called or bound.
+    pub names: Vec<String>,
+    /// Attributes that may not be touched; every other `__dunder__` is refused too.
+    pub attributes: Vec<String>,
+    /// Rule name → severity, to soften or harden a rule.
+    pub severity: std::collections::BTreeMap<String, Severity>,
+}
+
+impl Default for StaticPolicy {
+    fn default() -> Self {
+        let own = |names: &str| names.split_whitespace().map(str::to_owned).collect();
+        Self {
+            max_bytes: 64 << 10,
+            max_nesting: 60,
+            imports: own(
+                "__future__ abc array base64 binascii bisect calendar cmath collections copy csv \
+                 dataclasses datetime decimal difflib enum fractions functools hashlib heapq html \
+                 io itertools json math numbers operator random re statistics string struct \
+                 textwrap time typing unicodedata urllib.parse uuid zlib zoneinfo",
+            ),
+            names: own(
+                "__import__ __builtins__ __loader__ __spec__ breakpoint compile delattr dir eval \
+                 exec exit getattr globals help input locals memoryview quit setattr vars",
+            ),
+            attributes: own(
+                "ag_code ag_frame attrgetter cr_code cr_frame f_back f_builtins f_code f_globals \
+                 f_locals format_map func_code func_globals gi_code gi_frame gi_yieldfrom \
+                 methodcaller mro tb_frame tb_next modules",
+            ),
+            severity: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+/// What a draft must reach.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrialPolicy {
+    /// Fewer cases than this, over all origins, is a refusal; never below 1.
+    pub min_cases: u32,
+    /// Cases that the author did not write (tester, user, replay); 0 only by hand.
+    pub min_independent_cases: u32,
+    pub max_repairs: u32,
+}
+
+impl Default for TrialPolicy {
+    fn default() -> Self {
+        Self {
+            min_cases: 1,
+            min_independent_cases: 1,
+            max_repairs: 2,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApprovalPolicy {
+    /// A person may not approve what that person wrote.
+    pub two_person: bool,
+    /// Hours until a waiting approval expires.
+    pub expires_hours: u32,
+}
+
+impl Default for ApprovalPolicy {
+    fn default() -> Self {
+        Self {
+            two_person: false,
+            expires_hours: 168,
+        }
+    }
+}

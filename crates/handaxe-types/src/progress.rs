@@ -1,0 +1,52 @@
+//! What a long step tells whoever watches. Libraries report; only the edges print.
+
+use crate::{Candidate, Finding, ToolName, ToolRef, Version};
+
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// A step began, in a few words ("writing the tool").
+    Step(String),
+    /// The plan, for display.
+    Plan {
+        steps: Vec<String>,
+        candidates: Vec<Candidate>,
+        because: String,
+    },
+    /// Attempt `n` of at most `of`.
+    Attempt {
+        n: u32,
+        of: u32,
+        tool: ToolName,
+    },
+    Findings(Vec<Finding>),
+    /// `done` of `of` sandbox runs; `failed` so far.
+    Trial {
+        done: u32,
+        of: u32,
+        failed: u32,
+    },
+    /// A model call began (`role`, `model`), or a part of its reply came.
+    Model {
+        role: String,
+        model: String,
+        tokens: u64,
+    },
+    Registered {
+        tool: ToolName,
+        version: Version,
+    },
+    Invoking(ToolRef),
+    Note(String),
+}
+
+/// Takes progress; must not block.
+pub trait Reporter: Send + Sync {
+    fn report(&self, progress: Progress);
+}
+
+/// Tells no one.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _: Progress) {}
+}
