@@ -23,6 +23,10 @@ pub struct CaseResult {
     pub stderr: String,
     pub runtime_ms: f64,
     pub max_rss_kib: u64,
+    /// Why the arbiter, who saw the spec alone, withdrew this case. A withdrawn case stays in the
+    /// evidence and counts neither for nor against; goldens are never withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
 }
 
 /// Every run's outcome for one draft under one profile.
