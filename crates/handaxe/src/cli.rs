@@ -1,0 +1,330 @@
+//! The command line's shape, as clap reads it. No behaviour here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An assistant that makes its own tools, proves them in a sandbox, and keeps them.
+#[derive(Debug, Parser)]
+#[command(name = "handaxe", version, about, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 waiting for approval, 4 refused by validation or policy,
+5 sandbox unavailable, 6 a bound was hit.
+
+Start with:
+  handaxe ask \"Analyze the sentiment of these logs\" --data examples/logs.jsonl";
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where tools, runs, the journal and settings live
+    #[arg(long, global = true, env = "HANDAXE_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// One JSON document on stdout
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// Print no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// The Python that runs the tools, inside the sandbox
+    #[arg(long, global = true, env = "HANDAXE_PYTHON", value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answer a question about data, making a tool if none fits
+    Ask(AskArgs),
+    /// Make a tool without using it
+    Make(AskArgs),
+    /// Run an approved tool
+    Run(RunArgs),
+    /// The library of tools
+    #[command(subcommand)]
+    Tools(ToolsCommand),
+    /// Tools that wait for a person
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    /// What was asked, and how each run went
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// The journal of everything that changed
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// What this machine gives: isolation, interpreter, model
+    Doctor,
+    /// The sandbox by itself
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
+    /// Settings and where they are
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The question, in plain words
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// A file to work on; may be given again
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Expected results, JSON Lines of {"input", "expect"}; taken before any code is written and
+    /// never shown to an author
+    #[arg(long, value_name = "FILE")]
+    pub(crate) golden: Vec<PathBuf>,
+    /// Approve the tool made by this very command, as the person who runs it
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Where files that a tool produces are put; nothing there is overwritten
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ModelArgs {
+    /// composer (built in), openai:NAME, anthropic:NAME, ollama:NAME or replay:FILE
+    #[arg(long, short, value_name = "MODEL", env = "HANDAXE_MODEL")]
+    pub(crate) model: Option<String>,
+    /// Any OpenAI-compatible server, e.g. http://127.0.0.1:8080/v1
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// What of the data a model may see
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) preview: Option<PreviewArg>,
+    /// How often a refused draft goes back to its author
+    #[arg(long, value_name = "N")]
+    pub(crate) max_repairs: Option<u32>,
+    /// Tokens that this run may spend
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u64>,
+    /// Seconds that this run may take, waiting for a person not counted
+    #[arg(long, value_name = "N")]
+    pub(crate) max_seconds: Option<u64>,
+    /// Keep the conversation with a live model in FILE, for replay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PreviewArg {
+    None,
+    Schema,
+    Sample,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// NAME or NAME@VERSION
+    pub(crate) tool: String,
+    /// The input object as JSON, or @FILE
+    #[arg(long, short, value_name = "JSON|@FILE")]
+    pub(crate) input: Option<String>,
+    /// A file for the tool; give NAME=FILE to name the input property
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) data: Vec<String>,
+    /// Where files that the tool produces are put
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct LimitArgs {
+    /// Lower a limit: wall=2s,cpu=1s,memory=256M,output=1M,scratch=16M,files=32,processes=4
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub(crate) limit: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolsCommand {
+    /// Every tool and its newest version
+    List {
+        /// Retired, revoked and waiting versions too
+        #[arg(long, short)]
+        all: bool,
+    },
+    /// One tool: schemas, evidence, code
+    Show {
+        /// NAME or NAME@VERSION
+        tool: String,
+        /// Only the code
+        #[arg(long)]
+        code: bool,
+    },
+    /// Find a tool by words
+    Search {
+        query: String,
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        limit: u32,
+    },
+    /// Prove a hand-written tool folder without registering it
+    Test {
+        /// A folder with tool.py, spec.json and cases.jsonl
+        dir: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        golden: Vec<PathBuf>,
+    },
+    /// Prove a hand-written tool folder and ask for its approval
+    Import {
+        dir: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        golden: Vec<PathBuf>,
+        /// Why the tool is wanted
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+        /// Approve it as the person who runs this command
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Keep a tool callable but offer another in its place
+    Deprecate {
+        tool: String,
+        #[arg(long, value_name = "NAME[@V]")]
+        successor: String,
+    },
+    /// Take a tool out of use
+    Retire { tool: String },
+    /// Bring a retired or quarantined tool back
+    Restore { tool: String },
+    /// Withdraw a tool for good, with the reason
+    Revoke {
+        tool: String,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// What waits for a person
+    List {
+        /// Decided ones too
+        #[arg(long, short)]
+        all: bool,
+    },
+    /// The whole approval card
+    Show {
+        id: i64,
+        /// With the code
+        #[arg(long)]
+        code: bool,
+    },
+    /// Say yes to exactly the digest shown
+    Approve {
+        id: i64,
+        /// Refuse unless the digest starts with this
+        #[arg(long, value_name = "HEX")]
+        digest: Option<String>,
+    },
+    /// Say no, with the reason
+    Reject {
+        id: i64,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Newest first
+    List {
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+    },
+    /// One run: plan, attempts, verdicts, answer
+    Show {
+        id: String,
+        /// With each attempt's diff and stderr
+        #[arg(long)]
+        full: bool,
+    },
+    /// Finish a run that was interrupted or that waited
+    Resume {
+        id: String,
+        /// Approve the tool that the run made, as the person who runs this command
+        #[arg(long, short)]
+        yes: bool,
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// The events, oldest first
+    Log {
+        /// Only about this run, tool or approval
+        #[arg(long, value_name = "TEXT")]
+        subject: Option<String>,
+        #[arg(long, value_name = "EVENT")]
+        kind: Option<String>,
+        /// The newest N
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: u32,
+    },
+    /// Check the chain, and the state against it
+    Verify {
+        /// A signed checkpoint kept elsewhere: finds a cut tail or a rewrite too
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Sign the head of the journal, to keep elsewhere
+    Checkpoint {
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// All events as JSON Lines
+    Export {
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    /// Run a Python file's run(**input) in the sandbox
+    Run {
+        #[arg(long, value_name = "FILE")]
+        code: PathBuf,
+        #[arg(long, short, value_name = "JSON|@FILE")]
+        input: Option<String>,
+        /// A file to attach as /data/NAME; give PROPERTY=FILE to pass its path as an input
+        #[arg(long, short, value_name = "FILE")]
+        data: Vec<String>,
+        /// Output properties that name produced files
+        #[arg(long, value_name = "PROPERTY")]
+        collect: Vec<String>,
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        #[command(flatten)]
+        limits: LimitArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// What is in force, and from where
+    Show,
+    /// The files and folders of this home
+    Path,
+}

@@ -1,0 +1,3 @@
+//! Tests of what people run: the built binary, and the shape of the workspace.
+
+mod workspace;
