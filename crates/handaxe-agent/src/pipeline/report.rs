@@ -1,0 +1,72 @@
+//! What a run ends with.
+
+use handaxe_types::{
+    ApprovalId, RunId, RunState, SandboxResult, ToolName, Verdict, Version,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One JSON document for `ask` and `make`; its names are a promise to programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub state: RunState,
+    /// `reuse`, `make`, `direct` or `refuse`.
+    pub route: String,
+    pub answer: Option<String>,
+    /// The tool's output; one element a file where several were given.
+    pub result: Option<Value>,
+    pub tools: Vec<ToolUsed>,
+    pub run: RunId,
+    pub approval: Option<ApprovalId>,
+    pub verdict: Option<Verdict>,
+    pub invocations: Vec<Invocation>,
+    /// `composer` or `provider:name`.
+    pub model: String,
+    /// Which bound ended it, or why it was refused.
+    pub stopped_by: Option<Stop>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolUsed {
+    pub name: ToolName,
+    pub version: Version,
+}
+
+/// One use of a tool, as the answer rests on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invocation {
+    pub tool: ToolName,
+    pub version: Version,
+    /// The data files, by name.
+    pub data: Vec<String>,
+    pub input: Value,
+    #[serde(flatten)]
+    pub result: SandboxResult,
+}
+
+/// Why a run did not end with an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// `repairs`, `tokens`, `wall_time`, `rejected`, `domain`, `not_understood`, `verdict`,
+    /// `invocation`.
+    pub kind: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Stop {
+    pub fn new(kind: &str, message: impl Into<String>) -> Self {
+        Self { kind: kind.to_owned(), message: message.into(), hint: None }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether a bound of the run, and not a judgement, ended it.
+    pub fn is_bound(&self) -> bool {
+        matches!(self.kind.as_str(), "repairs" | "tokens" | "wall_time")
+    }
+}

@@ -1,0 +1,116 @@
+//! How results look to a person. Takes data, writes text; decides nothing.
+
+mod card;
+mod code;
+mod progress;
+mod table;
+pub(crate) mod text;
+
+pub(crate) use card::render_card;
+pub(crate) use code::highlight;
+pub(crate) use progress::Watcher;
+pub(crate) use table::table;
+
+use std::io::Write as _;
+
+use console::Style;
+use serde::Serialize;
+
+use crate::cli::{Color, Global};
+use crate::failure::Failure;
+
+/// Where a command's output goes: people's text or one JSON document on stdout, progress on
+/// stderr.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    color: bool,
+}
+
+impl Output {
+    pub(crate) fn new(global: &Global) -> Self {
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                !global.json
+                    && console::Term::stdout().is_term()
+                    && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
+        };
+        console::set_colors_enabled(color);
+        console::set_colors_enabled_stderr(color && console::Term::stderr().is_term());
+        Self { json: global.json, quiet: global.quiet, color }
+    }
+
+    pub(crate) fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Text for a person. A closed pipe ends the output, not the work.
+    pub(crate) fn say(&self, text: impl std::fmt::Display) {
+        if !self.json {
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+    }
+
+    /// What a person wants to know while it runs, and a program does not.
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet && !self.json {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// The one JSON document.
+    pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Failure> {
+        if self.json {
+            let text = serde_json::to_string_pretty(value)
+                .map_err(|e| Failure::failed("json", format!("could not write the result: {e}")))?;
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn strong() -> Style {
+    Style::new().bold()
+}
+pub(crate) fn good() -> Style {
+    Style::new().green()
+}
+pub(crate) fn bad() -> Style {
+    Style::new().red()
+}
+pub(crate) fn caution() -> Style {
+    Style::new().yellow()
+}
+pub(crate) fn faint() -> Style {
+    Style::new().dim()
+}
+
+/// `2026-11-22 08:30` in UTC, from milliseconds since the epoch.
+pub(crate) fn when(ms: i64) -> String {
+    let days = ms.div_euclid(86_400_000);
+    let minutes = ms.rem_euclid(86_400_000) / 60_000;
+    // Civil date from days, after Howard Hinnant's `civil_from_days`.
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn dates() {
+        assert_eq!(super::when(0), "1970-01-01 00:00");
+        assert_eq!(super::when(1_772_352_566_000), "2026-03-01 08:09");
+        assert_eq!(super::when(951_782_400_000), "2000-02-29 00:00");
+    }
+}

@@ -1,0 +1,138 @@
+//! Progress on stderr: a live line on a terminal, plain lines elsewhere.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use handaxe_types::{Progress, Reporter};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::text::Shown;
+use super::{Output, bad, faint, good, strong};
+
+pub(crate) struct Watcher {
+    out: Output,
+    live: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Watcher {
+    pub(crate) fn new(out: &Output) -> Self {
+        let live = console::Term::stderr().is_term() && !out.quiet && !out.json;
+        Self { out: out.clone(), live, bar: Mutex::new(None) }
+    }
+
+    fn line(&self, text: impl std::fmt::Display) {
+        self.clear();
+        self.out.note(text);
+    }
+
+    /// Takes the live line away, before something else is printed.
+    pub(crate) fn clear(&self) {
+        if let Ok(mut bar) = self.bar.lock()
+            && let Some(bar) = bar.take()
+        {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn spin(&self, text: String) {
+        if !self.live {
+            return;
+        }
+        let Ok(mut slot) = self.bar.lock() else { return };
+        let bar = slot.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        bar.unset_length();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(text);
+    }
+
+    fn trial(&self, done: u32, of: u32, failed: u32) {
+        let tail = if failed > 0 {
+            format!(", {}", bad().for_stderr().apply_to(format!("{failed} failed")))
+        } else {
+            String::new()
+        };
+        if done >= of {
+            let passed = of.saturating_sub(failed);
+            let mark = if failed == 0 { good() } else { bad() };
+            let text = format!("{passed} of {of} runs in the sandbox held{tail}");
+            self.line(format!("  {}", mark.for_stderr().apply_to(text)));
+            return;
+        }
+        if !self.live {
+            return;
+        }
+        self.spin(String::new());
+        let Ok(slot) = self.bar.lock() else { return };
+        if let Some(bar) = slot.as_ref() {
+            bar.set_length(u64::from(of));
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} trying it in the sandbox {bar:24} {pos}/{len}{msg}")
+            {
+                bar.set_style(style);
+            }
+            bar.set_position(u64::from(done));
+            bar.set_message(tail);
+        }
+    }
+}
+
+impl Reporter for Watcher {
+    fn report(&self, progress: Progress) {
+        match progress {
+            Progress::Step(text) => {
+                self.line(strong().for_stderr().apply_to(Shown(&text)));
+                self.spin(Shown(&text).to_string());
+            }
+            Progress::Plan { steps, candidates, because } => {
+                self.line(format!("{} {}", strong().for_stderr().apply_to("Plan"), Shown(&because)));
+                for candidate in candidates {
+                    let (tool, version) = (&candidate.tool, candidate.version);
+                    let why = Shown(&candidate.why);
+                    self.line(faint().for_stderr().apply_to(format!("  considered {tool}@{version}: {why}")));
+                }
+                for (i, step) in steps.iter().enumerate() {
+                    self.line(format!("  {}. {}", i + 1, Shown(step)));
+                }
+            }
+            Progress::Attempt { n, of, tool } => {
+                let text = if n == 1 {
+                    format!("Writing {tool}")
+                } else {
+                    format!("Repairing {tool} (attempt {n} of at most {of})")
+                };
+                self.line(strong().for_stderr().apply_to(text));
+            }
+            Progress::Findings(findings) => {
+                for finding in findings.iter().take(12) {
+                    let place = format!("  line {}: {}", finding.line, Shown(&finding.reason));
+                    self.line(bad().for_stderr().apply_to(place));
+                }
+            }
+            Progress::Trial { done, of, failed } => self.trial(done, of, failed),
+            Progress::Model { role, model, tokens } => {
+                let text = format!("{role}: {} {}", Shown(&model), tokens_so_far(tokens));
+                self.spin(text);
+            }
+            Progress::Registered { tool, version } => {
+                let text = format!("Registered {tool}@{version}");
+                self.line(good().for_stderr().bold().apply_to(text));
+            }
+            Progress::Invoking(tool) => {
+                self.line(strong().for_stderr().apply_to(format!("Running {tool} in the sandbox")));
+                self.spin(format!("running {tool}"));
+            }
+            Progress::Note(text) => self.line(faint().for_stderr().apply_to(Shown(&text))),
+        }
+    }
+}
+
+fn tokens_so_far(tokens: u64) -> String {
+    if tokens == 0 { "is thinking".to_owned() } else { format!("used {tokens} tokens") }
+}
