@@ -81,6 +81,24 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// A digest of something too large to hold, taken piece by piece.
+#[derive(Default)]
+pub struct DigestStream(Sha256);
+
+impl DigestStream {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// JSON with object keys sorted by code point, no spaces, and numbers as `serde_json` writes them.
 /// Written by hand because the key order of `serde_json`'s map changes with a feature that any
 /// dependency may switch on.

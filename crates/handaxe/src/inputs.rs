@@ -1,0 +1,212 @@
+//! What people write on the command line, parsed: JSON inputs, attached files, limits, goldens.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use handaxe_types::json::{self, Bounds};
+use handaxe_types::{Case, DataFile, Digest, Limits};
+use serde_json::{Map, Value};
+
+use crate::failure::{Failure, chain};
+
+/// The largest `--input @FILE` and golden file.
+const MAX_INPUT_BYTES: u64 = 16 << 20;
+
+/// An object from `--input '{…}'` or `--input @FILE`; the empty object without it.
+pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Failure> {
+    let Some(text) = text else { return Ok(Map::new()) };
+    let bytes = match text.strip_prefix('@') {
+        Some(path) => read_bounded(Path::new(path))?,
+        None => text.as_bytes().to_vec(),
+    };
+    match json::parse(&bytes, Bounds::DEFAULT) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(Failure::usage("the input is not a JSON object")
+            .hint(r#"for example --input '{"text": "hello"}'"#)),
+        Err(e) => Err(Failure::usage(format!("the input cannot be read: {}", chain(&e)))),
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+    let fail = |e: std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(fail)?;
+    file.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        return Err(Failure::usage(format!("{} is larger than 16 MiB", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// Attaches files: regular, readable, each under a name of its own.
+pub(crate) fn attach(paths: &[PathBuf]) -> Result<Vec<DataFile>, Failure> {
+    let mut taken = BTreeMap::<String, u32>::new();
+    paths.iter().map(|path| attach_one(path, &mut taken)).collect()
+}
+
+fn attach_one(path: &Path, taken: &mut BTreeMap<String, u32>) -> Result<DataFile, Failure> {
+    let refuse = |why: &str| {
+        Failure::new(crate::failure::Exit::Failed, "data_file", format!("{}: {why}", path.display()))
+    };
+    let mut file = std::fs::File::open(path).map_err(|e| {
+        refuse(&e.to_string()).hint("check the path; it is relative to where you run the command")
+    })?;
+    let meta = file.metadata().map_err(|e| refuse(&e.to_string()))?;
+    if meta.is_dir() {
+        return Err(refuse("is a folder").hint("give one of the files in it"));
+    }
+    if !meta.is_file() {
+        return Err(refuse("is not a regular file").hint("save it to a file first"));
+    }
+    let digest = digest_of(&mut file).map_err(|e| refuse(&e.to_string()))?;
+    let absolute = path.canonicalize().map_err(|e| refuse(&e.to_string()))?;
+    let base = plain_name(&absolute);
+    let n = taken.entry(base.clone()).or_insert(0);
+    *n += 1;
+    let name = if *n == 1 { base } else { format!("{n}_{base}") };
+    Ok(DataFile { name, path: absolute, bytes: meta.len(), digest })
+}
+
+/// The digest of a file of any size, in bounded memory.
+pub(crate) fn digest_of(file: &mut std::fs::File) -> std::io::Result<Digest> {
+    let mut stream = handaxe_types::DigestStream::new();
+    let mut buffer = vec![0_u8; 1 << 18];
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(stream.finish());
+        }
+        stream.update(&buffer[..n]);
+    }
+}
+
+/// A file name that is one plain component of harmless characters.
+fn plain_name(path: &Path) -> String {
+    let raw = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name: String = raw
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
+        .take(100)
+        .collect();
+    let name = name.trim_start_matches(['.', '-']).to_owned();
+    if name.is_empty() { "data".to_owned() } else { name }
+}
+
+/// `FILE` or `PROPERTY=FILE`.
+pub(crate) fn property_and_path(text: &str) -> (Option<&str>, PathBuf) {
+    match text.split_once('=') {
+        Some((name, path))
+            if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') =>
+        {
+            (Some(name), PathBuf::from(path))
+        }
+        _ => (None, PathBuf::from(text)),
+    }
+}
+
+/// Goldens from files; a bad line is named by its number.
+pub(crate) fn goldens(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
+    let mut cases = Vec::new();
+    for path in paths {
+        let bytes = read_bounded(path)?;
+        let more = handaxe_validate::parse_goldens(&bytes).map_err(|e| {
+            Failure::usage(format!("{}: {}", path.display(), chain(&e))).hint(
+                r#"each line is one object, for example {"input": {"text": "a b"}, "expect": 2}"#,
+            )
+        })?;
+        cases.extend(more);
+    }
+    Ok(cases)
+}
+
+/// Applies `--limit name=value` to a set of limits.
+pub(crate) fn limits(base: Limits, given: &[String]) -> Result<Limits, Failure> {
+    let mut limits = base;
+    for text in given {
+        let bad = |why: &str| {
+            Failure::usage(format!("--limit {text}: {why}")).hint(
+                "for example --limit wall=2s,memory=256M; names: wall, cpu, memory, output, \
+                 stdio, scratch, file, files, processes",
+            )
+        };
+        let (name, value) = text.split_once('=').ok_or_else(|| bad("expected NAME=VALUE"))?;
+        let time = || milliseconds(value).ok_or_else(|| bad("expected a time such as 2s or 500ms"));
+        let size = || byte_count(value).ok_or_else(|| bad("expected a size such as 256M or 64K"));
+        let count =
+            || value.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(|| bad("expected a number"));
+        match name {
+            "wall" => limits.wall_ms = time()?,
+            "cpu" => limits.cpu_ms = time()?,
+            "memory" => limits.memory_bytes = size()?,
+            "output" => limits.output_bytes = size()?,
+            "stdio" => limits.stdio_bytes = size()?,
+            "scratch" => limits.scratch_bytes = size()?,
+            "file" => limits.file_bytes = size()?,
+            "files" => limits.open_files = count()?,
+            "processes" => limits.processes = count()?,
+            _ => return Err(bad("no such limit")),
+        }
+        // A limit that was named is meant as it stands, whatever the data's size.
+        if matches!(name, "wall" | "cpu") {
+            limits.per_mib_ms = 0;
+        }
+    }
+    Ok(limits)
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let factor = match unit {
+        "ms" => 1.0,
+        "" | "s" => 1000.0,
+        "m" | "min" => 60_000.0,
+        _ => return None,
+    };
+    let ms = number.parse::<f64>().ok()? * factor;
+    (ms.is_finite() && (1.0..1e9).contains(&ms)).then_some(ms as u64)
+}
+
+fn byte_count(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let shift = match unit.to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_shl(shift).filter(|n| *n > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read() {
+        let given: Vec<String> =
+            ["wall=2s", "cpu=500ms", "memory=256M", "files=8"].map(str::to_owned).into();
+        let l = limits(Limits::default(), &given).unwrap();
+        assert_eq!((l.wall_ms, l.cpu_ms, l.memory_bytes, l.open_files), (2000, 500, 256 << 20, 8));
+        for bad in ["wall", "wall=", "wall=2x", "wall=-1", "memory=0", "speed=1", "memory=1e3"] {
+            assert!(limits(Limits::default(), &[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_plain() {
+        for (path, name) in
+            [("/a/b c.csv", "b_c.csv"), ("/a/..x", "x"), ("/a/-rf", "rf"), ("/", "data")]
+        {
+            assert_eq!(plain_name(Path::new(path)), name);
+        }
+    }
+
+    #[test]
+    fn property_and_file() {
+        assert_eq!(property_and_path("log=a.csv").0, Some("log"));
+        assert_eq!(property_and_path("a.csv").0, None);
+        assert_eq!(property_and_path("dir/x=1.csv").0, None);
+    }
+}
