@@ -1,1 +1,38 @@
-//! placeholder
+//! The proof that a tool must pass, and the checked path that every call of it takes.
+//!
+//! The order of things: [`gate`] (may such a tool be made at all), [`vet`] and [`check_template`]
+//! (read the draft, run nothing), [`Validator::trial`] (cases in the sandbox), [`judge`] (the
+//! verdict). Production calls go through [`invoke`], the same function that a trial uses.
+//!
+//! What may not enter: nothing here starts a process or runs Python other than through the
+//! `Sandbox` trait; no verdict is read from what a tool prints; no expected value is ever part of
+//! a call. This crate reads no environment, no files and no clock but for measuring, and prints
+//! nothing. The Python parser's crates are named in `parse` alone.
+
+#![forbid(unsafe_code)]
+
+mod compare;
+mod gate;
+mod golden;
+mod holds;
+mod invoke;
+mod judge;
+mod parse;
+mod policy_file;
+mod rules;
+mod schema;
+mod template;
+mod text;
+mod trial;
+mod vet;
+
+pub use compare::{Mismatch, compare};
+pub use gate::{DomainRefusal, gate};
+pub use golden::{GoldenError, parse_goldens};
+pub use invoke::{Arguments, Contract, ContractError, InvokeError, invoke};
+pub use judge::judge;
+pub use policy_file::{PolicyError, default_policy_toml, load_policy};
+pub use schema::{Schema, SchemaError, SchemaViolation};
+pub use template::check_template;
+pub use trial::{INPUT_REFUSED, ValidateError, Validator};
+pub use vet::{RULES, Rule, vet};
