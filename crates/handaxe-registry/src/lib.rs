@@ -1,1 +1,46 @@
-//! placeholder
+//! What Handaxe keeps: tools and their versions, approvals, the journal, runs, usage, search. One
+//! SQLite database under a home directory is the truth; folders beside it are views.
+//!
+//! Nothing in here can run a tool, start a process, ask a person, print, or read an environment.
+//! Everything blocks; asynchronous callers use a blocking thread.
+//!
+//! Two types carry the proofs: [`RegisteredTool`] is made only by
+//! [`Registry::approve_and_register`], and [`ApprovedTool`], the only thing that can be run, only
+//! by [`Registry::load_approved`].
+
+#![forbid(unsafe_code)]
+
+mod approve;
+mod attempts;
+mod checkpoint;
+mod error;
+mod evidence;
+mod invocations;
+mod journal;
+mod load;
+mod readme;
+mod registry;
+mod runs;
+mod schema;
+mod search;
+mod stored;
+mod tools;
+mod verify;
+mod views;
+
+pub use approve::{ApprovalDetail, Proposal, RegisteredTool};
+pub use attempts::{Attempt, Exchange, ExchangeSummary};
+pub use checkpoint::Checkpoint;
+pub use error::{
+    ApproveError, CheckpointError, LoadError, ProposeError, RegistryError, RunError, StateError,
+    ViewError,
+};
+pub use invocations::{Invocation, ToolUsage};
+pub use journal::{ExportError, LogFilter};
+pub use load::ApprovedTool;
+pub use registry::{Clock, Registry};
+pub use runs::{ActiveRun, RunDetail, RunEnd, RunSummary};
+pub use search::Hit;
+pub use tools::{StateChange, ToolDetail, ToolSummary};
+pub use verify::{Bad, Head, Verification};
+pub use views::ViewProblem;

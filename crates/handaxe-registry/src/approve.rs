@@ -1,0 +1,573 @@
+//! From an accepting verdict to a registered version. `register` takes a `Granted`, which only
+//! `grant` makes, in the same transaction: skipping approval does not compile.
+
+use handaxe_types::{
+    Approval, ApprovalId, ApprovalMethod, ApprovalPolicy, ApprovalRequest, ApprovalState, Author,
+    Draft, EventKind, Provenance, RunId, ToolDigest, ToolName, ToolRef, Trial, Verdict, Version,
+};
+use rusqlite::{OptionalExtension as _, Transaction};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{ApproveError, ProposeError, RegistryError, Step as _, ViewError};
+use crate::journal::{Entry, Row};
+use crate::registry::{Registry, get_json, put_blob, put_json};
+use crate::stored::{ApprovalRow, VersionRow, author_name, run_exists};
+use crate::{evidence, search};
+
+/// A version that was just registered. Only this module makes one.
+#[derive(Debug)]
+pub struct RegisteredTool {
+    tool: ToolName,
+    version: Version,
+    approval: Approval,
+    view: Option<ViewError>,
+}
+
+impl RegisteredTool {
+    pub fn name(&self) -> &ToolName {
+        &self.tool
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    pub fn tool_ref(&self) -> ToolRef {
+        ToolRef {
+            name: self.tool.clone(),
+            version: Some(self.version),
+        }
+    }
+
+    pub fn approval(&self) -> &Approval {
+        &self.approval
+    }
+
+    /// Why its folder could not be written, where that is so. It is registered all the same;
+    /// [`Registry::rebuild_views`] writes the folder later.
+    pub fn view_problem(&self) -> Option<&ViewError> {
+        self.view.as_ref()
+    }
+}
+
+/// A request, and how it was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApprovalDetail {
+    #[serde(flatten)]
+    pub request: ApprovalRequest,
+    pub author: String,
+    pub approver: Option<String>,
+    pub method: Option<String>,
+    pub self_approved: bool,
+    pub decided_ms: Option<i64>,
+    pub reason: Option<String>,
+    pub superseded_by: Option<ApprovalId>,
+}
+
+/// Everything that the card shows of a waiting draft.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Proposal {
+    pub approval: ApprovalDetail,
+    pub draft: Draft,
+    pub trial: Trial,
+    pub verdict: Verdict,
+}
+
+/// A yes that was checked; proof that `register` may go ahead.
+struct Granted {
+    approval: Approval,
+    tool: VersionRow,
+}
+
+/// Deciding either changes something or is refused; a refusal is journalled, so it commits too.
+type Decided<T> = Result<T, ApproveError>;
+
+impl Registry {
+    /// Puts a proved draft before a person, as the next version of its name, `pending`.
+    /// `draft.cases` should be all the cases of the trial, whoever wrote them: they become the
+    /// tool's `cases.jsonl` (the digest does not cover them). Proposing
+    /// the same draft again within a run returns the same request, so a resumed run may; another
+    /// draft of the same name within a run takes the place of the one before.
+    pub fn propose(
+        &self,
+        draft: &Draft,
+        trial: &Trial,
+        verdict: &Verdict,
+        run: Option<&RunId>,
+        expires_ms: i64,
+    ) -> Result<ApprovalRequest, ProposeError> {
+        let subject = check_proposal(draft, trial, verdict)?;
+        self.write("propose the draft", |tx| {
+            if let Some(run) = run {
+                if !run_exists(tx, run)? {
+                    return Err(ProposeError::UnknownRun(run.clone()));
+                }
+                let same = ApprovalRow::select(
+                    tx,
+                    "a.run = ?1 AND a.subject = ?2 AND t.name = ?3
+                     AND a.state IN ('waiting', 'approved') ORDER BY a.id DESC",
+                    (run.as_str(), subject.to_string(), draft.spec.name.as_str()),
+                )?;
+                if let Some(row) = same.into_iter().next() {
+                    return Ok(row.request);
+                }
+            }
+            let tool = self.insert_version(tx, draft, trial, verdict, run, subject)?;
+            let now = self.now_ms();
+            tx.execute(
+                "INSERT INTO approval (tool, subject, run, state, created_ms, expires_ms)
+                 VALUES (?1, ?2, ?3, 'waiting', ?4, ?5)",
+                (
+                    tool,
+                    subject.to_string(),
+                    run.map(RunId::as_str),
+                    now,
+                    expires_ms,
+                ),
+            )
+            .step("store the approval request")?;
+            let id = ApprovalId(tx.last_insert_rowid());
+            if let Some(run) = run {
+                self.supersede(tx, run, &draft.spec.name, id)?;
+            }
+            let request = approval_row(tx, id)?.request;
+            self.append(
+                tx,
+                Entry {
+                    kind: EventKind::ApprovalRequested,
+                    subject: approval_subject(id),
+                    detail: json!({
+                        "tool": draft.spec.name,
+                        "version": request.version,
+                        "digest": subject,
+                        "author": author_name(&draft.provenance.author),
+                        "run": run,
+                    }),
+                    rows: &[Row::new("tool_version", tool), Row::new("approval", id.0)],
+                },
+            )?;
+            Ok(request)
+        })
+    }
+
+    fn insert_version(
+        &self,
+        tx: &Transaction<'_>,
+        draft: &Draft,
+        trial: &Trial,
+        verdict: &Verdict,
+        run: Option<&RunId>,
+        subject: ToolDigest,
+    ) -> Result<i64, RegistryError> {
+        let assets = draft
+            .assets
+            .iter()
+            .map(|(name, asset)| Ok((name.clone(), json!(put_blob(tx, &asset.0)?))))
+            .collect::<Result<serde_json::Map<_, _>, RegistryError>>()?;
+        let cases = crate::views::case_lines(draft.cases.iter())?;
+        tx.execute(
+            "INSERT INTO tool_version (name, version, state, subject, profile, recipe, code, spec,
+                 cases, assets, provenance, trial, verdict, author, why, run, created_ms)
+             VALUES (?1,
+                 (SELECT coalesce(max(version), 0) + 1 FROM tool_version WHERE name = ?1),
+                 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            rusqlite::params![
+                draft.spec.name.as_str(),
+                subject.to_string(),
+                trial.profile.to_string(),
+                draft.recipe_digest().map(|d| d.to_string()),
+                put_blob(tx, draft.code.as_bytes())?.to_string(),
+                put_json(tx, "spec", &draft.spec)?.to_string(),
+                put_blob(tx, cases.as_bytes())?.to_string(),
+                serde_json::Value::Object(assets).to_string(),
+                put_json(tx, "provenance", &draft.provenance)?.to_string(),
+                put_json(tx, "trial", trial)?.to_string(),
+                put_json(tx, "verdict", verdict)?.to_string(),
+                author_name(&draft.provenance.author),
+                draft.provenance.why,
+                run.map(RunId::as_str),
+                self.now_ms(),
+            ],
+        )
+        .step("store the draft")?;
+        Ok(tx.last_insert_rowid())
+    }
+
+    /// An edited draft was proposed: what waited of the same run and name waits no more.
+    fn supersede(
+        &self,
+        tx: &Transaction<'_>,
+        run: &RunId,
+        name: &ToolName,
+        by: ApprovalId,
+    ) -> Result<(), RegistryError> {
+        let waiting = ApprovalRow::select(
+            tx,
+            "a.run = ?1 AND t.name = ?2 AND a.state = 'waiting' AND a.id <> ?3",
+            (run.as_str(), name.as_str(), by.0),
+        )?;
+        for row in waiting {
+            tx.execute(
+                "UPDATE approval SET superseded_by = ?2 WHERE id = ?1",
+                (row.request.id.0, by.0),
+            )
+            .step("supersede the approval request")?;
+            let reason = format!("superseded by approval {by}");
+            self.close(tx, &row, ApprovalState::Rejected, self.actor(), &reason)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a waiting request without a yes; its version can never run.
+    fn close(
+        &self,
+        tx: &Transaction<'_>,
+        row: &ApprovalRow,
+        state: ApprovalState,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), RegistryError> {
+        tx.execute(
+            "UPDATE approval SET state = ?2, approver = ?3, decided_ms = ?4, reason = ?5
+             WHERE id = ?1",
+            (row.request.id.0, state.as_str(), by, self.now_ms(), reason),
+        )
+        .step("close the approval request")?;
+        tx.execute(
+            "UPDATE tool_version SET state = 'retired' WHERE id = ?1 AND state = 'pending'",
+            [row.tool],
+        )
+        .step("retire the draft")?;
+        self.append(
+            tx,
+            Entry {
+                kind: EventKind::ApprovalRejected,
+                subject: approval_subject(row.request.id),
+                detail: json!({
+                    "tool": row.request.tool,
+                    "version": row.request.version,
+                    "state": state,
+                    "by": by,
+                    "reason": reason,
+                }),
+                rows: &[
+                    Row::new("tool_version", row.tool),
+                    Row::new("approval", row.request.id.0),
+                ],
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Says yes for `approver` to what `expected` is the digest of, and registers it, in one
+    /// transaction. A refused yes is journalled.
+    pub fn approve_and_register(
+        &self,
+        id: ApprovalId,
+        expected: ToolDigest,
+        approver: &str,
+        method: ApprovalMethod,
+        policy: &ApprovalPolicy,
+    ) -> Result<RegisteredTool, ApproveError> {
+        let decided = self.write("approve the draft", |tx| {
+            let decided = self
+                .grant(tx, id, expected, approver, method, policy)
+                .and_then(|granted| Ok(self.register(tx, granted)?));
+            self.settle(tx, id, approver, decided)
+        })?;
+        let mut registered = decided?;
+        registered.view = self
+            .write_tool_view(&registered.tool, registered.version)
+            .err();
+        Ok(registered)
+    }
+
+    /// Says no.
+    pub fn reject(&self, id: ApprovalId, approver: &str, reason: &str) -> Result<(), ApproveError> {
+        self.write("reject the draft", |tx| {
+            let row = self.waiting(tx, id, approver);
+            let decided = row.and_then(|row| {
+                Ok(self.close(tx, &row, ApprovalState::Rejected, approver, reason)?)
+            });
+            self.settle(tx, id, approver, decided)
+        })?
+    }
+
+    /// Journals a refusal, so that the transaction has something to commit; storage failures roll
+    /// it back instead.
+    fn settle<T>(
+        &self,
+        tx: &Transaction<'_>,
+        id: ApprovalId,
+        approver: &str,
+        decided: Decided<T>,
+    ) -> Result<Decided<T>, ApproveError> {
+        match decided {
+            Err(ApproveError::Registry(e)) => Err(e.into()),
+            Err(refusal) => {
+                if let (ApproveError::Expired { .. }, Some(row)) =
+                    (&refusal, ApprovalRow::by_id(tx, id)?)
+                    && row.request.state == ApprovalState::Waiting
+                {
+                    self.close(tx, &row, ApprovalState::Expired, approver, "expired")?;
+                }
+                self.append(
+                    tx,
+                    Entry {
+                        kind: EventKind::ApprovalRefused,
+                        subject: approval_subject(id),
+                        detail: json!({ "approver": approver, "reason": refusal.kind() }),
+                        rows: &[],
+                    },
+                )?;
+                Ok(Err(refusal))
+            }
+            granted => Ok(granted),
+        }
+    }
+
+    fn waiting(
+        &self,
+        tx: &Transaction<'_>,
+        id: ApprovalId,
+        approver: &str,
+    ) -> Result<ApprovalRow, ApproveError> {
+        let row = ApprovalRow::by_id(tx, id)?.ok_or(ApproveError::NotFound(id))?;
+        if approver.trim().is_empty() {
+            return Err(ApproveError::NoApprover);
+        }
+        match row.request.state {
+            ApprovalState::Waiting if self.now_ms() <= row.request.expires_ms => Ok(row),
+            ApprovalState::Waiting | ApprovalState::Expired => Err(ApproveError::Expired { id }),
+            state => Err(ApproveError::AlreadyDecided { id, state }),
+        }
+    }
+
+    fn grant(
+        &self,
+        tx: &Transaction<'_>,
+        id: ApprovalId,
+        expected: ToolDigest,
+        approver: &str,
+        method: ApprovalMethod,
+        policy: &ApprovalPolicy,
+    ) -> Result<Granted, ApproveError> {
+        let row = self.waiting(tx, id, approver)?;
+        if expected != row.request.subject {
+            return Err(ApproveError::DigestChanged { id });
+        }
+        let tool = VersionRow::by_id(tx, row.tool)?;
+        let unchanged = Row::new("approval", id.0).unchanged(tx)?
+            && Row::new("tool_version", tool.id).unchanged(tx)?
+            && tool
+                .substance(tx)
+                .is_ok_and(|draft| draft.digest(tool.profile) == expected);
+        if !unchanged {
+            return Err(ApproveError::Tampered { id });
+        }
+        let provenance: Provenance = get_json(tx, "provenance", &tool.provenance)?;
+        let self_approved = matches!(&provenance.author, Author::Person { name }
+            if name.trim().eq_ignore_ascii_case(approver.trim()));
+        if self_approved && policy.two_person {
+            let approver = approver.to_owned();
+            return Err(ApproveError::SelfApproval { id, approver });
+        }
+        let approval = Approval {
+            id,
+            subject: expected,
+            approver: approver.to_owned(),
+            method,
+            self_approved,
+            at_ms: self.now_ms(),
+        };
+        tx.execute(
+            "UPDATE approval SET state = 'approved', approver = ?2, method = ?3,
+                 self_approved = ?4, decided_ms = ?5 WHERE id = ?1",
+            (
+                id.0,
+                &approval.approver,
+                method.as_str(),
+                self_approved,
+                approval.at_ms,
+            ),
+        )
+        .step("record the approval")?;
+        self.append(
+            tx,
+            Entry {
+                kind: EventKind::ApprovalGranted,
+                subject: approval_subject(id),
+                detail: json!({
+                    "tool": tool.name,
+                    "version": tool.version,
+                    "digest": expected,
+                    "approver": approver,
+                    "method": method,
+                    "self_approved": self_approved,
+                }),
+                rows: &[Row::new("approval", id.0)],
+            },
+        )?;
+        Ok(Granted { approval, tool })
+    }
+
+    fn register(
+        &self,
+        tx: &Transaction<'_>,
+        granted: Granted,
+    ) -> Result<RegisteredTool, RegistryError> {
+        let Granted { approval, tool } = granted;
+        let statement = evidence::statement(tx, &tool, &approval)?;
+        let statement = put_blob(tx, statement.as_bytes())?;
+        tx.execute(
+            "UPDATE tool_version SET state = 'active', evidence = ?2 WHERE id = ?1",
+            (tool.id, statement.to_string()),
+        )
+        .step("register the tool")?;
+        search::index(tx, tool.id)?;
+        self.append(
+            tx,
+            Entry {
+                kind: EventKind::ToolRegistered,
+                subject: tool.tool_ref().to_string(),
+                detail: json!({
+                    "digest": approval.subject,
+                    "approval": approval.id,
+                    "evidence": statement,
+                }),
+                rows: &[Row::new("tool_version", tool.id)],
+            },
+        )?;
+        Ok(RegisteredTool {
+            tool: tool.name,
+            version: tool.version,
+            approval,
+            view: None,
+        })
+    }
+
+    pub fn approval(&self, id: ApprovalId) -> Result<Option<ApprovalDetail>, RegistryError> {
+        self.read(|tx| {
+            ApprovalRow::by_id(tx, id)?
+                .map(|row| detail(tx, self.now_ms(), row))
+                .transpose()
+        })
+    }
+
+    /// The draft, trial and verdict that a request is about.
+    pub fn proposal(&self, id: ApprovalId) -> Result<Option<Proposal>, RegistryError> {
+        self.read(|tx| {
+            let Some(row) = ApprovalRow::by_id(tx, id)? else {
+                return Ok(None);
+            };
+            let tool = VersionRow::by_id(tx, row.tool)?;
+            Ok(Some(Proposal {
+                draft: tool.draft(tx)?,
+                trial: get_json(tx, "trial", &tool.trial)?,
+                verdict: get_json(tx, "verdict", &tool.verdict)?,
+                approval: detail(tx, self.now_ms(), row)?,
+            }))
+        })
+    }
+
+    pub(crate) fn approvals_of(
+        &self,
+        tx: &Transaction<'_>,
+        tool: i64,
+    ) -> Result<Vec<ApprovalDetail>, RegistryError> {
+        ApprovalRow::select(tx, "a.tool = ?1 ORDER BY a.id DESC", [tool])?
+            .into_iter()
+            .map(|row| detail(tx, self.now_ms(), row))
+            .collect()
+    }
+
+    /// Requests, newest first; those in one state, or all.
+    pub fn approvals(
+        &self,
+        state: Option<ApprovalState>,
+    ) -> Result<Vec<ApprovalDetail>, RegistryError> {
+        self.read(|tx| {
+            let rows = ApprovalRow::select(tx, "1 ORDER BY a.id DESC", [])?;
+            let details = rows.into_iter().map(|row| detail(tx, self.now_ms(), row));
+            let wanted = |d: &ApprovalDetail| state.is_none_or(|s| d.request.state == s);
+            details
+                .filter(|d| d.as_ref().map_or(true, wanted))
+                .collect()
+        })
+    }
+}
+
+/// A request past its time is shown as expired, though no one has tried it since.
+fn detail(
+    tx: &Transaction<'_>,
+    now_ms: i64,
+    row: ApprovalRow,
+) -> Result<ApprovalDetail, RegistryError> {
+    let author = tx
+        .query_row(
+            "SELECT author FROM tool_version WHERE id = ?1",
+            [row.tool],
+            |r| r.get(0),
+        )
+        .optional()
+        .step("read the author")?
+        .unwrap_or_default();
+    let mut request = row.request;
+    if request.state == ApprovalState::Waiting && now_ms > request.expires_ms {
+        request.state = ApprovalState::Expired;
+    }
+    Ok(ApprovalDetail {
+        request,
+        author,
+        approver: row.approver,
+        method: row.method,
+        self_approved: row.self_approved,
+        decided_ms: row.decided_ms,
+        reason: row.reason,
+        superseded_by: row.superseded_by,
+    })
+}
+
+/// Only an accepting verdict, over at least one case, about this very draft under one profile.
+fn check_proposal(
+    draft: &Draft,
+    trial: &Trial,
+    verdict: &Verdict,
+) -> Result<ToolDigest, ProposeError> {
+    if !verdict.accepted {
+        return Err(ProposeError::Refused);
+    }
+    if trial.cases.is_empty() {
+        return Err(ProposeError::NoCases);
+    }
+    let subject = draft.digest(trial.profile);
+    for (what, found) in [("trial", trial.subject), ("verdict", verdict.subject)] {
+        if found != subject {
+            return Err(ProposeError::SubjectMismatch { what });
+        }
+    }
+    match draft.assets.keys().find(|name| !plain_name(name)) {
+        Some(name) => Err(ProposeError::AssetName(
+            name.chars().take(80).flat_map(char::escape_debug).collect(),
+        )),
+        None => Ok(subject),
+    }
+}
+
+/// One component that means the same on every file system.
+fn plain_name(name: &str) -> bool {
+    (1..=100).contains(&name.len())
+        && !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+fn approval_row(tx: &Transaction<'_>, id: ApprovalId) -> Result<ApprovalRow, RegistryError> {
+    ApprovalRow::by_id(tx, id)?.ok_or_else(|| crate::registry::unknown("approval", &id.to_string()))
+}
+
+pub(crate) fn approval_subject(id: ApprovalId) -> String {
+    format!("approval {id}")
+}

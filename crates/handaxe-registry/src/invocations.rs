@@ -1,0 +1,177 @@
+//! Which tool ran, on what, how it ended, and how often.
+
+use handaxe_types::{Digest, EventKind, Outcome, RunId, SandboxResult, ToolRef, Version};
+use rusqlite::{Connection, Transaction};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::{RegistryError, Step as _};
+use crate::journal::{Entry, Row};
+use crate::load::ApprovedTool;
+use crate::registry::{Registry, parse_digest, parse_word};
+
+/// One call of an approved tool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Invocation {
+    pub id: i64,
+    pub tool: handaxe_types::ToolName,
+    pub version: Version,
+    pub run: Option<RunId>,
+    /// Of the canonical JSON.
+    pub input: Digest,
+    pub output: Option<Digest>,
+    pub outcome: Outcome,
+    pub runtime_ms: f64,
+    pub cpu_ms: f64,
+    pub max_rss_kib: u64,
+    /// The isolation layers in force, by name.
+    pub layers: Vec<handaxe_types::Layer>,
+    pub at_ms: i64,
+}
+
+/// How much a version was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ToolUsage {
+    pub calls: u64,
+    pub ok: u64,
+    pub last_used_ms: Option<i64>,
+}
+
+pub(crate) fn usage_of(conn: &Connection, tool: i64) -> Result<ToolUsage, RegistryError> {
+    conn.prepare_cached(
+        "SELECT count(*), coalesce(sum(outcome = 'ok'), 0), max(at_ms) FROM invocation
+         WHERE tool = ?1",
+    )
+    .and_then(|mut s| {
+        s.query_row([tool], |r| {
+            Ok(ToolUsage {
+                calls: r.get::<_, i64>(0)?.cast_unsigned(),
+                ok: r.get::<_, i64>(1)?.cast_unsigned(),
+                last_used_ms: r.get(2)?,
+            })
+        })
+    })
+    .step("read how a tool was used")
+}
+
+impl Registry {
+    /// Records a call; returns its number, which an answer names.
+    pub fn record_invocation(
+        &self,
+        tool: &ApprovedTool,
+        run: Option<&RunId>,
+        input: &Map<String, Value>,
+        result: &SandboxResult,
+    ) -> Result<i64, RegistryError> {
+        let input = Digest::of_json(&Value::Object(input.clone()));
+        let output = result.output.as_ref().map(Digest::of_json);
+        let layers = json!(result.layers).to_string();
+        self.write("record the call", |tx| {
+            tx.execute(
+                "INSERT INTO invocation (tool, run, input, output, outcome, runtime_us, cpu_us,
+                     rss_kib, layers, at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                (
+                    tool.row_id(),
+                    run.map(RunId::as_str),
+                    input.to_string(),
+                    output.map(|d| d.to_string()),
+                    result.outcome.as_str(),
+                    micros(result.runtime_ms),
+                    micros(result.usage.cpu_ms),
+                    i64::try_from(result.usage.max_rss_kib).unwrap_or(i64::MAX),
+                    layers,
+                    self.now_ms(),
+                ),
+            )
+            .step("record the call")?;
+            let id = tx.last_insert_rowid();
+            self.append(
+                tx,
+                Entry {
+                    kind: EventKind::ToolInvoked,
+                    subject: tool.tool_ref().to_string(),
+                    detail: json!({
+                        "invocation": id,
+                        "run": run,
+                        "digest": tool.digest(),
+                        "outcome": result.outcome,
+                    }),
+                    rows: &[Row::new("invocation", id)],
+                },
+            )?;
+            Ok(id)
+        })
+    }
+
+    /// The calls of one run, in order.
+    pub fn run_invocations(&self, run: &RunId) -> Result<Vec<Invocation>, RegistryError> {
+        self.read(|tx| invocations(tx, "i.run = ?1 ORDER BY i.id", [run.as_str()]))
+    }
+
+    /// The newest `limit` calls of a tool (of one version, or of all), newest first.
+    pub fn tool_invocations(
+        &self,
+        tool: &ToolRef,
+        limit: u32,
+    ) -> Result<Vec<Invocation>, RegistryError> {
+        self.read(|tx| {
+            invocations(
+                tx,
+                "t.name = ?1 AND (?2 IS NULL OR t.version = ?2) ORDER BY i.id DESC LIMIT ?3",
+                (tool.name.as_str(), tool.version.map(|v| v.0), limit),
+            )
+        })
+    }
+}
+
+fn micros(ms: f64) -> i64 {
+    (ms.max(0.0) * 1000.0).round() as i64
+}
+
+fn invocations(
+    tx: &Transaction<'_>,
+    condition: &'static str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<Invocation>, RegistryError> {
+    const DOING: &str = "read calls";
+    let sql = format!(
+        "SELECT i.id, t.name, t.version, i.run, i.input, i.output, i.outcome, i.runtime_us,
+                i.cpu_us, i.rss_kib, i.layers, i.at_ms
+         FROM invocation i JOIN tool_version t ON t.id = i.tool WHERE {condition}"
+    );
+    let mut statement = tx.prepare_cached(&sql).step(DOING)?;
+    let mut rows = statement.query(parameters).step(DOING)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().step(DOING)? {
+        let text = |i: usize| row.get::<_, String>(i).step(DOING);
+        let optional = |i: usize| row.get::<_, Option<String>>(i).step(DOING);
+        let number = |i: usize| row.get::<_, i64>(i).step(DOING);
+        let name = text(1)?;
+        found.push(Invocation {
+            id: number(0)?,
+            tool: handaxe_types::ToolName::new(&name)
+                .map_err(|_| crate::registry::unknown("tool name", &name))?,
+            version: Version(row.get(2).step(DOING)?),
+            run: optional(3)?
+                .map(|r| crate::stored::parse_run(&r))
+                .transpose()?,
+            input: parse_digest("input digest", &text(4)?)?,
+            output: optional(5)?
+                .map(|d| parse_digest("output digest", &d))
+                .transpose()?,
+            outcome: parse_word("outcome", &text(6)?)?,
+            runtime_ms: number(7)? as f64 / 1000.0,
+            cpu_ms: number(8)? as f64 / 1000.0,
+            max_rss_kib: number(9)?.cast_unsigned(),
+            layers: serde_json::from_str(&text(10)?).map_err(|source| {
+                RegistryError::Unreadable {
+                    what: "list of layers",
+                    source,
+                }
+            })?,
+            at_ms: number(11)?,
+        });
+    }
+    Ok(found)
+}

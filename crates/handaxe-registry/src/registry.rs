@@ -1,0 +1,267 @@
+//! The handle: opening a home, transactions, the clock, and who is acting.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use handaxe_types::Digest;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{RegistryError, Step as _};
+use crate::schema;
+
+/// Milliseconds since the Unix epoch, for whoever asks.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How long a writer waits for another process before [`RegistryError::Busy`].
+const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Everything Handaxe keeps, in one SQLite database under a home directory. Cheap to clone; every
+/// method blocks, so asynchronous callers use a blocking thread.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+    actor: Arc<str>,
+}
+
+struct Inner {
+    home: PathBuf,
+    home_id: String,
+    clock: Clock,
+    conn: Mutex<Connection>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("home", &self.inner.home)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Opens the home, making it (mode 0700) where it does not exist.
+    pub fn open(home: &Path) -> Result<Self, RegistryError> {
+        Self::open_with_clock(home, Arc::new(system_clock))
+    }
+
+    pub fn open_with_clock(home: &Path, clock: Clock) -> Result<Self, RegistryError> {
+        private_dir(home).map_err(|source| RegistryError::CreateHome {
+            path: home.to_owned(),
+            source,
+        })?;
+        let path = home.join("handaxe.db");
+        let mut conn = Connection::open_with_flags(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .step("open the database")?;
+        conn.busy_timeout(BUSY_TIMEOUT)
+            .step("set the busy timeout")?;
+        schema::check_owner(&conn, &path)?;
+        use_wal(&conn)?;
+        // FULL, because WAL with NORMAL may lose acknowledged commits when the power fails.
+        conn.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+        )
+        .step("set up the database")?;
+        conn.set_prepared_statement_cache_capacity(64);
+        schema::migrate(&mut conn, &hex::encode(random::<16>()?))?;
+        let home_id = conn
+            .query_row("SELECT value FROM meta WHERE key = 'home_id'", [], |r| {
+                r.get(0)
+            })
+            .step("read the home's id")?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                home: home.to_owned(),
+                home_id,
+                clock,
+                conn: Mutex::new(conn),
+            }),
+            actor: Arc::from("handaxe"),
+        })
+    }
+
+    /// The same registry; what is done through this handle is journalled under `actor` (a login
+    /// name, `composer`, `openai:…`).
+    #[must_use]
+    pub fn acting_as(&self, actor: &str) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            actor: Arc::from(actor),
+        }
+    }
+
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.inner.home
+    }
+
+    /// Names this home in checkpoints: random, made with the database.
+    pub fn home_id(&self) -> &str {
+        &self.inner.home_id
+    }
+
+    /// The registry's clock, milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> i64 {
+        (self.inner.clock)()
+    }
+
+    /// One snapshot for all reads in `f`.
+    pub(crate) fn read<T, E: From<RegistryError>>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut conn = self.lock();
+        let tx = conn.transaction().step("begin reading")?;
+        f(&tx)
+    }
+
+    /// All of `f`, durably, or nothing. The write lock is taken first, so that what `f` reads is
+    /// what it changes.
+    pub(crate) fn write<T, E: From<RegistryError>>(
+        &self,
+        doing: &'static str,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut conn = self.lock();
+        let tx = conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .step(doing)?;
+        let value = f(&tx)?;
+        tx.commit().step(doing)?;
+        Ok(value)
+    }
+
+    /// A panic elsewhere rolled its transaction back, so the connection is still good.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.inner
+            .conn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn system_clock() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as i64)
+}
+
+/// Switching to WAL does not wait for the busy timeout, so two processes that open a new home at
+/// once are made to take turns here.
+fn use_wal(conn: &Connection) -> Result<(), RegistryError> {
+    const DOING: &str = "switch the database to write-ahead logging";
+    let mut tries = 0;
+    loop {
+        match conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get::<_, String>(0)) {
+            Ok(_) => return Ok(()),
+            Err(e)
+                if tries < 100
+                    && e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
+            {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(e) => return Err(RegistryError::sql(DOING, e)),
+        }
+    }
+}
+
+/// Makes a directory that only its owner can enter; leaves one that exists as it is.
+pub(crate) fn private_dir(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], RegistryError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(RegistryError::Random)?;
+    Ok(bytes)
+}
+
+// Bytes by digest, and the JSON documents kept in them.
+
+pub(crate) fn put_blob(tx: &Transaction<'_>, bytes: &[u8]) -> Result<Digest, RegistryError> {
+    let digest = Digest::of(bytes);
+    tx.prepare_cached("INSERT INTO blob (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .and_then(|mut s| s.execute((digest.to_string(), bytes)))
+        .step("store bytes")?;
+    Ok(digest)
+}
+
+pub(crate) fn put_json<T: Serialize>(
+    tx: &Transaction<'_>,
+    what: &'static str,
+    value: &T,
+) -> Result<Digest, RegistryError> {
+    let bytes =
+        serde_json::to_vec(value).map_err(|source| RegistryError::Unwritable { what, source })?;
+    put_blob(tx, &bytes)
+}
+
+/// The bytes, checked against the digest they are asked for by.
+pub(crate) fn get_blob(conn: &Connection, digest: &str) -> Result<Vec<u8>, RegistryError> {
+    let bytes: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT bytes FROM blob WHERE digest = ?1")
+        .and_then(|mut s| s.query_row([digest], |r| r.get(0)).optional())
+        .step("read stored bytes")?;
+    match bytes {
+        Some(bytes) if Digest::of(&bytes).to_string() == digest => Ok(bytes),
+        _ => Err(RegistryError::BlobDamaged {
+            digest: parse_digest("digest", digest)?,
+        }),
+    }
+}
+
+pub(crate) fn get_json<T: DeserializeOwned>(
+    conn: &Connection,
+    what: &'static str,
+    digest: &str,
+) -> Result<T, RegistryError> {
+    serde_json::from_slice(&get_blob(conn, digest)?)
+        .map_err(|source| RegistryError::Unreadable { what, source })
+}
+
+pub(crate) fn get_text(conn: &Connection, digest: &str) -> Result<String, RegistryError> {
+    let bytes = get_blob(conn, digest)?;
+    String::from_utf8(bytes).map_err(|_| RegistryError::UnknownWord {
+        what: "text",
+        found: format!("bytes that are not UTF-8 ({digest})"),
+    })
+}
+
+pub(crate) fn parse_digest(what: &'static str, text: &str) -> Result<Digest, RegistryError> {
+    Digest::parse(text).map_err(|_| unknown(what, text))
+}
+
+/// A stored word, as the type that serialises to it.
+pub(crate) fn parse_word<T: DeserializeOwned>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, RegistryError> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|_| unknown(what, text))
+}
+
+pub(crate) fn unknown(what: &'static str, found: &str) -> RegistryError {
+    RegistryError::UnknownWord {
+        what,
+        found: found
+            .chars()
+            .take(80)
+            .flat_map(char::escape_debug)
+            .collect(),
+    }
+}
