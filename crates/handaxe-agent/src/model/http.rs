@@ -1,0 +1,525 @@
+//! The one HTTP caller: bounded, patient for as long as the deadline, and suspicious of the reply.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use handaxe_types::json::{self, Bounds, JsonError};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url};
+use serde_json::Value;
+use tokio::time::{sleep, timeout_at};
+
+use super::retry::{dice, retry_after};
+use super::{
+    Model, ModelError, ModelId, ModelReply, ModelRequest, ModelSpec, Phase, Retries, Secret,
+    Tokens, anthropic, ollama, openai,
+};
+
+/// The largest reply that is read, in bytes.
+pub const MAX_BODY: usize = 4 << 20;
+/// Of an error's body, for its message.
+const MAX_ERROR_BODY: usize = 64 << 10;
+const MAX_DETAIL: usize = 300;
+
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// Between two pieces of a reply that has begun. Before that a model may be thinking, and
+    /// only the request's deadline counts.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct HttpOptions {
+    pub key: Option<Secret>,
+    /// Instead of the provider's own address.
+    pub base_url: Option<String>,
+    /// No proxy is used that is not named here.
+    pub proxy: Option<String>,
+    pub timeouts: Timeouts,
+    pub retries: Retries,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("`{0}` is not a model that is reached over HTTP")]
+    NotHttp(String),
+    #[error("{provider} needs an API key")]
+    NoKey { provider: &'static str },
+    #[error("the API key holds characters that cannot be sent")]
+    BadKey,
+    #[error(
+        "the base URL must be http:// or https:// with a host, and without user, query or fragment"
+    )]
+    BadUrl,
+    #[error("the proxy's address cannot be used")]
+    BadProxy(#[source] reqwest::Error),
+    #[error("the HTTP client could not be built (are CA certificates installed?)")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Parts of a request that some servers reject, left out once they have.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Without(u8);
+
+impl Without {
+    pub(super) const SCHEMA: u8 = 1;
+    pub(super) const TEMPERATURE: u8 = 2;
+    /// The field for the reply's length goes by its other name.
+    pub(super) const USUAL_MAX_TOKENS: u8 = 4;
+
+    pub(super) fn has(self, part: u8) -> bool {
+        self.0 & part != 0
+    }
+}
+
+/// One provider's JSON. No input or output happens in here.
+pub(super) trait Wire: Send + Sync {
+    fn provider(&self) -> &'static str;
+    fn base_url(&self) -> &'static str;
+    /// Appended to the base URL.
+    fn path(&self) -> &'static str;
+    fn needs_key(&self) -> bool;
+    fn headers(&self, key: &Secret) -> Vec<(&'static str, String)>;
+    fn body(&self, model: &str, request: &ModelRequest, without: Without) -> Value;
+    /// What in a rejection's message (lower case) means that a part of the request has to go.
+    fn quirks(&self) -> &'static [(&'static str, u8)];
+    fn read(&self, body: &Value) -> Result<ModelReply, String>;
+}
+
+/// A model behind HTTP: the only kind that a recording can be made of.
+pub struct HttpModel {
+    id: ModelId,
+    wire: Box<dyn Wire>,
+    client: Client,
+    url: Url,
+    host: String,
+    local: bool,
+    headers: HeaderMap,
+    options: HttpOptions,
+    without: AtomicU8,
+}
+
+impl HttpModel {
+    pub fn new(spec: &ModelSpec, options: HttpOptions) -> Result<Self, SetupError> {
+        let (wire, name): (Box<dyn Wire>, _) = match spec {
+            ModelSpec::OpenAi { name } => (Box::new(openai::OpenAi), name),
+            ModelSpec::Anthropic { name } => (Box::new(anthropic::Anthropic), name),
+            ModelSpec::Ollama { name } => (Box::new(ollama::Ollama), name),
+            ModelSpec::Replay { .. } | ModelSpec::Composer => {
+                return Err(SetupError::NotHttp(spec.to_string()));
+            }
+        };
+        if wire.needs_key() && options.key.is_none() && options.base_url.is_none() {
+            return Err(SetupError::NoKey {
+                provider: wire.provider(),
+            });
+        }
+        let base = options.base_url.as_deref().unwrap_or(wire.base_url());
+        let url = endpoint(base, wire.path())?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in options.key.iter().flat_map(|key| wire.headers(key)) {
+            let mut value = HeaderValue::from_str(&value).map_err(|_| SetupError::BadKey)?;
+            value.set_sensitive(true);
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        let host = host_of(&url);
+        Ok(Self {
+            id: ModelId {
+                provider: wire.provider().to_owned(),
+                name: name.clone(),
+            },
+            client: client(&url, &options)?,
+            local: is_loopback(&url),
+            wire,
+            url,
+            host,
+            headers,
+            options,
+            without: AtomicU8::new(0),
+        })
+    }
+
+    /// One request and the whole of its reply.
+    async fn attempt(&self, body: &Value, deadline: Instant) -> Result<Got, ModelError> {
+        let begun = Instant::now();
+        let sending = self
+            .client
+            .post(self.url.clone())
+            .headers(self.headers.clone())
+            .json(body)
+            .send();
+        let response = match timeout_at(deadline.into(), sending).await {
+            Err(_) => return Err(self.timeout(Phase::Total, begun)),
+            Ok(Err(e)) => return Err(self.send_error(e.without_url(), begun)),
+            Ok(Ok(response)) => response,
+        };
+        let status = response.status();
+        let asked = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| retry_after(v, SystemTime::now()));
+        if status.is_success() {
+            let bytes = self.read_body(response, deadline, begun).await?;
+            return Ok(Got::Body(bytes));
+        }
+        // What an error says is worth a moment, not the whole deadline.
+        let moment = deadline.min(Instant::now() + self.options.timeouts.idle);
+        let detail = self.read_detail(response, moment).await;
+        Ok(Got::Status(status, asked, detail))
+    }
+
+    async fn read_body(
+        &self,
+        mut response: Response,
+        deadline: Instant,
+        begun: Instant,
+    ) -> Result<Vec<u8>, ModelError> {
+        let too_large = || ModelError::TooLarge {
+            host: self.host.clone(),
+            limit: MAX_BODY,
+        };
+        if response.content_length().is_some_and(|n| n > MAX_BODY as u64) {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::new();
+        loop {
+            let idle = Instant::now() + self.options.timeouts.idle;
+            let chunk = match timeout_at(deadline.min(idle).into(), response.chunk()).await {
+                Err(_) if deadline <= idle => return Err(self.timeout(Phase::Total, begun)),
+                Err(_) => return Err(self.timeout(Phase::Idle, begun)),
+                Ok(Err(e)) => {
+                    return Err(ModelError::CutOff {
+                        host: self.host.clone(),
+                        received: bytes.len(),
+                        source: Some(e.without_url()),
+                    });
+                }
+                Ok(Ok(None)) => return Ok(bytes),
+                Ok(Ok(Some(chunk))) => chunk,
+            };
+            if bytes.len() + chunk.len() > MAX_BODY {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+
+    /// The provider's message, as far as it came.
+    async fn read_detail(&self, mut response: Response, moment: Instant) -> String {
+        let mut bytes = Vec::new();
+        while bytes.len() < MAX_ERROR_BODY {
+            match timeout_at(moment.into(), response.chunk()).await {
+                Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
+                _ => break,
+            }
+        }
+        bytes.truncate(MAX_ERROR_BODY);
+        let text = json::parse(&bytes, Bounds::DEFAULT)
+            .ok()
+            .and_then(|v| error_message(&v))
+            .unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
+        self.plain(&text)
+    }
+
+    /// Someone else's text, fit to be shown: without the key, bounded, escaped.
+    fn plain(&self, text: &str) -> String {
+        let scrubbed = match &self.options.key {
+            Some(key) => key.scrub(text),
+            None => text.to_owned(),
+        };
+        let mut shown = String::new();
+        for c in scrubbed.trim().chars().take(MAX_DETAIL) {
+            if c.is_control() {
+                shown.extend(c.escape_default());
+            } else {
+                shown.push(c);
+            }
+        }
+        if shown.is_empty() {
+            shown.push_str("no message");
+        }
+        shown
+    }
+
+    fn timeout(&self, phase: Phase, begun: Instant) -> ModelError {
+        ModelError::Timeout {
+            host: self.host.clone(),
+            phase,
+            after: begun.elapsed(),
+        }
+    }
+
+    fn send_error(&self, e: reqwest::Error, begun: Instant) -> ModelError {
+        if e.is_timeout() {
+            self.timeout(Phase::Connect, begun)
+        } else if e.is_connect() {
+            ModelError::Connect {
+                host: self.host.clone(),
+                attempts: 1,
+                source: Some(e),
+            }
+        } else {
+            ModelError::CutOff {
+                host: self.host.clone(),
+                received: 0,
+                source: Some(e),
+            }
+        }
+    }
+
+    fn read_reply(&self, bytes: &[u8], request: &ModelRequest) -> Result<ModelReply, ModelError> {
+        let host = || self.host.clone();
+        let bounds = Bounds {
+            bytes: MAX_BODY,
+            ..Bounds::DEFAULT
+        };
+        let value = json::parse(bytes, bounds).map_err(|source| match source {
+            // Without a length or chunks, an early end shows only as JSON that stops.
+            JsonError::Syntax(e) if e.is_eof() && !bytes.is_empty() => ModelError::CutOff {
+                host: host(),
+                received: bytes.len(),
+                source: None,
+            },
+            source => ModelError::NotJson {
+                host: host(),
+                source,
+            },
+        })?;
+        let mut reply = self
+            .wire
+            .read(&value)
+            .map_err(|shape| ModelError::Malformed {
+                host: host(),
+                detail: self.plain(&error_message(&value).unwrap_or(shape)),
+            })?;
+        // A server that does not count is not free of the budget.
+        if reply.usage == Tokens::default() {
+            reply.usage = Tokens {
+                input: request.estimate(),
+                output: reply.text.len() as u64 / 4,
+            };
+        }
+        Ok(reply)
+    }
+
+    /// Notes which part of the request the server will not have; `false` where that is no news.
+    fn leave_out(&self, detail: &str) -> bool {
+        let detail = detail.to_lowercase();
+        let quirks = self.wire.quirks().iter();
+        let part = quirks.filter(|(sign, _)| detail.contains(sign)).map(|q| q.1).next();
+        part.is_some_and(|part| self.without.fetch_or(part, Ordering::Relaxed) & part == 0)
+    }
+
+    /// What a status other than success means.
+    fn status_error(
+        &self,
+        status: StatusCode,
+        attempts: u32,
+        asked: Option<Duration>,
+        detail: String,
+    ) -> ModelError {
+        let (host, code) = (self.host.clone(), status.as_u16());
+        match code {
+            401 | 403 => ModelError::Unauthorized {
+                host,
+                status: code,
+                detail,
+            },
+            429 => ModelError::RateLimited {
+                host,
+                attempts,
+                retry_after: asked,
+                detail,
+            },
+            300..=399 => ModelError::Redirected { host, status: code },
+            500..=599 => ModelError::Server {
+                host,
+                status: code,
+                attempts,
+                detail,
+            },
+            _ => ModelError::Rejected {
+                host,
+                status: code,
+                detail,
+            },
+        }
+    }
+}
+
+/// What came back of one attempt.
+enum Got {
+    Body(Vec<u8>),
+    Status(StatusCode, Option<Duration>, String),
+}
+
+#[async_trait]
+impl Model for HttpModel {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    fn remote(&self) -> Option<&str> {
+        (!self.local).then_some(self.host.as_str())
+    }
+
+    async fn complete(&self, request: &ModelRequest) -> Result<ModelReply, ModelError> {
+        let mut attempts = 0;
+        loop {
+            let without = Without(self.without.load(Ordering::Relaxed));
+            let body = self.wire.body(&self.id.name, request, without);
+            attempts += 1;
+            let (asked, error) = match self.attempt(&body, request.deadline).await {
+                Ok(Got::Body(bytes)) => return self.read_reply(&bytes, request),
+                // Bounded: each part is left out once.
+                Ok(Got::Status(status, _, detail))
+                    if matches!(status.as_u16(), 400 | 422) && self.leave_out(&detail) =>
+                {
+                    attempts -= 1;
+                    continue;
+                }
+                Ok(Got::Status(status, asked, detail)) => (
+                    asked,
+                    self.status_error(status, attempts, asked, detail),
+                ),
+                Err(ModelError::Connect { host, source, .. }) => (
+                    None,
+                    ModelError::Connect {
+                        host,
+                        attempts,
+                        source,
+                    },
+                ),
+                Err(error) => (None, error),
+            };
+            let wait = self.options.retries.wait(attempts, asked, dice());
+            let in_time = Instant::now()
+                .checked_add(wait)
+                .is_some_and(|then| then < request.deadline);
+            if !passes(&error) || attempts > self.options.retries.max || !in_time {
+                return Err(error);
+            }
+            tracing::debug!(host = self.host, attempts, ?wait, "retrying: {error}");
+            sleep(wait).await;
+        }
+    }
+}
+
+/// Failures that another attempt may not meet, and after which nothing was paid.
+fn passes(error: &ModelError) -> bool {
+    match error {
+        // An account without money stays so.
+        ModelError::RateLimited { detail, .. } => !detail.contains("quota"),
+        ModelError::Server { .. } | ModelError::Connect { .. } => true,
+        ModelError::Timeout { phase, .. } => *phase == Phase::Connect,
+        _ => false,
+    }
+}
+
+/// `{"error":{"message":…}}`, `{"error":…}` or `{"message":…}`.
+fn error_message(value: &Value) -> Option<String> {
+    let error = value.get("error").unwrap_or(value);
+    let text = error.get("message").or(Some(error)).and_then(Value::as_str)?;
+    let code = error.get("code").and_then(Value::as_str);
+    Some(match code {
+        Some(code) if !text.contains(code) => format!("{text} ({code})"),
+        _ => text.to_owned(),
+    })
+}
+
+fn endpoint(base: &str, path: &str) -> Result<Url, SetupError> {
+    let url = Url::parse(base.trim_end_matches('/')).map_err(|_| SetupError::BadUrl)?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !plain {
+        return Err(SetupError::BadUrl);
+    }
+    let base = url.as_str().trim_end_matches('/');
+    Url::parse(&format!("{base}{path}")).map_err(|_| SetupError::BadUrl)
+}
+
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Redirects and unnamed proxies are off: the conversation goes where it was said to go. No
+/// connection is kept, so a call never meets one that the server has dropped.
+pub(super) fn client(url: &Url, options: &HttpOptions) -> Result<Client, SetupError> {
+    // Ring, once for the process; an embedding program's own choice stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .connect_timeout(options.timeouts.connect)
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("handaxe/", env!("CARGO_PKG_VERSION")))
+        .no_proxy();
+    if let Some(proxy) = &options.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(SetupError::BadProxy)?);
+    }
+    if url.scheme() == "http" {
+        // Works where no CA certificates are installed.
+        builder = builder.https_only(false).tls_certs_only([]);
+    }
+    builder.build().map_err(SetupError::Client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls() {
+        let good = [
+            ("http://h:1/v1", "http://h:1/v1/x"),
+            ("https://h/", "https://h/x"),
+        ];
+        for (base, want) in good {
+            assert_eq!(endpoint(base, "/x").unwrap().as_str(), want);
+        }
+        for bad in ["h", "ftp://h", "file:///etc/passwd", "http://u:p@h", "http://h?q", ""] {
+            assert!(endpoint(bad, "/x").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_not_remote() {
+        let table = [
+            ("http://localhost:11434", true),
+            ("http://127.0.0.9", true),
+            ("http://[::1]:8", true),
+            ("https://api.example.com", false),
+            ("http://localhost.example.com", false),
+            ("http://10.0.0.1", false),
+        ];
+        for (url, want) in table {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), want, "{url}");
+        }
+    }
+}
