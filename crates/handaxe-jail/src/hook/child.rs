@@ -1,0 +1,510 @@
+//! What a freshly forked child does to itself before it may meet untrusted code, top to bottom.
+
+use super::landlock;
+use super::sys::{self, Errno, call, nr, prctl};
+use super::text::Text;
+
+/// One bit per layer, in the order of `handaxe_types::Layer`.
+pub(crate) mod layer {
+    pub(crate) const USER_NAMESPACE: u32 = 1 << 1;
+    pub(crate) const PID_NAMESPACE: u32 = 1 << 2;
+    pub(crate) const MOUNT_NAMESPACE: u32 = 1 << 3;
+    pub(crate) const IPC_NAMESPACE: u32 = 1 << 5;
+    pub(crate) const UTS_NAMESPACE: u32 = 1 << 6;
+    pub(crate) const CGROUP_NAMESPACE: u32 = 1 << 7;
+    pub(crate) const READ_ONLY_ROOT: u32 = 1 << 8;
+    pub(crate) const PRIVATE_SCRATCH: u32 = 1 << 9;
+    pub(crate) const LANDLOCK: u32 = 1 << 10;
+    pub(crate) const NO_CAPABILITIES: u32 = 1 << 11;
+    pub(crate) const NO_NEW_PRIVILEGES: u32 = 1 << 12;
+    pub(crate) const SECCOMP: u32 = 1 << 13;
+    pub(crate) const RLIMITS: u32 = 1 << 14;
+    pub(crate) const CGROUP: u32 = 1 << 15;
+    pub(crate) const CLOSED_DESCRIPTORS: u32 = 1 << 16;
+}
+
+/// The steps, in order: the layer each one makes, and what it does, for "failed to …".
+pub(crate) const STEPS: &[(u32, &str)] = &[
+    (layer::CLOSED_DESCRIPTORS, "read the plan"),
+    (layer::CLOSED_DESCRIPTORS, "put the call's descriptors in place"),
+    (layer::CGROUP, "join the call's control groups"),
+    (layer::USER_NAMESPACE, "enter new user, mount, ipc, uts and cgroup namespaces"),
+    (layer::USER_NAMESPACE, "map the one user and group"),
+    (layer::PID_NAMESPACE, "confirm a process-id namespace of its own"),
+    (layer::MOUNT_NAMESPACE, "confirm its other namespaces"),
+    (layer::RLIMITS, "measure its own size"),
+    (layer::CLOSED_DESCRIPTORS, "close every other descriptor"),
+    (layer::PRIVATE_SCRATCH, "mount its scratch"),
+    (layer::PRIVATE_SCRATCH, "lay out the directories for the call's own files"),
+    (layer::READ_ONLY_ROOT, "confirm that the root is read-only"),
+    (layer::RLIMITS, "set resource limits"),
+    (layer::NO_CAPABILITIES, "drop every capability"),
+    (layer::NO_NEW_PRIVILEGES, "give up new privileges"),
+    (layer::LANDLOCK, "confine itself with Landlock"),
+    (layer::SECCOMP, "load the system-call filter"),
+];
+
+/// How hardening went. In bytes: step (0: all done), errno, layers, size in pages, Landlock's ABI.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Index into [`STEPS`] plus one of the step that failed; 0 when none did.
+    step: u8,
+    errno: Errno,
+    layers: u32,
+    pages: u64,
+    abi: u32,
+}
+
+impl Report {
+    pub(crate) fn to_bytes(&self) -> [u8; 21] {
+        let mut out = [0; 21];
+        out[0] = self.step;
+        out[1..5].copy_from_slice(&self.errno.to_le_bytes());
+        out[5..9].copy_from_slice(&self.layers.to_le_bytes());
+        out[9..17].copy_from_slice(&self.pages.to_le_bytes());
+        out[17..21].copy_from_slice(&self.abi.to_le_bytes());
+        out
+    }
+}
+
+/// What the server tells a child: fifteen little-endian words, then the filter, the directories
+/// that may be read, and the names mounted in `/data`, each name ending in NUL.
+struct Plan<'a> {
+    /// Become descriptors 0, 1, 2 and 3.
+    pipes: [usize; 4],
+    /// The host's `/proc`.
+    proc: usize,
+    cgroups: [usize; 2],
+    scratch_bytes: u64,
+    scratch_inodes: u64,
+    /// Whether this child can take files with its call.
+    inline: bool,
+    /// Layers that a test takes away, or pretends are missing.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "read by tests alone"))]
+    skip: u32,
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "read by tests alone"))]
+    missing: u32,
+    filter: &'a [u8],
+    readable: &'a [u8],
+    data: &'a [u8],
+}
+
+impl<'a> Plan<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        const WORDS: usize = 15;
+        let (head, rest) = bytes.split_at_checked(WORDS * 8)?;
+        let mut words = [0_u64; WORDS];
+        for (word, chunk) in words.iter_mut().zip(head.chunks_exact(8)) {
+            *word = u64::from_le_bytes(chunk.try_into().ok()?);
+        }
+        let [a, b, c, d, proc, e, f, scratch_bytes, scratch_inodes, inline, skip, missing, x, y, z] =
+            words;
+        let (filter, rest) = rest.split_at_checked(x as usize)?;
+        let (readable, rest) = rest.split_at_checked(y as usize)?;
+        let (data, rest) = rest.split_at_checked(z as usize)?;
+        rest.is_empty().then_some(Self {
+            pipes: [a as usize, b as usize, c as usize, d as usize],
+            proc: proc as usize,
+            cgroups: [e as usize, f as usize],
+            scratch_bytes,
+            scratch_inodes,
+            inline: inline != 0,
+            skip: skip as u32,
+            missing: missing as u32,
+            filter,
+            readable,
+            data,
+        })
+    }
+
+    /// Whether a test asked for life without this layer. Never, in anything that is shipped.
+    #[cfg(feature = "testing")]
+    fn skips(&self, layer: u32) -> bool {
+        self.skip & layer != 0
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[expect(clippy::unused_self, reason = "the signature of the test's version")]
+    fn skips(&self, _: u32) -> bool {
+        false
+    }
+
+    #[cfg(feature = "testing")]
+    fn lacks(&self, layer: u32) -> bool {
+        self.missing & layer != 0
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[expect(clippy::unused_self, reason = "the signature of the test's version")]
+    fn lacks(&self, _: u32) -> bool {
+        false
+    }
+}
+
+/// Makes the next fork the first process of a new process-id namespace. `own` is an open
+/// `/proc/self/ns/pid`: only from one's own namespace can another be made.
+pub(crate) fn next_pid_namespace(own: usize) -> Result<(), Errno> {
+    call(nr::SETNS, &[own, CLONE_NEWPID])?;
+    call(nr::UNSHARE, &[CLONE_NEWPID]).map(drop)
+}
+
+/// Runs every step, and stops at the first that fails.
+pub(crate) fn harden(plan: &[u8]) -> Report {
+    let mut report = Report::default();
+    let Some(plan) = Plan::parse(plan) else {
+        report.step = 1;
+        report.errno = sys::ENOTRECOVERABLE;
+        return report;
+    };
+    type Step = fn(&Plan<'_>, &mut Report) -> Result<(), Errno>;
+    let steps: [Step; 16] = [
+        place_descriptors,
+        join_cgroups,
+        enter_namespaces,
+        map_ids,
+        confirm_pid_namespace,
+        confirm_namespaces,
+        measure,
+        close_descriptors,
+        mount_scratch,
+        mount_files,
+        confirm_read_only_root,
+        set_limits,
+        drop_capabilities,
+        give_up_privileges,
+        confine,
+        filter,
+    ];
+    for (index, step) in steps.into_iter().enumerate() {
+        let (layer, _) = STEPS[index + 1];
+        let done = if plan.lacks(layer) {
+            Err(sys::ENOSYS)
+        } else {
+            step(&plan, &mut report)
+        };
+        if let Err(errno) = done {
+            report.step = index as u8 + 2;
+            report.errno = errno;
+            return report;
+        }
+    }
+    report
+}
+
+const CLONE_NEWNS: usize = 0x0002_0000;
+const CLONE_NEWCGROUP: usize = 0x0200_0000;
+const CLONE_NEWUTS: usize = 0x0400_0000;
+const CLONE_NEWIPC: usize = 0x0800_0000;
+const CLONE_NEWUSER: usize = 0x1000_0000;
+const CLONE_NEWPID: usize = 0x2000_0000;
+
+/// No descriptor: a word of all ones.
+const NONE: usize = usize::MAX;
+
+fn place_descriptors(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+    for (to, from) in plan.pipes.into_iter().enumerate() {
+        call(nr::DUP3, &[from, to, 0])?;
+    }
+    Ok(())
+}
+
+fn join_cgroups(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    for fd in plan.cgroups.into_iter().filter(|fd| *fd != NONE) {
+        call(nr::WRITE, &[fd, b"0".as_ptr() as usize, 1])?;
+        report.layers |= layer::CGROUP;
+    }
+    Ok(())
+}
+
+/// The namespaces' identities, as the host's `/proc` shows them.
+const NAMESPACES: [(u32, &[u8]); 5] = [
+    (layer::USER_NAMESPACE, b"self/ns/user\0"),
+    (layer::MOUNT_NAMESPACE, b"self/ns/mnt\0"),
+    (layer::IPC_NAMESPACE, b"self/ns/ipc\0"),
+    (layer::UTS_NAMESPACE, b"self/ns/uts\0"),
+    (layer::CGROUP_NAMESPACE, b"self/ns/cgroup\0"),
+];
+
+fn identity(plan: &Plan<'_>, path: &[u8]) -> Result<[u8; 32], Errno> {
+    let mut out = [0; 32];
+    let at = out.as_mut_ptr() as usize;
+    call(nr::READLINKAT, &[plan.proc, path.as_ptr() as usize, at, out.len()])?;
+    Ok(out)
+}
+
+fn enter_namespaces(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    let mut before = [[0; 32]; NAMESPACES.len()];
+    for (seen, (_, path)) in before.iter_mut().zip(NAMESPACES) {
+        *seen = identity(plan, path)?;
+    }
+    let all = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    call(nr::UNSHARE, &[all])?;
+    for (seen, (layer, path)) in before.iter().zip(NAMESPACES) {
+        if *seen != identity(plan, path)? {
+            report.layers |= layer;
+        }
+    }
+    Ok(())
+}
+
+fn map_ids(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+    sys::write_file(plan.proc, b"self/setgroups\0", b"deny")?;
+    sys::write_file(plan.proc, b"self/uid_map\0", b"1000 0 1")?;
+    sys::write_file(plan.proc, b"self/gid_map\0", b"1000 0 1")?;
+    match call(nr::GETUID, &[])? {
+        1000 => Ok(()),
+        _ => Err(sys::EPERM),
+    }
+}
+
+fn confirm_pid_namespace(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    if (call(nr::GETPID, &[])?, call(nr::GETPPID, &[])?) != (1, 0) {
+        return Err(sys::ENOTRECOVERABLE);
+    }
+    report.layers |= layer::PID_NAMESPACE;
+    Ok(())
+}
+
+fn confirm_namespaces(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    let all = NAMESPACES.iter().fold(0, |all, (layer, _)| all | layer);
+    if report.layers & all == all { Ok(()) } else { Err(sys::ENOTRECOVERABLE) }
+}
+
+fn measure(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    let mut text = [0; 64];
+    let len = sys::read_file(plan.proc, b"self/statm\0", &mut text)?;
+    let digits = text[..len].iter().take_while(|b| b.is_ascii_digit());
+    report.pages = digits.fold(0, |value, b| value * 10 + u64::from(b - b'0'));
+    Ok(())
+}
+
+fn close_descriptors(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    if plan.skips(layer::CLOSED_DESCRIPTORS) {
+        return Ok(());
+    }
+    call(nr::CLOSE_RANGE, &[4, u32::MAX as usize, 0])?;
+    for fd in 4..256 {
+        if call(nr::FCNTL, &[fd, 1]) != Err(sys::EBADF) {
+            return Err(sys::ENOTRECOVERABLE);
+        }
+    }
+    report.layers |= layer::CLOSED_DESCRIPTORS;
+    Ok(())
+}
+
+const MS_NOSUID: usize = 2;
+const MS_NODEV: usize = 4;
+const MS_NOEXEC: usize = 8;
+
+fn mount_tmpfs(at: &[u8], options: &Text) -> Result<(), Errno> {
+    let flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    let (kind, options) = (b"tmpfs\0".as_ptr() as usize, options.c().as_ptr() as usize);
+    call(nr::MOUNT, &[kind, at.as_ptr() as usize, kind, flags, options]).map(drop)
+}
+
+fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    const TMPFS: usize = 0x0102_1994;
+    let options = Text::new().push(b"mode=0700,size=").number(plan.scratch_bytes);
+    let options = options.push(b",nr_inodes=").number(plan.scratch_inodes);
+    mount_tmpfs(b"/work\0", &options)?;
+    call(nr::CHDIR, &[b"/work\0".as_ptr() as usize])?;
+    let mut seen = [0_usize; 32];
+    call(nr::STATFS, &[b".\0".as_ptr() as usize, seen.as_mut_ptr() as usize])?;
+    let (kind, block, blocks, inodes) = (seen[0], seen[1], seen[2], seen[5]);
+    let wanted = (plan.scratch_bytes as usize).div_ceil(block.max(1));
+    if kind != TMPFS || blocks != wanted || inodes != plan.scratch_inodes as usize {
+        return Err(sys::ENOTRECOVERABLE);
+    }
+    report.layers |= layer::PRIVATE_SCRATCH;
+    Ok(())
+}
+
+/// `/data` and `/assets` become the call's own, with the session's files still in `/data`.
+fn mount_files(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+    const OPEN_TREE_CLONE: usize = 1;
+    const MOVE_MOUNT_F_EMPTY_PATH: usize = 4;
+    if !plan.inline {
+        return Ok(());
+    }
+    // Descriptors of the session's files, while the new mount hides their names.
+    let first = 4;
+    let names = || plan.data.split_inclusive(|b| *b == 0);
+    for (index, name) in names().enumerate() {
+        let path = Text::new().push(b"/data/").push(&name[..name.len() - 1]);
+        let flags = OPEN_TREE_CLONE | sys::O_CLOEXEC;
+        let at = path.c().as_ptr() as usize;
+        let fd = call(nr::OPEN_TREE, &[sys::AT_FDCWD, at, flags])?;
+        // Every other descriptor is closed, so they come in order.
+        if fd != first + index {
+            return Err(sys::ENOTRECOVERABLE);
+        }
+    }
+    for at in [b"/data\0".as_slice(), b"/assets\0"] {
+        mount_tmpfs(at, &Text::new().push(b"mode=0700,size=2m,nr_inodes=2048"))?;
+    }
+    for (index, name) in names().enumerate() {
+        let path = Text::new().push(b"/data/").push(&name[..name.len() - 1]);
+        sys::close(sys::open(sys::AT_FDCWD, path.c(), sys::O_WRONLY | sys::O_CREAT)?);
+        let (fd, empty, at) = (first + index, b"\0".as_ptr() as usize, path.c().as_ptr() as usize);
+        let args = [fd, empty, sys::AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH];
+        call(nr::MOVE_MOUNT, &args)?;
+        sys::close(fd);
+    }
+    Ok(())
+}
+
+fn confirm_read_only_root(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    match call(nr::MKDIRAT, &[sys::AT_FDCWD, b"/probe\0".as_ptr() as usize, 0o700]) {
+        Err(sys::EROFS) => report.layers |= layer::READ_ONLY_ROOT,
+        Err(errno) => return Err(errno),
+        Ok(_) => return Err(sys::ENOTRECOVERABLE),
+    }
+    Ok(())
+}
+
+/// What no call may pass, whatever its own limits: resource number, value.
+const CEILINGS: [(usize, u64); 8] = [
+    (4, 0),        // core
+    (7, 1024),     // open files
+    (3, 8 << 20),  // stack
+    (6, 128),      // processes and threads
+    (8, 0),        // locked memory
+    (11, 64),      // pending signals
+    (12, 0),       // message queues
+    (14, 0),       // real-time priority
+];
+
+fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    if plan.skips(layer::RLIMITS) {
+        return Ok(());
+    }
+    for (resource, value) in CEILINGS {
+        lower_one(resource, value)?;
+    }
+    report.layers |= layer::RLIMITS;
+    Ok(())
+}
+
+/// Lowers a limit, for good; one that is already lower stays.
+fn lower_one(resource: usize, value: u64) -> Result<(), Errno> {
+    let mut now = sys::Rlimit::default();
+    call(nr::PRLIMIT64, &[0, resource, 0, &raw mut now as usize])?;
+    sys::set_rlimit(resource, value.min(now.hard))
+}
+
+/// Lowers the call's own limits: pairs of little-endian words, resource and value.
+pub(crate) fn lower(limits: &[u8]) -> Result<(), Errno> {
+    for pair in limits.chunks_exact(16) {
+        let word = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&pair[at..at + 8]);
+            u64::from_le_bytes(bytes)
+        };
+        lower_one(word(0) as usize, word(8))?;
+    }
+    Ok(())
+}
+
+fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    const CAPBSET_READ: usize = 23;
+    const CAPBSET_DROP: usize = 24;
+    const SET_SECUREBITS: usize = 28;
+    /// No root, no fix-up, no keeping, no ambient set; each of them locked.
+    const LOCKED: usize = 0xef;
+    if plan.skips(layer::NO_CAPABILITIES) {
+        return Ok(());
+    }
+    for capability in 0..64 {
+        if prctl(CAPBSET_READ, capability) == Ok(1) {
+            prctl(CAPBSET_DROP, capability)?;
+        }
+    }
+    prctl(SET_SECUREBITS, LOCKED)?;
+    let header = [0x2008_0522_u32, 0];
+    let (none, mut seen) = ([0_u32; 6], [1_u32; 6]);
+    call(nr::CAPSET, &[header.as_ptr() as usize, none.as_ptr() as usize])?;
+    call(nr::CAPGET, &[header.as_ptr() as usize, seen.as_mut_ptr() as usize])?;
+    if seen != none || (0..64).any(|c| prctl(CAPBSET_READ, c) == Ok(1)) {
+        return Err(sys::ENOTRECOVERABLE);
+    }
+    report.layers |= layer::NO_CAPABILITIES;
+    Ok(())
+}
+
+fn give_up_privileges(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    const SET_DUMPABLE: usize = 4;
+    const SET_NO_NEW_PRIVS: usize = 38;
+    const GET_NO_NEW_PRIVS: usize = 39;
+    // Also keeps other processes of the same user from tracing it.
+    prctl(SET_DUMPABLE, 0)?;
+    prctl(SET_NO_NEW_PRIVS, 1)?;
+    if prctl(GET_NO_NEW_PRIVS, 0)? != 1 {
+        return Err(sys::ENOTRECOVERABLE);
+    }
+    report.layers |= layer::NO_NEW_PRIVILEGES;
+    Ok(())
+}
+
+fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    let abi = landlock::abi();
+    report.abi = abi as u32;
+    if plan.skips(layer::LANDLOCK) {
+        return Ok(());
+    }
+    if abi < landlock::FLOOR {
+        return Err(sys::ENOSYS);
+    }
+    let own: &[&[u8]] =
+        if plan.inline { &[b"/work\0", b"/data\0", b"/assets\0"] } else { &[b"/work\0"] };
+    landlock::confine(abi, plan.readable.split_inclusive(|b| *b == 0), own)?;
+    // The root directory may be read by its permissions and by no rule.
+    match sys::open(sys::AT_FDCWD, b"/\0", sys::O_DIRECTORY) {
+        Err(sys::EACCES) => report.layers |= layer::LANDLOCK,
+        Err(errno) => return Err(errno),
+        Ok(_) => return Err(sys::ENOTRECOVERABLE),
+    }
+    Ok(())
+}
+
+#[repr(C)]
+struct Program {
+    len: u16,
+    instructions: *const u8,
+}
+
+fn filter(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    const SET_MODE_FILTER: usize = 1;
+    const AF_UNIX: usize = 1;
+    const SOCK_STREAM: usize = 1;
+    if plan.skips(layer::SECCOMP) {
+        return Ok(());
+    }
+    let len = (plan.filter.len() / 8) as u16;
+    let program = Program { len, instructions: plan.filter.as_ptr() };
+    call(nr::SECCOMP, &[SET_MODE_FILTER, 0, &raw const program as usize])?;
+    if call(nr::SOCKET, &[AF_UNIX, SOCK_STREAM, 0]) != Err(sys::EPERM) {
+        return Err(sys::ENOTRECOVERABLE);
+    }
+    report.layers |= layer::SECCOMP;
+    Ok(())
+}
+
+/// Waits to be killed: the host reads what the call used while the process still stands.
+pub(crate) fn rest() -> ! {
+    loop {
+        let _ = call(nr::PPOLL, &[0, 0, 0, 0, 0]);
+    }
+}
+
+/// The hook's own code failed: end at once, without a result.
+#[cfg_attr(test, expect(dead_code, reason = "called by the module's panic handler"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "called by the module's panic handler"))]
+pub(crate) fn die() -> ! {
+    #[cfg(target_arch = "x86_64")]
+    const EXIT_GROUP: usize = 231;
+    #[cfg(target_arch = "aarch64")]
+    const EXIT_GROUP: usize = 94;
+    loop {
+        let _ = call(EXIT_GROUP, &[70]);
+    }
+}

@@ -1,0 +1,68 @@
+//! The hook: what a child does to itself between the fork and the first untrusted byte.
+//!
+//! This folder is compiled twice. `main.rs` is the root of the extension module that the jail's
+//! Python loads (`no_std`, the stable ABI declared in `python.rs`, no C library); this file is the
+//! same code inside the crate, where it is linted and tested and gives the launcher its names.
+
+#![allow(dead_code, reason = "most of it runs only in the extension module")]
+
+mod child;
+mod landlock;
+mod sys;
+mod text;
+
+/// The step of a child's report (1-based): its layer's bit, and what was being done.
+pub(crate) fn step(number: u8) -> Option<(u32, &'static str)> {
+    child::STEPS.get(usize::from(number).checked_sub(1)?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_agree_with_the_c_library() {
+        let known = [
+            ("READ", libc::SYS_read),
+            ("WRITE", libc::SYS_write),
+            ("CLOSE", libc::SYS_close),
+            ("GETPID", libc::SYS_getpid),
+            ("SOCKET", libc::SYS_socket),
+            ("FCNTL", libc::SYS_fcntl),
+            ("CHDIR", libc::SYS_chdir),
+            ("GETUID", libc::SYS_getuid),
+            ("GETPPID", libc::SYS_getppid),
+            ("CAPGET", libc::SYS_capget),
+            ("CAPSET", libc::SYS_capset),
+            ("PRCTL", libc::SYS_prctl),
+            ("MOUNT", libc::SYS_mount),
+            ("STATFS", libc::SYS_statfs),
+            ("OPENAT", libc::SYS_openat),
+            ("MKDIRAT", libc::SYS_mkdirat),
+            ("READLINKAT", libc::SYS_readlinkat),
+            ("PPOLL", libc::SYS_ppoll),
+            ("UNSHARE", libc::SYS_unshare),
+            ("DUP3", libc::SYS_dup3),
+            ("PRLIMIT64", libc::SYS_prlimit64),
+            ("SETNS", libc::SYS_setns),
+            ("SECCOMP", libc::SYS_seccomp),
+            ("OPEN_TREE", libc::SYS_open_tree),
+            ("MOVE_MOUNT", libc::SYS_move_mount),
+            ("CLOSE_RANGE", libc::SYS_close_range),
+            ("LANDLOCK_CREATE_RULESET", libc::SYS_landlock_create_ruleset),
+            ("LANDLOCK_ADD_RULE", libc::SYS_landlock_add_rule),
+            ("LANDLOCK_RESTRICT_SELF", libc::SYS_landlock_restrict_self),
+        ];
+        assert_eq!(known.map(|(n, v)| (n, v as usize)), sys::NUMBERS);
+    }
+
+    #[test]
+    fn a_malformed_plan_is_the_first_step() {
+        for bytes in [&[][..], &[0; 119], &[0xff; 120], &[0; 121]] {
+            let report = child::harden(bytes).to_bytes();
+            assert_eq!(report[0], 1);
+        }
+        assert_eq!(step(1).unwrap().1, "read the plan");
+        assert!(step(0).is_none() && step(200).is_none());
+    }
+}

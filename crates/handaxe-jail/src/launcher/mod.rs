@@ -1,0 +1,128 @@
+//! The launcher: builds the jail from the outside in, starts the server in it, and watches.
+
+mod root;
+mod steps;
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use handaxe_types::Digest;
+use rustix::net::{RecvFlags, SendFlags};
+
+use crate::config::{JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES};
+use crate::seccomp;
+pub(crate) use steps::LaunchError;
+
+/// The server's source.
+const SERVER: &str = include_str!("../python/server.py");
+/// The extension module that hardens a child.
+const HOOK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hook.so"));
+
+/// The server's whole environment but for `PYTHONHASHSEED`, which is the session's.
+pub const ENVIRONMENT: [(&str, &str); 3] =
+    [("LC_ALL", "C.UTF-8"), ("MALLOC_ARENA_MAX", "1"), ("TZ", "UTC")];
+
+/// Digest over everything in this crate that a tool could tell apart.
+pub fn source_digest() -> Digest {
+    let sources = [
+        SERVER,
+        seccomp::LIST,
+        include_str!("../hook/child.rs"),
+        include_str!("../hook/landlock.rs"),
+        include_str!("../hook/python.rs"),
+        include_str!("root.rs"),
+        include_str!("steps.rs"),
+    ];
+    Digest::of_parts(sources.iter().map(|s| s.as_bytes()))
+}
+
+/// Becomes the launcher, and never returns, where the first argument asks for it. To be called
+/// first in `main`, before any thread exists.
+pub fn main_if_asked() {
+    if std::env::args_os().nth(1).is_some_and(|a| a == JAIL_ARGUMENT) {
+        std::process::exit(run());
+    }
+}
+
+/// Exit code: 0 when the host let go or the server ended, 1 when the jail could not be built.
+fn run() -> i32 {
+    // SAFETY: descriptor 0 is the control socket that the host gave this program, and nothing
+    // else in this freshly started process owns it.
+    let control = unsafe { OwnedFd::from_raw_fd(0) };
+    match launch(control.as_fd()) {
+        Ok(server) => {
+            steps::watch(control.as_fd(), server);
+            0
+        }
+        Err(error) => {
+            let failed = Launched::Failed {
+                reason: error.to_string(),
+                layer: error.layer(),
+                errno: error.errno(),
+            };
+            tell(control.as_fd(), &failed);
+            1
+        }
+    }
+}
+
+fn tell(control: BorrowedFd<'_>, message: &Launched) {
+    if let Ok(text) = serde_json::to_vec(message) {
+        // A host that is gone will notice by itself.
+        let _ = rustix::net::send(control, &text, SendFlags::NOSIGNAL);
+    }
+}
+
+/// Top to bottom. Returns, outside, the server's process.
+fn launch(control: BorrowedFd<'_>) -> Result<steps::Server, LaunchError> {
+    steps::close_inherited()?;
+    let config = receive(control)?;
+    let filter = seccomp::filter().map_err(LaunchError::Filter)?;
+    steps::leave_terminal();
+    let proc = steps::open_proc()?;
+
+    // Root can reach files that the jail's user cannot, so it takes hold of them first; a user
+    // can only do that from a mount namespace of its own.
+    let root = steps::is_root();
+    let held = if root { Some(root::hold(&config)?) } else { None };
+    if root {
+        steps::drop_to(config.drop_to)?;
+    }
+    steps::forbid_new_privileges()?;
+    steps::enter_user_namespace(&config)?;
+    steps::enter_namespaces(&config)?;
+    steps::name_host()?;
+    root::make_private()?;
+    let held = match held {
+        Some(held) => held,
+        None => root::hold(&config)?,
+    };
+    root::build(&config, held, SERVER, HOOK, &settings(&config), &filter)?;
+    steps::start(control, proc, &config)
+}
+
+/// What the server reads when it starts.
+fn settings(config: &Launch) -> serde_json::Value {
+    #[cfg(feature = "testing")]
+    let (skip, missing) =
+        (crate::config::to_bits(&config.knobs.skip), crate::config::to_bits(&config.knobs.missing));
+    #[cfg(not(feature = "testing"))]
+    let (skip, missing) = (0, 0);
+    let mut readable: Vec<_> = config.directories.iter().map(|d| d.path.clone()).collect();
+    readable.extend(config.files.iter().cloned());
+    readable.extend(["/data", "/assets", "/usr/lib", "/lib", "/lib64"].map(Into::into));
+    serde_json::json!({
+        "modules": config.modules,
+        "seed": config.seed,
+        "readable": readable,
+        "data": config.data.iter().map(|d| &d.name).collect::<Vec<_>>(),
+        "skip": skip,
+        "missing": missing,
+    })
+}
+
+fn receive(control: BorrowedFd<'_>) -> Result<Launch, LaunchError> {
+    let mut message = vec![0; MESSAGE_BYTES];
+    let (len, _) = rustix::net::recv(control, &mut message[..], RecvFlags::empty())
+        .map_err(LaunchError::Receive)?;
+    serde_json::from_slice(&message[..len]).map_err(LaunchError::Config)
+}

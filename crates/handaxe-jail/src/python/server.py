@@ -1,0 +1,382 @@
+"""The server: a warm interpreter that forks one hardened child per call.
+
+Trusted. It is the first process of the jail's process-id namespace, never holds a byte of
+untrusted code, and does what the host says over one socket:
+
+    M + id, scratch bytes, scratch inodes, takes files?   make a child (control groups attached)
+    -> C + id, with the child's four pipe ends and pidfd
+    -> X + id, wait status, user and system seconds, max. RSS   once it has ended
+    -> F + id, errno                                          it could not be made
+"""
+
+import sys
+
+sys.path[:] = [p for p in sys.path if p not in ("", "/handaxe")]
+
+import _socket
+import errno
+import gc
+import importlib
+import importlib.machinery
+import importlib.util
+import io
+import json
+import linecache
+import os
+import random
+import select
+import stat
+import struct
+import traceback
+import types
+
+CONTROL, PROC = 3, 4
+REQUEST, RESULT = 0, 3
+NO_FD = 2**64 - 1
+CHUNK = 1 << 20
+
+
+def load_hook():
+    loader = importlib.machinery.ExtensionFileLoader("handaxe_hook", "/handaxe/handaxe_hook.so")
+    spec = importlib.util.spec_from_loader("handaxe_hook", loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def read_all(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# ---------------------------------------------------------------- in the server
+
+
+def serve(hook, settings, plan):
+    control = _socket.socket(fileno=CONTROL)
+    own_namespace = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=PROC)
+    poller = select.poll()
+    poller.register(CONTROL, select.POLLIN)
+    children = {}
+    while True:
+        for fd, event in poller.poll():
+            if fd == CONTROL:
+                message, extra = receive(control)
+                if not message:
+                    os._exit(0)
+                ident, scratch, inodes, files = struct.unpack("<QQQQ", message[1:33])
+                # Descriptors are given up in the child, by the hook.
+                try:
+                    made = make(hook, settings, plan, own_namespace, scratch, inodes, files, extra)
+                except OSError as error:
+                    control.send(b"F" + struct.pack("<Qi", ident, error.errno or 0))
+                else:
+                    pid, pidfd, ends = made
+                    children[pidfd] = ident, pid
+                    poller.register(pidfd, select.POLLIN)
+                    send(control, b"C" + struct.pack("<Q", ident), [*ends, pidfd])
+                    for end in ends:
+                        os.close(end)
+                for group in extra:
+                    os.close(group)
+            else:
+                poller.unregister(fd)
+                ident, pid = children.pop(fd)
+                _, status, usage = os.wait4(pid, 0)
+                os.close(fd)
+                times = usage.ru_utime, usage.ru_stime, usage.ru_maxrss
+                control.send(b"X" + struct.pack("<QiddQ", ident, status, *times))
+
+
+def receive(control):
+    size = _socket.CMSG_SPACE(4 * 4)
+    message, ancillary, _, _ = control.recvmsg(4096, size, _socket.MSG_CMSG_CLOEXEC)
+    fds = []
+    for level, kind, data in ancillary:
+        if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
+            fds.extend(struct.unpack(f"{len(data) // 4}i", data[: len(data) // 4 * 4]))
+    return message, fds
+
+
+def send(control, message, fds):
+    rights = struct.pack(f"{len(fds)}i", *fds)
+    control.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+
+
+def make(hook, settings, plan, own_namespace, scratch, inodes, files, groups):
+    failed = hook.next_pid_namespace(own_namespace)
+    if failed:
+        raise OSError(failed, "next_pid_namespace")
+    theirs, ours = [], []
+    try:
+        for inward in (True, False, False, False):
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            theirs.append(reader if inward else writer)
+            ours.append(writer if inward else reader)
+        fds = [*theirs, PROC, *groups[:2], *[NO_FD] * (2 - len(groups[:2]))]
+        blob = struct.pack("<10Q", *fds, scratch, inodes, files) + plan
+        pid = os.fork()
+        if pid == 0:
+            try:
+                child(hook, settings, blob)
+            except BaseException as error:
+                fault = traceback.format_exc().encode("utf-8", "replace")[-2000:]
+                try:
+                    os.write(2, fault)
+                finally:
+                    os._exit(71)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+            raise
+    except OSError:
+        for fd in ours:
+            os.close(fd)
+        raise
+    finally:
+        for fd in theirs:
+            os.close(fd)
+    return pid, pidfd, ours
+
+
+# ---------------------------------------------------------------- in the child
+
+REHEARSAL = '''
+"""Touches what tools touch, so that the pages are the child's own before a call waits."""
+import json, re
+from collections import Counter, defaultdict
+
+
+class Thing:
+    def __init__(self, value):
+        self.value = value
+
+
+def run(text: str, rows: list) -> dict:
+    words = Counter(re.findall(r"[a-z]+", text.lower()))
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["k"]].append(float(row["v"]))
+    total = sum(Thing(v).value for g in groups.values() for v in g)
+    lines = [f"{w}:{n:5.2f}" for w, n in sorted(words.items(), key=lambda p: (-p[1], p[0]))]
+    try:
+        int("x")
+    except ValueError as error:
+        lines.append(str(error))
+    return {"top": words.most_common(3), "total": total, "lines": lines, "json": json.dumps(rows)}
+'''
+
+
+def child(hook, settings, blob):
+    report = hook.harden(blob)
+    os_write_all(RESULT, b"HXRY" + report)
+    if report[0]:
+        os._exit(72)
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sample = {"text": "the quick brown fox " * 40, "rows": [{"k": str(i % 5), "v": i} for i in range(40)]}
+    status, meta, output, _ = execute(REHEARSAL, json.loads(json.dumps(sample)), 1 << 20, settings["seed"])
+    sys.modules.pop("tool", None)
+    linecache.cache.clear()
+    os_write_all(RESULT, b"HXGO" if status == "ok" else b"HXNO")
+    answer(hook, settings)
+
+
+def answer(hook, settings):
+    head = read_exact(REQUEST, 24)
+    magic, nonce, size = head[:4], head[4:20], int.from_bytes(head[20:], "little")
+    if magic != b"HXRQ":
+        os._exit(73)
+    request = json.loads(read_exact(REQUEST, size))
+    limits = b"".join(struct.pack("<QQ", *pair) for pair in request["rlimits"])
+    for directory, name, length in request["files"]:
+        lay(directory, name, length)
+    if request["seal"]:
+        failed = hook.seal(None)
+        if failed:
+            os._exit(74)
+    if hook.lower(limits):
+        os._exit(75)
+    gc.enable()
+    status, meta, output, value = execute(
+        request["code"], request["input"], request["output_bytes"], settings["seed"]
+    )
+    gc.disable()
+    files = []
+    if status == "ok":
+        try:
+            files = artefacts(value, request["file_outputs"], request["artifact_bytes"])
+        except Refused as refused:
+            status, output = "tool_error", b""
+            meta = {"kind": "FileOutput", "message": str(refused)}
+    meta = {"status": status, **meta, "files": [[name, size] for name, size, _ in files]}
+    meta = json.dumps(meta).encode()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:
+            pass
+    os.close(1)
+    os.close(2)
+    head = b"HXRS" + nonce + struct.pack("<II", len(meta), len(output))
+    os_write_all(RESULT, head + meta + output)
+    for _, size, fd in files:
+        while size:
+            block = os.read(fd, min(size, CHUNK))
+            if not block:
+                os._exit(76)
+            os_write_all(RESULT, block)
+            size -= len(block)
+    os.close(RESULT)
+    hook.rest(None)
+
+
+def read_exact(fd, size):
+    parts = []
+    while size:
+        part = os.read(fd, min(size, CHUNK))
+        if not part:
+            os._exit(0)
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def os_write_all(fd, data):
+    data = memoryview(data)
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def lay(directory, name, length):
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    fd = os.open(f"{directory}/{name}", flags, 0o444)
+    try:
+        while length:
+            part = os.read(REQUEST, min(length, CHUNK))
+            if not part:
+                os._exit(0)
+            os_write_all(fd, part)
+            length -= len(part)
+    finally:
+        os.close(fd)
+
+
+def execute(code, given, output_bytes, seed):
+    """Gives the status, what to say of it, the output as JSON bytes, and as a value."""
+    random.seed(seed)
+    module = types.ModuleType("tool")
+    module.__file__ = "tool.py"
+    sys.modules["tool"] = module
+    try:
+        exec(compile(code, "tool.py", "exec", dont_inherit=True), module.__dict__)
+        value = module.run(**given)
+        try:
+            output = json.dumps(value, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            said = {"kind": "NotJson", "message": clipped(str(error))}
+            return "tool_error", said, b"", None
+    except BaseException as error:
+        return "tool_error", describe(error, code), b"", None
+    if len(output) > output_bytes:
+        said = {"kind": "OutputLimit", "message": f"the output is {len(output)} bytes of JSON"}
+        return "output_limit", said, b"", None
+    return "ok", {}, output, value
+
+
+def clipped(text):
+    return text.encode("utf-8", "replace").decode()[:4000]
+
+
+def describe(error, code):
+    memory = isinstance(error, MemoryError)
+    try:
+        message = clipped(str(error))
+    except BaseException:
+        message = ""
+    said = {"kind": type(error).__name__[:200], "message": message}
+    if memory:
+        # What holds the memory is held by the frames.
+        trace, error.__traceback__ = error.__traceback__, None
+        del trace
+    line = None
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == "tool.py":
+            line = step.tb_lineno
+        step = step.tb_next
+    if line is None and isinstance(error, SyntaxError):
+        line = error.lineno
+    if isinstance(line, int) and line > 0:
+        said["line"] = line
+    if isinstance(error, OSError) and error.errno in errno.errorcode:
+        said["errno"] = errno.errorcode[error.errno]
+    if not memory:
+        try:
+            lines = code.splitlines(True)
+            linecache.cache["tool.py"] = len(code), None, lines, "tool.py"
+            trace = error.__traceback__ and error.__traceback__.tb_next
+            parts = traceback.format_exception(type(error), error, trace, limit=-20)
+            sys.stderr.write("".join(parts)[:20000])
+        except BaseException:
+            pass
+    return said
+
+
+class Refused(Exception):
+    pass
+
+
+def artefacts(value, properties, most):
+    """Opens the files that the output names: plain ones, in the scratch, with one name."""
+    found, total = [], 0
+    for name in properties:
+        named = value.get(name) if type(value) is dict else None
+        for file in named if type(named) is list else [named]:
+            if file is None:
+                continue
+            if type(file) is not str or not file or "/" in file or "\0" in file or file in (".", ".."):
+                raise Refused(f"`{name}` must hold a plain file name of the working directory")
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            try:
+                fd = os.open(f"/work/{file}", flags)
+            except OSError as error:
+                raise Refused(f"`{file}` cannot be handed back: {os.strerror(error.errno)}") from None
+            seen = os.fstat(fd)
+            if not stat.S_ISREG(seen.st_mode):
+                raise Refused(f"`{file}` is not a regular file")
+            if seen.st_nlink != 1:
+                raise Refused(f"`{file}` has more than one name")
+            total += seen.st_size
+            if total > most:
+                raise Refused(f"the files are more than {most} bytes together")
+            if file not in (f[0] for f in found):
+                found.append((file, seen.st_size, fd))
+    return found
+
+
+def main():
+    with open("/handaxe/settings.json", encoding="utf-8") as file:
+        settings = json.load(file)
+    for name in settings["modules"]:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass  # a smaller build of Python: the tool would see the same
+    hook = load_hook()
+    filter_program = read_all("/handaxe/filter")
+    readable = b"".join(p.encode() + b"\0" for p in settings["readable"])
+    data = b"".join(n.encode() + b"\0" for n in settings["data"])
+    lengths = len(filter_program), len(readable), len(data)
+    plan = struct.pack("<5Q", settings["skip"], settings["missing"], *lengths)
+    plan += filter_program + readable + data
+    execute(REHEARSAL, {"text": "warm", "rows": []}, 1 << 20, 0)
+    sys.modules.pop("tool", None)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    serve(hook, settings, plan)
+
+
+main()
