@@ -1,0 +1,80 @@
+//! A question read against a profile: a chain, or a refusal that says what was not understood.
+//!
+//! A small grammar over spans: every word of the question is a field, a value, a number, a date, a
+//! known phrase or filler, and each must be used by exactly one part of the chain. A wrong answer
+//! is far worse than a refusal, so what is left over refuses, and so does what fits twice.
+
+mod dates;
+mod decide;
+mod lexicon;
+mod parse;
+mod refusal;
+mod spans;
+mod tokens;
+
+use crate::profile::Profile;
+use crate::{Chain, Order};
+
+pub use refusal::{ABILITIES, Refusal};
+
+use lexicon::Key;
+use parse::Parse;
+use spans::Item;
+
+/// What a question was read as.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) chain: Chain,
+    /// The end of a series over time that the question asks for.
+    pub(crate) focus: Option<Order>,
+}
+
+/// Reads a question against one file's profile.
+pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal> {
+    let mut parse = Parse::new(question, profile)?;
+    let fields = parse.field_names();
+    let known = parse.spans.iter().any(|s| !matches!(s.item, Item::Unknown | Item::Number(_) | Item::Key(Key::Filler | Key::In | Key::And | Key::Which | Key::Not)));
+    if !known {
+        return Err(Refusal::NotAboutData { fields });
+    }
+    // Words of no meaning come first: whatever else is wrong, they would be too.
+    let unknown: Vec<String> = parse
+        .spans
+        .iter()
+        .filter(|s| !s.used && matches!(s.item, Item::Unknown))
+        .map(|s| s.text.clone())
+        .collect();
+    if !unknown.is_empty() {
+        return Err(parse.not_understood(unknown));
+    }
+    let decided = decide::decide(&mut parse)?;
+    let left: Vec<String> = parse
+        .spans
+        .iter()
+        .filter(|s| !s.used && !harmless(&s.item))
+        .map(|s| s.text.clone())
+        .collect();
+    if !left.is_empty() {
+        return Err(parse.not_understood(left));
+    }
+    let unsaid = parse.bucket.is_some() || !parse.groups.is_empty() || !parse.aggs.is_empty() || parse.sort.is_some() || parse.rank.is_some() || parse.limit.is_some();
+    if unsaid {
+        return Err(Refusal::Beyond {
+            what: "this combination of steps in one question".to_owned(),
+            fields,
+        });
+    }
+    Ok(Reading {
+        chain: Chain {
+            format: profile.format,
+            filters: parse.filters,
+            terminal: decided.terminal,
+        },
+        focus: decided.focus,
+    })
+}
+
+/// Spans that change nothing when they are not used.
+fn harmless(item: &Item) -> bool {
+    matches!(item, Item::Key(Key::Filler | Key::In | Key::And | Key::Entity | Key::Which | Key::List))
+}

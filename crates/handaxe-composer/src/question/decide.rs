@@ -1,0 +1,1076 @@
+//! From the parts of a question to what is made of the records: the one terminal step.
+
+use super::lexicon::Key;
+use super::parse::{Parse, extreme};
+use super::refusal::Refusal;
+use super::spans::{Item, adjective_fields};
+use super::tokens::stems;
+use crate::profile::{Field, Kind};
+use crate::{Bucket, Extractable, Format, Func, Measure, Order, Terminal};
+
+/// Words and values shown where no number was said.
+const TOP_WORDS: u32 = 20;
+const TOP_VALUES: u32 = 10;
+const SHOWN_ROWS: u32 = 20;
+
+/// The terminal step, and which end of a histogram the question asks for.
+pub(super) struct Decided {
+    pub(super) terminal: Terminal,
+    pub(super) focus: Option<Order>,
+}
+
+fn plain(terminal: Terminal) -> Result<Decided, Refusal> {
+    Ok(Decided {
+        terminal,
+        focus: None,
+    })
+}
+
+type Rule = fn(&mut Parse<'_>) -> Result<Option<Decided>, Refusal>;
+
+/// The rules in the order they are tried; the first that applies decides.
+const RULES: &[Rule] = &[
+    convert, extract, sentiment, words, superlative, trend, summary_of, aggregates, top_values, how_many, frequencies, distinct,
+    listing, whole_summary, which,
+];
+
+pub(super) fn decide(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
+    for rule in RULES {
+        if let Some(decided) = rule(p)? {
+            return Ok(decided);
+        }
+    }
+    // "orders per month", "cars by origin": counting is all that is left to mean.
+    if p.bucket.is_some() || !p.groups.is_empty() {
+        return count(p);
+    }
+    let words: Vec<String> = p.spans.iter().filter(|s| !s.used && !matches!(s.item, Item::Key(Key::Filler | Key::In))).map(|s| s.text.clone()).collect();
+    Err(p.not_understood(words))
+}
+
+fn measure(func: Func, field: Option<String>) -> Measure {
+    Measure { func, field }
+}
+
+fn group_names(p: &mut Parse<'_>) -> Vec<String> {
+    std::mem::take(&mut p.groups).into_iter().map(|g| p.name(g)).collect()
+}
+
+/// Unused field spans, in order.
+fn open_fields(p: &Parse<'_>) -> Vec<usize> {
+    (0..p.spans.len()).filter(|i| p.fits(*i).is_some()).collect()
+}
+
+fn is_plural(text: &str) -> bool {
+    let last = text.split(' ').next_back().unwrap_or(text);
+    last.len() > 3 && last.ends_with('s') && stems(last).concat() != last.to_lowercase()
+}
+
+/// Amounts that may be added up over records.
+fn additive(field: &Field) -> bool {
+    const WORDS: &[&str] = &["qty", "amount", "sale", "revenue", "unit", "count", "byte", "total", "sold", "wound", "death", "visit", "generation", "mile"];
+    field.kind.is_number() && stems(&field.name).iter().any(|w| WORDS.contains(&w.as_str()))
+}
+
+fn histogram(p: &mut Parse<'_>, bucket: Bucket, measure: Measure, focus: Option<Order>) -> Result<Decided, Refusal> {
+    if !p.groups.is_empty() {
+        return p.too_far("grouping by a field and by time at once");
+    }
+    let field = if p.profile.format == Format::Text {
+        Some(0)
+    } else {
+        // "per month", where the one date field was named: "by month of date".
+        let named: Vec<usize> = open_fields(p).into_iter().filter(|i| p.fits(*i).is_some_and(|f| f.iter().all(|f| p.field(*f).kind.is_time()))).collect();
+        if let [only] = named.as_slice() {
+            let field = p.pick_at(*only, |f| f.kind.is_time(), "a date")?;
+            p.use_(*only);
+            Some(field)
+        } else {
+            p.time_field()?
+        }
+    };
+    let Some(field) = field else {
+        return Err(Refusal::Unfit {
+            what: "no field holds dates or times to go by".to_owned(),
+            fields: p.field_names(),
+        });
+    };
+    if p.is_year(field) {
+        if bucket != Bucket::Year {
+            return Err(Refusal::Unfit {
+                what: format!("`{}` holds years only", p.name(field)),
+                fields: p.field_names(),
+            });
+        }
+        return plain(Terminal::Aggregate {
+            measures: vec![measure],
+            group_by: vec![p.name(field)],
+            order: focus,
+            limit: focus.map(|_| p.limit.take().unwrap_or(1)),
+        });
+    }
+    if focus.is_some() && p.limit.is_some_and(|n| n > 1) {
+        return p.too_far("the first few of a series over time (ask for the whole series)");
+    }
+    p.limit = None;
+    Ok(Decided {
+        terminal: Terminal::Histogram {
+            field: p.name(field),
+            bucket,
+            measure,
+        },
+        focus,
+    })
+}
+
+fn convert(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(to) = p.find(|k| matches!(k, Key::Format(_))) else {
+        return Ok(None);
+    };
+    let Some(Key::Format(mut format)) = p.key(to).cloned() else {
+        return Ok(None);
+    };
+    let verb = p.find(|k| matches!(k, Key::Convert | Key::List));
+    // "convert this csv to json": the last format is the aim.
+    let mut seen = vec![to];
+    while let Some(more) = (seen[seen.len() - 1] + 1..p.spans.len()).find(|i| matches!(p.key(*i), Some(Key::Format(_)))) {
+        seen.push(more);
+        if let Some(Key::Format(f)) = p.key(more) {
+            format = *f;
+        }
+    }
+    let Some(verb) = verb else {
+        return Ok(None);
+    };
+    p.use_(verb);
+    for s in &seen {
+        p.use_(*s);
+    }
+    if seen.len() > 2 {
+        return p.too_far("several output formats at once");
+    }
+    if format == p.profile.format && seen.len() == 1 && p.filters.is_empty() {
+        return Err(Refusal::Unfit {
+            what: format!("`{}` is already {}", p.profile.name, crate::profile::format_name(format)),
+            fields: p.field_names(),
+        });
+    }
+    plain(Terminal::Convert { to: format }).map(Some)
+}
+
+fn extract(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let verb = p.find(|k| matches!(k, Key::Extract | Key::List | Key::HowMany | Key::Unique | Key::Which | Key::Common(_) | Key::Frequency)).or_else(|| p.top.map(|_| 0));
+    let by = p.find(|k| *k == Key::By).filter(|_| p.profile.format == Format::Text);
+    let what = p.find(|k| matches!(k, Key::What(_)));
+    let pattern = p.find(|k| *k == Key::Pattern);
+    let found = if let Some(i) = pattern {
+        let Some(q) = (i..p.spans.len()).find(|j| matches!(p.spans[*j].item, Item::Quoted(_))) else {
+            return p.too_far("a pattern is needed in quotes, e.g. extract matching \"ORD-[0-9]+\"");
+        };
+        let Item::Quoted(text) = p.spans[q].item.clone() else {
+            return Ok(None);
+        };
+        if let Err(e) = regex::Regex::new(&text) {
+            let _ = e;
+            return Err(Refusal::Unfit {
+                what: format!("`{text}` is not a regular expression"),
+                fields: p.field_names(),
+            });
+        }
+        p.use_(q);
+        p.use_(i);
+        if let Some(w) = what {
+            p.use_(w);
+        }
+        Some(Extractable::Pattern(text))
+    } else if let Some(i) = what
+        && (verb.is_some() || by.is_some())
+    {
+        p.use_(i);
+        match p.key(i).cloned() {
+            Some(Key::What(what)) => Some(what),
+            _ => None,
+        }
+    } else {
+        None
+    };
+    let Some(what) = found else {
+        return Ok(None);
+    };
+    while let Some(verb) = p.find(|k| matches!(k, Key::Extract | Key::List | Key::HowMany | Key::Unique | Key::Which | Key::Common(_) | Key::Frequency | Key::Most(_))) {
+        if matches!(p.key(verb), Some(Key::Common(Order::Ascending) | Key::Most(Order::Ascending))) {
+            return p.too_far("the rarest of what is found");
+        }
+        p.use_(verb);
+    }
+    if let Some(by) = by {
+        p.use_(by);
+    }
+    if p.top == Some(Order::Ascending) {
+        return p.too_far("the rarest of what is found");
+    }
+    let field = match open_fields(p).as_slice() {
+        [] => None,
+        [one] => {
+            let field = p.pick_at(*one, |f| f.kind == Kind::Text, "text")?;
+            p.use_(*one);
+            Some(p.name(field))
+        }
+        _ => return p.too_far("extracting from several fields at once"),
+    };
+    let limit = p.limit.take();
+    plain(Terminal::Extract { field, what, limit }).map(Some)
+}
+
+fn sentiment(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Sentiment) else {
+        return Ok(None);
+    };
+    p.use_(i);
+    // "analyze the sentiment", "how does sentiment … ": the verbs say no more.
+    while let Some(verb) = p.find(|k| matches!(k, Key::Describe | Key::Sentiment | Key::Which | Key::List | Key::Frequency | Key::OnAverage)) {
+        p.use_(verb);
+    }
+    let field = match open_fields(p).as_slice() {
+        [] => p.text_field()?,
+        [one] => {
+            let field = p.pick_at(*one, |f| f.kind == Kind::Text, "text")?;
+            p.use_(*one);
+            field
+        }
+        _ => return p.too_far("the sentiment of several fields at once"),
+    };
+    if p.bucket.is_some() || p.groups.len() > 1 {
+        return p.too_far("sentiment over time or by several fields");
+    }
+    let group_by = group_names(p).pop();
+    plain(Terminal::Sentiment {
+        field: p.name(field),
+        group_by,
+    })
+    .map(Some)
+}
+
+fn words(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Words) else {
+        return Ok(None);
+    };
+    let rare = p.has(|k| matches!(k, Key::Common(Order::Ascending) | Key::Most(Order::Ascending))) || p.top == Some(Order::Ascending);
+    if rare || !p.groups.is_empty() || p.bucket.is_some() || p.has(|k| *k == Key::Unique) {
+        return p.too_far("rare words, unique words, or words by group");
+    }
+    let asked = p.limit.is_some() || p.has(|k| matches!(k, Key::Common(_) | Key::Frequency | Key::Most(_) | Key::Extract | Key::List));
+    // "how many words": a total that the steps do not give; "count words" and "word count" do.
+    let counted = p.find(|k| *k == Key::HowMany).filter(|h| p.spans[*h].text.to_lowercase().starts_with("count"));
+    if !asked && counted.is_none() {
+        return p.too_far("the number of words in all (ask for the most common words)");
+    }
+    p.use_(i);
+    while let Some(verb) = p.find(|k| matches!(k, Key::Common(_) | Key::Frequency | Key::Most(_) | Key::Extract | Key::List | Key::Which | Key::HowMany | Key::Words)) {
+        p.use_(verb);
+    }
+    let field = match open_fields(p).as_slice() {
+        [] => p.text_field()?,
+        [one] => {
+            let field = p.pick_at(*one, |f| f.kind == Kind::Text, "text")?;
+            p.use_(*one);
+            field
+        }
+        _ => return p.too_far("words of several fields at once"),
+    };
+    plain(Terminal::Words {
+        field: p.name(field),
+        limit: p.limit.take().unwrap_or(if is_plural(&p.spans[i].text) || counted.is_some() { TOP_WORDS } else { 1 }),
+        min_length: 1,
+        skip_stop_words: true,
+    })
+    .map(Some)
+}
+
+/// What a superlative is asked of.
+enum Target {
+    Field(usize),
+    Bucket(Bucket),
+    /// Whole records.
+    Records,
+    When,
+    Nothing,
+}
+
+/// "which X", "the X with": a field, a time bucket, or records.
+fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
+    if let Some(when) = p.find(|k| *k == Key::When) {
+        p.use_(when);
+        return Ok(Target::When);
+    }
+    if let Some(which) = p.find(|k| matches!(k, Key::Which | Key::List))
+        && let Some(n) = p.next(which)
+        && n != skip
+    {
+        if let Some(Key::Bucket(bucket)) = p.key(n).cloned() {
+            p.use_(which);
+            p.use_(n);
+            return Ok(Target::Bucket(bucket));
+        }
+        if p.key(n) == Some(&Key::Entity) {
+            p.use_(which);
+            return Ok(Target::Records);
+        }
+        if let Some(fits) = p.fits(n) {
+            // "what weight has …" never; a number is measured, not asked for.
+            if fits.iter().all(|f| p.field(*f).kind == Kind::Number) {
+                return Ok(Target::Nothing);
+            }
+            let text = p.spans[n].text.clone();
+            let field = p.pick(&fits, &text, |_| true, "a field")?;
+            p.use_(which);
+            p.use_(n);
+            return Ok(Target::Field(field));
+        }
+    }
+    // "the car with the highest horsepower".
+    let records = (0..skip).any(|i| p.key(i) == Some(&Key::Entity));
+    if records {
+        return Ok(Target::Records);
+    }
+    let before: Vec<usize> = open_fields(p).into_iter().filter(|i| *i < skip).collect();
+    if let [only] = before.as_slice() {
+        let field = p.pick_at(*only, |f| f.kind != Kind::Number, "something to choose among")?;
+        p.use_(*only);
+        return Ok(Target::Field(field));
+    }
+    Ok(Target::Nothing)
+}
+
+fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| matches!(k, Key::Ext(_) | Key::Most(_) | Key::Common(_) | Key::Adjective(_))) else {
+        return Ok(None);
+    };
+    let Some(key) = p.key(i).cloned() else {
+        return Ok(None);
+    };
+    p.use_(i);
+    match key {
+        Key::Common(order) => common(p, i, order).map(Some),
+        Key::Most(order) => most(p, i, order).map(Some),
+        Key::Ext(order) => {
+            if !p.aggs.is_empty() {
+                return over_measure(p, i, order).map(Some);
+            }
+            let target = target(p, i)?;
+            let Some(at) = p.next(i).filter(|n| p.fits(*n).is_some()).or_else(|| open_fields(p).into_iter().find(|f| *f > i)) else {
+                if p.has(|k| *k == Key::HowMany) {
+                    return most(p, i, order).map(Some);
+                }
+                return Err(p.not_understood(vec![p.spans[i].text.clone()]));
+            };
+            let metric = metric_at(p, at, order)?;
+            extreme_of(p, i, target, metric, order).map(Some)
+        }
+        Key::Adjective(meanings) => {
+            let orderable = |f: &Field| f.kind.is_number() || f.kind.is_time();
+            let next = p.next(i).filter(|n| p.fits(*n).is_some_and(|f| f.iter().any(|f| orderable(p.field(*f)))));
+            if let Some(n) = next {
+                let (order, _) = meanings[0];
+                let target = target(p, i)?;
+                let metric = metric_at(p, n, order)?;
+                return extreme_of(p, i, target, metric, order).map(Some);
+            }
+            let mut found = adjective_fields(p.profile, meanings);
+            if found.len() > 1 {
+                let end = |order: Order| if order == Order::Descending { "max" } else { "min" };
+                let narrowed: Vec<_> = found.iter().copied().filter(|(f, o)| stems(&p.field(*f).name).iter().any(|w| w == end(*o))).collect();
+                if narrowed.len() == 1 {
+                    found = narrowed;
+                }
+            }
+            let (metric, order) = match found.as_slice() {
+                [one] => *one,
+                [] => return Err(p.not_understood(vec![p.spans[i].text.clone()])),
+                several => {
+                    return Err(Refusal::Ambiguous {
+                        what: format!("`{}` may be about {}", p.spans[i].text, several.iter().map(|(f, _)| format!("`{}`", p.name(*f))).collect::<Vec<_>>().join(" or ")),
+                        options: several.iter().map(|(f, o)| format!("{} {}", if *o == Order::Descending { "highest" } else { "lowest" }, p.name(*f))).collect(),
+                    });
+                }
+            };
+            // "the cheapest product", "on the hottest day".
+            let after = p.next(i);
+            let target = if let Some(n) = after.filter(|n| p.fits(*n).is_some()) {
+                let field = p.pick_at(n, |f| f.kind != Kind::Number, "something to choose among")?;
+                p.use_(n);
+                if let Some(w) = p.find(|k| matches!(k, Key::Which | Key::List)) {
+                    p.use_(w);
+                }
+                if let Some(w) = p.find(|k| *k == Key::When) {
+                    p.use_(w);
+                }
+                Target::Field(field)
+            } else if let Some(n) = after.filter(|n| matches!(p.key(*n), Some(Key::Bucket(_)))) {
+                let bucket = match p.key(n) {
+                    Some(Key::Bucket(b)) => *b,
+                    _ => Bucket::Day,
+                };
+                p.use_(n);
+                Target::Bucket(bucket)
+            } else if after.is_some_and(|n| p.key(n) == Some(&Key::Entity)) {
+                Target::Records
+            } else {
+                target(p, i)?
+            };
+            if let Some(mean) = p.find(|k| *k == Key::OnAverage) {
+                p.use_(mean);
+                p.aggs.push((Func::Mean, metric));
+                return finish_measure(p, target, order).map(Some);
+            }
+            extreme_of(p, i, target, metric, order).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The field that is largest or smallest; "highest temperature" is `temp_max`.
+fn metric_at(p: &mut Parse<'_>, at: usize, order: Order) -> Result<usize, Refusal> {
+    let fits = p.fits(at).unwrap_or_default();
+    let end = if order == Order::Descending { "max" } else { "min" };
+    let narrowed: Vec<usize> = fits.iter().copied().filter(|f| stems(&p.field(*f).name).iter().any(|w| w == end)).collect();
+    let text = p.spans[at].text.clone();
+    let fits = if narrowed.len() == 1 { narrowed } else { fits };
+    let field = p.pick(&fits, &text, |f| f.kind.is_number() || f.kind.is_time(), "a number or a date")?;
+    p.use_(at);
+    Ok(field)
+}
+
+/// "which region has the highest average price".
+fn over_measure(p: &mut Parse<'_>, i: usize, order: Order) -> Result<Decided, Refusal> {
+    let target = target(p, i)?;
+    finish_measure(p, target, order)
+}
+
+fn finish_measure(p: &mut Parse<'_>, target: Target, order: Order) -> Result<Decided, Refusal> {
+    let (func, field) = match std::mem::take(&mut p.aggs).as_slice() {
+        [one] => *one,
+        _ => return p.too_far("a superlative over several measures"),
+    };
+    let what = measure(func, Some(p.name(field)));
+    grouped_extreme(p, target, what, order)
+}
+
+/// The group, or time bucket, with the largest or smallest measure.
+fn grouped_extreme(p: &mut Parse<'_>, target: Target, what: Measure, order: Order) -> Result<Decided, Refusal> {
+    let bucket = match target {
+        Target::Bucket(bucket) => Some(bucket),
+        Target::When => p.time_field()?.map(|f| p.natural_bucket(f)),
+        Target::Field(f) if p.field(f).kind.is_time() => Some(if p.field(f).kind == Kind::Date { Bucket::Day } else { p.natural_bucket(f) }),
+        _ => p.bucket.take(),
+    };
+    if let Some(bucket) = bucket {
+        return histogram(p, bucket, what, Some(order));
+    }
+    let group = match target {
+        Target::Field(f) if p.groups.is_empty() => p.name(f),
+        Target::Nothing | Target::Records if p.groups.len() == 1 => group_names(p).concat(),
+        _ => return p.too_far("this superlative needs one field to choose among, e.g. `which region has …`"),
+    };
+    plain(Terminal::Aggregate {
+        measures: vec![what],
+        group_by: vec![group],
+        order: Some(order),
+        limit: Some(p.limit.take().unwrap_or(1)),
+    })
+}
+
+/// The largest or smallest value of a field, and whose it is.
+fn extreme_of(p: &mut Parse<'_>, i: usize, target: Target, metric: usize, order: Order) -> Result<Decided, Refusal> {
+    let name = p.name(metric);
+    let what = measure(extreme(order), Some(name.clone()));
+    let rows = |fields: Vec<String>, limit: u32| {
+        plain(Terminal::Rows {
+            fields,
+            order_by: Some(name.clone()),
+            order,
+            limit: Some(limit),
+        })
+    };
+    if !p.groups.is_empty() || (p.bucket.is_some() && matches!(target, Target::Nothing)) {
+        if !matches!(target, Target::Nothing) {
+            return p.too_far("the largest within each group of a group");
+        }
+        p.aggs.push((extreme(order), metric));
+        return aggregates(p)?.map_or_else(|| Err(p.not_understood(vec![p.spans[i].text.clone()])), Ok);
+    }
+    match target {
+        Target::Records => {
+            let limit = p.limit.take().unwrap_or(1);
+            rows(Vec::new(), limit)
+        }
+        Target::When => match p.time_field()? {
+            Some(time) => rows(vec![p.name(time), name.clone()], 1),
+            None => p.too_far("no field says when"),
+        },
+        Target::Field(f) if p.field(f).kind.is_time() || p.field(f).is_unique() => {
+            let limit = p.limit.take().unwrap_or(1);
+            rows(vec![p.name(f), name.clone()], limit)
+        }
+        Target::Field(_) => grouped_extreme(p, target, what, order),
+        Target::Bucket(Bucket::Day) if p.time_field()?.is_some_and(|t| p.field(t).kind == Kind::Date && p.field(t).is_unique()) => {
+            let time = p.time_field()?.unwrap_or(0);
+            let limit = p.limit.take().unwrap_or(1);
+            rows(vec![p.name(time), name.clone()], limit)
+        }
+        Target::Bucket(_) => grouped_extreme(p, target, what, order),
+        Target::Nothing => {
+            if let Some(limit) = p.limit.take() {
+                return rows(Vec::new(), limit);
+            }
+            // Numbers have a largest; of dates, the record is shown.
+            if p.field(metric).kind.is_time() {
+                return rows(Vec::new(), 1);
+            }
+            p.aggs.push((extreme(order), metric));
+            aggregates(p)?.map_or_else(|| Err(p.not_understood(vec![p.spans[i].text.clone()])), Ok)
+        }
+    }
+}
+
+/// "most common weather", "which product is most common".
+fn common(p: &mut Parse<'_>, i: usize, order: Order) -> Result<Decided, Refusal> {
+    let after = p.next(i).filter(|n| p.fits(*n).is_some());
+    let open = open_fields(p);
+    let Some(at) = after.or_else(|| open.first().copied().filter(|_| open.len() == 1)) else {
+        if p.groups.len() == 1 {
+            return most(p, i, order);
+        }
+        return Err(p.not_understood(vec![p.spans[i].text.clone()]));
+    };
+    let field = p.pick_at(at, |f| f.kind != Kind::Number, "something that repeats")?;
+    p.use_(at);
+    if let Some(w) = p.find(|k| *k == Key::Which) {
+        p.use_(w);
+    }
+    if !p.groups.is_empty() || p.bucket.is_some() {
+        return p.too_far("the most common within each group");
+    }
+    let limit = p.limit.take().unwrap_or(if is_plural(&p.spans[at].text) { TOP_VALUES } else { 1 });
+    let field = p.name(field);
+    if order == Order::Descending {
+        return plain(Terminal::Frequencies {
+            field,
+            limit: Some(limit),
+        });
+    }
+    plain(Terminal::Aggregate {
+        measures: vec![measure(Func::Count, None)],
+        group_by: vec![field],
+        order: Some(order),
+        limit: Some(limit),
+    })
+}
+
+/// "which region has the most orders", "the car with the most horsepower".
+fn most(p: &mut Parse<'_>, i: usize, order: Order) -> Result<Decided, Refusal> {
+    let target = target(p, i)?;
+    if let Some(unique) = p.find(|k| matches!(k, Key::Unique | Key::HowMany)) {
+        p.use_(unique);
+    }
+    let after = p.next(i);
+    let after = after.and_then(|n| if p.spans[n].used { p.next(n) } else { Some(n) });
+    let metric = after.filter(|n| p.fits(*n).is_some());
+    let Some(at) = metric else {
+        if matches!(target, Target::Nothing) && p.groups.is_empty() && p.bucket.is_none() {
+            return Err(p.not_understood(vec![p.spans[i].text.clone()]));
+        }
+        return grouped_extreme(p, target, measure(Func::Count, None), order);
+    };
+    let field = p.pick_at(at, |_| true, "a field")?;
+    p.use_(at);
+    if !p.field(field).kind.is_number() {
+        return grouped_extreme(p, target, measure(Func::Distinct, Some(p.name(field))), order);
+    }
+    match target {
+        Target::Field(f) if !p.field(f).is_unique() && !p.field(f).kind.is_time() => summed(p, target, field, order),
+        Target::Bucket(Bucket::Day) if p.time_field()?.is_some_and(|t| p.field(t).is_unique()) => extreme_of(p, i, target, field, order),
+        Target::Bucket(_) => summed(p, target, field, order),
+        _ => extreme_of(p, i, target, field, order),
+    }
+}
+
+/// The sum where the field is an amount; else it could as well be the largest single one.
+fn summed(p: &mut Parse<'_>, target: Target, field: usize, order: Order) -> Result<Decided, Refusal> {
+    let name = p.name(field);
+    if additive(p.field(field)) {
+        return grouped_extreme(p, target, measure(Func::Sum, Some(name)), order);
+    }
+    let end = if order == Order::Descending { "highest" } else { "lowest" };
+    Err(Refusal::Ambiguous {
+        what: format!("`{name}` could be added up, averaged, or taken singly"),
+        options: vec![format!("{end} total {name}"), format!("{end} average {name}"), format!("{end} {name}")],
+    })
+}
+
+fn trend(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Trend) else {
+        return Ok(None);
+    };
+    p.use_(i);
+    while let Some(verb) = p.find(|k| matches!(k, Key::Describe | Key::List | Key::Which | Key::Convert)) {
+        p.use_(verb);
+    }
+    let bucket = match p.bucket.take() {
+        Some(bucket) => bucket,
+        None => match p.time_field()? {
+            Some(field) if p.is_year(field) => Bucket::Year,
+            Some(field) => p.natural_bucket(field),
+            None if p.profile.format == Format::Text => Bucket::Hour,
+            None => return p.too_far("no field says when"),
+        },
+    };
+    let what = if let [(func, field)] = std::mem::take(&mut p.aggs).as_slice() {
+        measure(*func, Some(p.name(*field)))
+    } else {
+        let metric = open_fields(p).into_iter().find(|i| p.fits(*i).is_some_and(|f| f.iter().any(|f| p.field(*f).kind.is_number())));
+        match metric {
+            Some(at) => {
+                let field = p.pick_at(at, |f| f.kind.is_number(), "a number")?;
+                p.use_(at);
+                measure(Func::Mean, Some(p.name(field)))
+            }
+            None => measure(Func::Count, None),
+        }
+    };
+    if let Some(h) = p.find(|k| *k == Key::HowMany) {
+        p.use_(h);
+    }
+    histogram(p, bucket, what, None).map(Some)
+}
+
+/// "summary of price", "describe horsepower by origin".
+fn summary_of(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Describe) else {
+        return Ok(None);
+    };
+    let open = open_fields(p);
+    if open.is_empty() || p.limit.is_some() || !p.aggs.is_empty() {
+        return Ok(None);
+    }
+    if p.bucket.is_some() {
+        return p.too_far("a summary over time (ask for one measure, e.g. `average`)");
+    }
+    let fields: Vec<usize> = open.iter().map(|at| p.pick_at(*at, |_| true, "a field")).collect::<Result<_, _>>()?;
+    for at in open {
+        p.use_(at);
+    }
+    p.use_(i);
+    if let ([only], true) = (fields.as_slice(), p.groups.is_empty())
+        && !p.field(*only).kind.is_number()
+    {
+        return plain(Terminal::Frequencies {
+            field: p.name(*only),
+            limit: None,
+        })
+        .map(Some);
+    }
+    if fields.iter().any(|f| !p.field(*f).kind.is_number()) {
+        return p.too_far("a summary of several fields that are not numbers");
+    }
+    let mut measures = vec![measure(Func::Count, None)];
+    for f in fields {
+        for func in [Func::Mean, Func::Median, Func::Min, Func::Max, Func::Stdev] {
+            measures.push(measure(func, Some(p.name(f))));
+        }
+    }
+    plain(Terminal::Aggregate {
+        measures,
+        group_by: group_names(p),
+        order: None,
+        limit: None,
+    })
+    .map(Some)
+}
+
+fn aggregates(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    if p.aggs.is_empty() {
+        return Ok(None);
+    }
+    // "top 5 cities by average price".
+    if p.top.is_some() {
+        return ranked(p).map(Some);
+    }
+    let mut measures: Vec<Measure> = std::mem::take(&mut p.aggs).into_iter().map(|(func, f)| measure(func, Some(p.name(f)))).collect();
+    if let Some(count) = p.find(|k| *k == Key::HowMany) {
+        p.use_(count);
+        measures.insert(0, measure(Func::Count, None));
+    }
+    if let Some(bucket) = p.bucket.take() {
+        return match measures.as_slice() {
+            [one] => histogram(p, bucket, one.clone(), None).map(Some),
+            _ => p.too_far("several measures over time at once"),
+        };
+    }
+    let group_by = group_names(p);
+    // "sorted by average price" is by the measure; by the group is the rule anyway.
+    let order = p.sort.take().and_then(|(f, order)| (measures[0].field.as_deref() == Some(p.name(f).as_str())).then_some(order));
+    let direction = p.find(|k| matches!(k, Key::Direction(_)));
+    let order = match direction.and_then(|d| p.key(d)) {
+        Some(Key::Direction(d)) => Some(*d),
+        _ => order,
+    };
+    if let Some(d) = direction {
+        p.use_(d);
+    }
+    plain(Terminal::Aggregate {
+        measures,
+        group_by,
+        order,
+        limit: None,
+    })
+    .map(Some)
+}
+
+/// "top 5 X by …".
+fn ranked(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
+    let order = p.top.take().unwrap_or(Order::Descending);
+    let limit = p.limit.take();
+    let what = match std::mem::take(&mut p.aggs).as_slice() {
+        [(func, field)] => measure(*func, Some(p.name(*field))),
+        [] => measure(Func::Count, None),
+        _ => return p.too_far("ranking by several measures"),
+    };
+    if let Some(h) = p.find(|k| *k == Key::HowMany) {
+        p.use_(h);
+    }
+    let group = match (open_fields(p).as_slice(), p.groups.as_slice()) {
+        ([at], []) => {
+            let field = p.pick_at(*at, |f| f.kind != Kind::Number, "something to choose among")?;
+            p.use_(*at);
+            p.name(field)
+        }
+        ([], [_]) => group_names(p).concat(),
+        _ => return p.too_far("ranking over several fields at once"),
+    };
+    plain(Terminal::Aggregate {
+        measures: vec![what],
+        group_by: vec![group],
+        order: Some(order),
+        limit,
+    })
+}
+
+/// "top 5 cities", "top 5 cities by population", "first 10 rows".
+fn top_values(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(order) = p.top else {
+        return Ok(None);
+    };
+    if p.has(|k| *k == Key::HowMany) {
+        return ranked(p).map(Some);
+    }
+    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which)) {
+        p.use_(verb);
+    }
+    let limit = p.limit.take();
+    let open = open_fields(p);
+    let by = p.rank.take().map(|f| (f, order)).or_else(|| p.sort.take());
+    p.top = None;
+    let Some((by, by_order)) = by else {
+        return match open.as_slice() {
+            [] if order == Order::Descending && p.groups.is_empty() && p.bucket.is_none() => plain(Terminal::Rows {
+                fields: Vec::new(),
+                order_by: None,
+                order: Order::Ascending,
+                limit,
+            })
+            .map(Some),
+            [at] if p.groups.is_empty() && p.bucket.is_none() => {
+                let field = p.pick_at(*at, |_| true, "a field")?;
+                p.use_(*at);
+                let name = p.name(field);
+                if p.field(field).kind.is_number() && !p.is_year(field) {
+                    return plain(Terminal::Rows {
+                        fields: Vec::new(),
+                        order_by: Some(name),
+                        order,
+                        limit,
+                    })
+                    .map(Some);
+                }
+                if order == Order::Ascending {
+                    return plain(Terminal::Aggregate {
+                        measures: vec![measure(Func::Count, None)],
+                        group_by: vec![name],
+                        order: Some(order),
+                        limit,
+                    })
+                    .map(Some);
+                }
+                plain(Terminal::Frequencies { field: name, limit }).map(Some)
+            }
+            _ => p.too_far("the top of several fields, or within each group"),
+        };
+    };
+    let name = p.name(by);
+    let rows = |fields: Vec<String>| {
+        plain(Terminal::Rows {
+            fields,
+            order_by: Some(name.clone()),
+            order: by_order,
+            limit,
+        })
+        .map(Some)
+    };
+    if !p.groups.is_empty() || p.bucket.is_some() {
+        return p.too_far("the top within each group");
+    }
+    match open.as_slice() {
+        [] => rows(Vec::new()),
+        [at] => {
+            let field = p.pick_at(*at, |_| true, "a field")?;
+            p.use_(*at);
+            if p.field(field).is_unique() {
+                return rows(vec![p.name(field), name.clone()]);
+            }
+            if additive(p.field(by)) {
+                return plain(Terminal::Aggregate {
+                    measures: vec![measure(Func::Sum, Some(name.clone()))],
+                    group_by: vec![p.name(field)],
+                    order: Some(by_order),
+                    limit,
+                })
+                .map(Some);
+            }
+            let shown = p.name(field);
+            Err(Refusal::Ambiguous {
+                what: format!("each `{shown}` has several values of `{name}`"),
+                options: vec![format!("top {shown} by average {name}"), format!("top {shown} by total {name}"), format!("records with the highest {name}")],
+            })
+        }
+        _ => p.too_far("the top of several fields at once"),
+    }
+}
+
+fn count(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
+    if let Some(bucket) = p.bucket.take() {
+        return histogram(p, bucket, measure(Func::Count, None), None);
+    }
+    let years = p.groups.iter().all(|g| p.is_year(*g) || p.field(*g).kind == Kind::Integer);
+    let group_by = group_names(p);
+    plain(Terminal::Aggregate {
+        measures: vec![measure(Func::Count, None)],
+        order: (group_by.len() == 1 && !years).then_some(Order::Descending),
+        group_by,
+        limit: None,
+    })
+}
+
+fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| matches!(k, Key::HowMany | Key::HowMuch)) else {
+        return Ok(None);
+    };
+    p.use_(i);
+    let unique = p.find(|k| *k == Key::Unique);
+    if let Some(u) = unique {
+        p.use_(u);
+    }
+    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which)) {
+        p.use_(verb);
+    }
+    // "how many days": records where there is one a day.
+    if let Some(n) = p.next(i)
+        && let Some(Key::Bucket(bucket)) = p.key(n).cloned()
+    {
+        let daily = p.time_field()?.is_some_and(|t| p.field(t).kind == Kind::Date && p.field(t).is_unique());
+        if bucket == Bucket::Day && daily && p.bucket != Some(Bucket::Day) {
+            p.use_(n);
+        } else {
+            return p.too_far(&format!("counting {}: the data does not have one record for each", p.spans[n].text));
+        }
+    }
+    let open = open_fields(p);
+    let at = match open.as_slice() {
+        [] => {
+            if unique.is_some() {
+                return p.too_far("unique records (ask for the unique values of a field)");
+            }
+            return count(p).map(Some);
+        }
+        [at] => *at,
+        _ => return p.too_far("counting several fields at once"),
+    };
+    let direct = p.next(i).is_some_and(|n| n == at || (Some(n) == unique && p.next(n) == Some(at)));
+    if !direct {
+        return Err(p.not_understood(vec![p.spans[at].text.clone()]));
+    }
+    let field = p.pick_at(at, |_| true, "a field")?;
+    p.use_(at);
+    let name = p.name(field);
+    let func = if unique.is_some() || !p.field(field).kind.is_number() || p.is_id(field) {
+        Func::Distinct
+    } else if additive(p.field(field)) {
+        Func::Sum
+    } else {
+        return Err(Refusal::Ambiguous {
+            what: format!("`{name}` holds numbers: they could be added up, or their different values counted"),
+            options: vec![format!("total {name}"), format!("how many different {name}")],
+        });
+    };
+    if let Some(bucket) = p.bucket.take() {
+        return histogram(p, bucket, measure(func, Some(name)), None).map(Some);
+    }
+    plain(Terminal::Aggregate {
+        measures: vec![measure(func, Some(name))],
+        group_by: group_names(p),
+        order: None,
+        limit: None,
+    })
+    .map(Some)
+}
+
+fn frequencies(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Frequency) else {
+        return Ok(None);
+    };
+    p.use_(i);
+    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which | Key::By | Key::Entity | Key::Describe)) {
+        p.use_(verb);
+    }
+    if p.bucket.is_some() {
+        return count(p).map(Some);
+    }
+    let name = match (open_fields(p).as_slice(), p.groups.as_slice()) {
+        ([at], []) => {
+            let field = p.pick_at(*at, |_| true, "a field")?;
+            if p.field(field).kind.is_time() {
+                p.use_(*at);
+                p.bucket = Some(p.natural_bucket(field));
+                return count(p).map(Some);
+            }
+            if p.field(field).kind == Kind::Number || p.field(field).distinct > 100 && p.field(field).kind.is_number() {
+                return p.too_far(&format!("the distribution of numbers in ranges (ask `describe {}`)", p.name(field)));
+            }
+            p.use_(*at);
+            p.name(field)
+        }
+        ([], [_]) => group_names(p).concat(),
+        _ => return Err(p.not_understood(vec![p.spans[i].text.clone()])),
+    };
+    plain(Terminal::Frequencies {
+        field: name,
+        limit: p.limit.take(),
+    })
+    .map(Some)
+}
+
+fn distinct(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Unique) else {
+        return Ok(None);
+    };
+    let open = open_fields(p);
+    let [at] = open.as_slice() else {
+        return Err(p.not_understood(vec![p.spans[i].text.clone()]));
+    };
+    let field = p.pick_at(*at, |_| true, "a field")?;
+    for s in [i, *at] {
+        p.use_(s);
+    }
+    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which | Key::Extract)) {
+        p.use_(verb);
+    }
+    plain(Terminal::Distinct {
+        field: p.name(field),
+    })
+    .map(Some)
+}
+
+/// "list the products", "show name and price of orders over 100".
+fn listing(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| matches!(k, Key::List | Key::Extract)) else {
+        return Ok(None);
+    };
+    if !p.groups.is_empty() || p.bucket.is_some() {
+        return Ok(None);
+    }
+    p.use_(i);
+    rows_or_values(p).map(Some)
+}
+
+fn rows_or_values(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
+    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which | Key::Extract)) {
+        p.use_(verb);
+    }
+    let open = open_fields(p);
+    let mut fields: Vec<usize> = Vec::new();
+    for at in &open {
+        let field = p.pick_at(*at, |_| true, "a field")?;
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    for at in open {
+        p.use_(at);
+    }
+    let limit = p.limit.take();
+    let (order_by, order) = match p.sort.take() {
+        Some((f, order)) => (Some(p.name(f)), order),
+        None => (None, Order::Ascending),
+    };
+    if let ([only], None, None) = (fields.as_slice(), limit, &order_by)
+        && !p.field(*only).is_prose()
+        && !p.field(*only).kind.is_number()
+        && !p.has(|k| *k == Key::Entity)
+    {
+        return plain(Terminal::Distinct {
+            field: p.name(*only),
+        });
+    }
+    let all = fields.is_empty() && p.filters.is_empty() && limit.is_none() && order_by.is_none();
+    plain(Terminal::Rows {
+        fields: fields.into_iter().map(|f| p.name(f)).collect(),
+        order_by,
+        order,
+        limit: if all { Some(SHOWN_ROWS) } else { limit },
+    })
+}
+
+fn whole_summary(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Describe) else {
+        return Ok(None);
+    };
+    p.use_(i);
+    while let Some(verb) = p.find(|k| matches!(k, Key::Describe | Key::Which | Key::List)) {
+        p.use_(verb);
+    }
+    plain(Terminal::Describe).map(Some)
+}
+
+/// "which products were returned", "what is the price of …".
+fn which(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    if !p.groups.is_empty() || p.bucket.is_some() {
+        return Ok(None);
+    }
+    let Some(i) = p.find(|k| matches!(k, Key::Which | Key::When)) else {
+        // "sorted by price", "orders over 100": the records themselves.
+        let said = !p.filters.is_empty() || p.sort.is_some();
+        if said && (p.has(|k| *k == Key::Entity) || p.sort.is_some()) && open_fields(p).is_empty() {
+            return rows_or_values(p).map(Some);
+        }
+        return Ok(None);
+    };
+    let when = p.key(i) == Some(&Key::When);
+    p.use_(i);
+    if when {
+        return match p.time_field()? {
+            Some(f) if !p.filters.is_empty() && open_fields(p).is_empty() => plain(Terminal::Rows {
+                fields: vec![p.name(f)],
+                order_by: None,
+                order: Order::Ascending,
+                limit: None,
+            })
+            .map(Some),
+            _ => p.too_far("when something was, without saying what"),
+        };
+    }
+    let nothing = open_fields(p).is_empty() && p.filters.is_empty() && p.sort.is_none() && p.limit.is_none();
+    if nothing {
+        return Ok(None);
+    }
+    rows_or_values(p).map(Some)
+}
