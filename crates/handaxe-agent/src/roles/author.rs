@@ -10,7 +10,6 @@ use handaxe_types::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::planner::tool_name;
 use super::reply::{self, ReplyFault, clip};
 use super::{Exchange, Repair, Role, RoleName};
 
@@ -38,7 +37,6 @@ pub(super) struct Authored {
 
 #[derive(Deserialize)]
 struct RawSpec {
-    name: String,
     description: String,
     input_schema: Map<String, Value>,
     output_schema: Map<String, Value>,
@@ -100,11 +98,11 @@ impl Role for AuthorBrief<'_> {
         let parts = reply::authored(text)?;
         let raw: RawSpec = reply::shape(parts.spec, "the spec")?;
         let spec = Spec {
-            name: tool_name(&raw.name)?,
+            // Name and domain as planned, and gated, before any code was written.
+            name: self.request.name.clone(),
             description: clip(&raw.description, 1000),
             input_schema: Value::Object(raw.input_schema),
             output_schema: Value::Object(raw.output_schema),
-            // As planned, and gated, before any code was written.
             domain: self.request.domain.clone(),
             capabilities: raw.capabilities,
             // The host's to set; a model's wish is not asked for.

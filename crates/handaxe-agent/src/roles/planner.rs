@@ -191,7 +191,7 @@ fn needs(words: &[String]) -> Result<Vec<Need>, ReplyFault> {
         .collect()
 }
 
-pub(super) fn tool_name(text: &str) -> Result<ToolName, ReplyFault> {
+fn tool_name(text: &str) -> Result<ToolName, ReplyFault> {
     ToolName::new(text.trim()).map_err(|e| ReplyFault::Field {
         field: "name",
         reason: e.to_string(),

@@ -1,5 +1,7 @@
 //! Quoting that the quoted text cannot end.
 
+use std::fmt::Write as _;
+
 use handaxe_types::canonical_json;
 use serde_json::Value;
 
@@ -11,7 +13,8 @@ pub(super) fn data(value: &Value) -> String {
     for c in canonical_json(value).chars() {
         match c {
             '<' | '>' | '&' | '`' | '\u{2028}' | '\u{2029}' => {
-                out.push_str(&format!("\\u{:04x}", c as u32));
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{:04x}", c as u32);
             }
             c => out.push(c),
         }
