@@ -6,14 +6,26 @@ use serde_json::{Number, Value};
 /// Where and how two values differ, without saying what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    #[error("the output has another type than expected{}", place(at))]
+    #[error("{}{}", self.kind(), place(at))]
     Type { at: String },
-    #[error("the output has another value than expected{}", place(at))]
+    #[error("{}{}", self.kind(), place(at))]
     Value { at: String },
-    #[error("the output has another length than expected{}", place(at))]
+    #[error("{}{}", self.kind(), place(at))]
     Length { at: String },
-    #[error("the output has other keys than expected{}", place(at))]
+    #[error("{}{}", self.kind(), place(at))]
     Keys { at: String },
+}
+
+impl Mismatch {
+    /// What differs, without where.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Type { .. } => "the output has another type than expected",
+            Self::Value { .. } => "the output has another value than expected",
+            Self::Length { .. } => "the output has another length than expected",
+            Self::Keys { .. } => "the output has other keys than expected",
+        }
+    }
 }
 
 fn place(at: &str) -> String {

@@ -38,12 +38,19 @@ pub struct Arguments {
     pub input: Map<String, Value>,
     /// Files that travel with the call.
     pub files: Vec<InlineFile>,
-    /// Names of files that the session mounts.
-    pub mounted: Vec<String>,
+    /// Files that the session mounts.
+    pub mounted: Vec<Mounted>,
     /// Where artefacts go; see [`Call::artifacts`].
     pub artifacts: Option<PathBuf>,
-    /// Instead of the tool's own, where large data makes them grow.
-    pub limits: Option<Limits>,
+    /// What the machine gives at most; the tool's own limits, grown for its data, stay below it.
+    pub ceiling: Option<Limits>,
+}
+
+/// A file that the session mounts, for the checks and for the limits that grow with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    pub name: String,
+    pub bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +102,18 @@ impl Contract {
         &self.output
     }
 
+    /// The approved limits as they stand for the data of one call.
+    pub fn limits_for(&self, arguments: &Arguments) -> Limits {
+        let inline: u64 = arguments.files.iter().map(|f| f.bytes.len() as u64).sum();
+        let mounted: u64 = arguments.mounted.iter().map(|m| m.bytes).sum();
+        let writes = !self.file_outputs.is_empty();
+        let limits = self.limits.for_data(inline.saturating_add(mounted), writes);
+        match &arguments.ceiling {
+            Some(ceiling) => limits.at_most(ceiling),
+            None => limits,
+        }
+    }
+
     /// Whether an input may reach the tool: it fits the schema, and the files that it names are
     /// attached.
     pub fn check_input(&self, arguments: &Arguments) -> Result<(), InvokeError> {
@@ -106,7 +125,7 @@ impl Contract {
                 continue;
             };
             let attached = arguments.files.iter().any(|f| f.name == *file)
-                || arguments.mounted.iter().any(|m| m == file);
+                || arguments.mounted.iter().any(|m| m.name == *file);
             if !attached {
                 return Err(InvokeError::FileNotAttached {
                     property: property.clone(),
@@ -139,10 +158,7 @@ pub fn invoke(
         file_inputs: contract.file_inputs.clone(),
         file_outputs: contract.file_outputs.clone(),
         artifacts: arguments.artifacts.clone(),
-        limits: arguments
-            .limits
-            .clone()
-            .unwrap_or_else(|| contract.limits.clone()),
+        limits: contract.limits_for(arguments),
     };
     let result = session.call(&call, cancel)?;
     match result.output.as_ref().map(|o| contract.output.check(o)) {

@@ -376,7 +376,10 @@ impl<'a> Walk<'a> {
             })
         };
         match holds {
-            Holds::Draft if text()?.trim_end_matches('#') != "https://json-schema.org/draft/2020-12/schema" => {
+            Holds::Draft
+                if text()?.trim_end_matches('#')
+                    != "https://json-schema.org/draft/2020-12/schema" =>
+            {
                 Err(SchemaError::Draft)
             }
             Holds::Ref => {
@@ -543,7 +546,9 @@ mod tests {
         });
         let schema = Schema::compile_input(&schema).unwrap();
         let ok = |v: Value| schema.check(&v).is_ok();
-        assert!(ok(json!({"log": "a.log", "top": 3, "rows": [{"x_1": 1.5}], "when": null, "code": "AB1"})));
+        assert!(ok(
+            json!({"log": "a.log", "top": 3, "rows": [{"x_1": 1.5}], "when": null, "code": "AB1"})
+        ));
         for bad in [
             json!({}),
             json!({"log": "../a"}),
@@ -576,21 +581,47 @@ mod tests {
             json!({"type": "object", "required": ["x"], "additionalProperties": false}),
             "not a property",
         );
-        refused(input(json!({"n": {"type": "integer", "default": "x"}})), "default of `n`");
-        refused(input(json!({"n": {"$ref": "#/$defs/i", "default": 1}})), "points to nothing");
+        refused(
+            input(json!({"n": {"type": "integer", "default": "x"}})),
+            "default of `n`",
+        );
+        refused(
+            input(json!({"n": {"$ref": "#/$defs/i", "default": 1}})),
+            "points to nothing",
+        );
     }
 
     #[test]
     fn nothing_reaches_elsewhere() {
-        for to in ["http://127.0.0.1/x", "file:///etc/passwd", "other.json", "#anchor", "#/%64efs/a"] {
+        for to in [
+            "http://127.0.0.1/x",
+            "file:///etc/passwd",
+            "other.json",
+            "#anchor",
+            "#/%64efs/a",
+        ] {
             refused(input(json!({"a": {"$ref": to}})), "only `#/…`");
         }
-        for keyword in ["$id", "$anchor", "$dynamicRef", "$recursiveRef", "$vocabulary", "nullable", "minlength"] {
+        for keyword in [
+            "$id",
+            "$anchor",
+            "$dynamicRef",
+            "$recursiveRef",
+            "$vocabulary",
+            "nullable",
+            "minlength",
+        ] {
             refused(input(json!({"a": {keyword: "x"}})), "not a keyword");
         }
-        refused(json!({"$schema": "http://json-schema.org/draft-07/schema#"}), "2020-12");
+        refused(
+            json!({"$schema": "http://json-schema.org/draft-07/schema#"}),
+            "2020-12",
+        );
         refused(input(json!({"a": {"format": "regex"}})), "not supported");
-        refused(input(json!({"a": {"items": {"format": "file"}}})), "top-level");
+        refused(
+            input(json!({"a": {"items": {"format": "file"}}})),
+            "top-level",
+        );
     }
 
     #[test]
@@ -603,9 +634,15 @@ mod tests {
         }
         refused(input(json!({"a": deep})), "deeper");
         refused(input(json!({"a": {"pattern": "x".repeat(600)}})), "longer");
-        refused(input(json!({"a": {"pattern": "(a{1000}){1000}"}})), "not valid");
+        refused(
+            input(json!({"a": {"pattern": "(a{1000}){1000}"}})),
+            "not valid",
+        );
         refused(input(json!({"a": {"pattern": "(?=a)b"}})), "not valid");
-        refused(input(json!({"a": {"description": "x".repeat(70_000)}})), "larger");
+        refused(
+            input(json!({"a": {"description": "x".repeat(70_000)}})),
+            "larger",
+        );
         let mut defs = Map::new();
         for i in 0..20 {
             let next = json!({"$ref": format!("#/$defs/d{}", i + 1)});
@@ -621,7 +658,11 @@ mod tests {
     fn patterns_take_linear_time() {
         let schema = Schema::compile(&json!({"type": "string", "pattern": "^(a+)+$"})).unwrap();
         // A backtracking engine would not come back from this one.
-        assert!(schema.check(&json!(format!("{}!", "a".repeat(100_000)))).is_err());
+        assert!(
+            schema
+                .check(&json!(format!("{}!", "a".repeat(100_000))))
+                .is_err()
+        );
     }
 
     #[test]
@@ -630,6 +671,10 @@ mod tests {
         let v = schema
             .check(&json!(format!("\u{1b}[31m{}", "x".repeat(100_000))))
             .unwrap_err();
-        assert!(v.message.len() < 1000 && !v.message.contains('\u{1b}'), "{}", v.message);
+        assert!(
+            v.message.len() < 1000 && !v.message.contains('\u{1b}'),
+            "{}",
+            v.message
+        );
     }
 }
