@@ -1,1 +1,17 @@
-//! placeholder
+//! The pipeline from a task to an answer, the roles that models play in it, and the models.
+//!
+//! Nothing in here can approve: an [`Approver`] is given by the edge, and the registry checks what
+//! it says. Nothing in here prints, and nothing reads an environment or a home directory.
+
+#![forbid(unsafe_code)]
+
+mod minds;
+pub mod model;
+mod pipeline;
+pub mod roles;
+
+pub use minds::{Minds, ModelMind};
+pub use pipeline::{
+    Approver, Begun, Card, Context, Decision, Goal, Invocation, NoOne, PipelineError, Report, Stop,
+    ToolUsed, Use, UseError, use_tool, walk,
+};

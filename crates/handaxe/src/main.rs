@@ -1,1 +1,22 @@
-fn main() {}
+//! The `handaxe` command. One file per command under `commands/`; rendering and errors beside
+//! them. Everything that decides anything is in the libraries.
+
+#![forbid(unsafe_code)]
+
+mod asking;
+mod cli;
+mod commands;
+mod failure;
+mod home;
+mod inputs;
+mod models;
+mod render;
+mod workshop;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before any thread, runtime or allocation of note: this program is also its own jail.
+    handaxe_jail::main_if_asked();
+    ExitCode::from(commands::main() as u8)
+}

@@ -6,7 +6,7 @@ mod progress;
 mod table;
 pub(crate) mod text;
 
-pub(crate) use card::render_card;
+pub(crate) use card::{proof, render_card};
 pub(crate) use code::highlight;
 pub(crate) use progress::Watcher;
 pub(crate) use table::table;

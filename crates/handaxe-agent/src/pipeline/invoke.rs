@@ -1,0 +1,107 @@
+//! Running an approved tool. The only way in is an [`ApprovedTool`], which only the registry can
+//! make.
+
+use std::path::{Path, PathBuf};
+
+use handaxe_registry::ApprovedTool;
+use handaxe_sandbox::{InlineFile, SessionSpec};
+use handaxe_types::{Capability, DataFile, Limits, Progress, RunId, ToolRef};
+use handaxe_validate::{Arguments, Contract, InvokeError};
+use serde_json::{Map, Value};
+
+use super::data::{Carried, carry};
+use super::report::Invocation;
+use super::{Context, PipelineError};
+
+/// What one call is given.
+pub struct Use<'a> {
+    pub input: Map<String, Value>,
+    pub files: Vec<&'a DataFile>,
+    /// Where files that the tool produces go; made when there is one.
+    pub artifacts: PathBuf,
+    pub run: Option<RunId>,
+    /// Lowers the approved limits; they are never raised.
+    pub ceiling: Option<Limits>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UseError {
+    /// Refused before anything ran, or what came back broke the tool's promise.
+    #[error(transparent)]
+    Invoke(InvokeError),
+    #[error("the approved tool's schemas cannot be used: {0}")]
+    Contract(#[source] handaxe_validate::ContractError),
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+}
+
+/// Runs the tool once, in the jail that it was proved in, and journals it.
+pub fn use_tool(ctx: &Context, tool: &ApprovedTool, what: &Use<'_>) -> Result<Invocation, UseError> {
+    let spec = tool.spec();
+    ctx.report(Progress::Invoking(ToolRef {
+        name: tool.name().clone(),
+        version: Some(tool.version()),
+    }));
+    let contract = Contract::new(spec, tool.code(), tool.assets()).map_err(UseError::Contract)?;
+    let bytes: u64 = what.files.iter().map(|f| f.bytes).sum();
+    let writes = spec.capabilities.contains(&Capability::WriteFiles);
+    let mut limits = spec.limits.for_data(bytes, writes);
+    if let Some(ceiling) = &what.ceiling {
+        limits = limits.at_most(ceiling);
+    }
+    let (files, mounts) = match carry(&what.files)? {
+        Carried::Inline(files) => (files, Vec::new()),
+        Carried::Mounted(mounts) => (Vec::<InlineFile>::new(), mounts),
+    };
+    let artifacts = if writes { Some(make_dir(&what.artifacts)?) } else { None };
+    let arguments = Arguments {
+        input: what.input.clone(),
+        files,
+        mounted: mounts.iter().map(|m| m.name.clone()).collect(),
+        artifacts,
+        limits: Some(limits),
+    };
+    contract.check_input(&arguments).map_err(UseError::Invoke)?;
+    let session = ctx
+        .sandbox
+        .open(SessionSpec { mounts, ..SessionSpec::default() })
+        .map_err(PipelineError::Sandbox)?;
+    let outcome = handaxe_validate::invoke(session.as_ref(), &contract, &arguments, &ctx.cancel);
+    let result = match outcome {
+        Ok(result) => result,
+        Err(InvokeError::Sandbox(handaxe_sandbox::SandboxError::Cancelled)) => {
+            return Err(PipelineError::Cancelled.into());
+        }
+        Err(error) => {
+            if let InvokeError::Output { result, .. } = &error {
+                journal(ctx, tool, what, result)?;
+            }
+            return Err(UseError::Invoke(error));
+        }
+    };
+    journal(ctx, tool, what, &result)?;
+    Ok(Invocation {
+        tool: tool.name().clone(),
+        version: tool.version(),
+        data: what.files.iter().map(|f| f.name.clone()).collect(),
+        input: Value::Object(what.input.clone()),
+        result,
+    })
+}
+
+fn make_dir(path: &Path) -> Result<PathBuf, PipelineError> {
+    std::fs::create_dir_all(path).map_err(PipelineError::Artifacts)?;
+    Ok(path.to_owned())
+}
+
+fn journal(
+    ctx: &Context,
+    tool: &ApprovedTool,
+    what: &Use<'_>,
+    result: &handaxe_types::SandboxResult,
+) -> Result<(), PipelineError> {
+    ctx.registry
+        .record_invocation(tool, what.run.as_ref(), &what.input, result)
+        .map(|_| ())
+        .map_err(PipelineError::Registry)
+}

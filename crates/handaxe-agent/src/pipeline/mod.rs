@@ -1,0 +1,70 @@
+//! From a task to an answer. [`walk`] reads like the table in ARCHITECTURE.md: one function a
+//! step, each in a file of its own, each taking the type that the step before it gave.
+//!
+//! Synchronous: the sandbox and the database block, and a model call is awaited at one place.
+//! Whoever serves many runs puts each on a blocking thread.
+
+mod answer;
+mod approve;
+pub(crate) mod data;
+mod error;
+mod invoke;
+pub(crate) mod make;
+mod memo;
+mod plan;
+mod report;
+mod run;
+
+use std::sync::Arc;
+
+use handaxe_registry::Registry;
+use handaxe_sandbox::{Cancel, Sandbox};
+use handaxe_types::{Policy, Progress, Reporter};
+use handaxe_validate::Validator;
+
+pub use approve::{Approver, Card, Decision, NoOne};
+pub use error::PipelineError;
+pub use memo::Memory;
+pub use invoke::{Use, UseError, use_tool};
+pub use report::{Invocation, Report, Stop, ToolUsed};
+pub use run::{Begun, Goal, walk};
+
+use crate::minds::Minds;
+
+/// What a run works with. Everything in it is shared; nothing in it is global.
+pub struct Context {
+    pub registry: Registry,
+    pub sandbox: Arc<dyn Sandbox>,
+    pub policy: Policy,
+    pub minds: Minds,
+    pub reporter: Arc<dyn Reporter>,
+    pub cancel: Cancel,
+    /// How often a refused draft goes back to its author.
+    pub max_repairs: u32,
+}
+
+impl Context {
+    pub(crate) fn report(&self, progress: Progress) {
+        self.reporter.report(progress);
+    }
+
+    pub(crate) fn validator(&self) -> Validator {
+        Validator::new(Arc::clone(&self.sandbox), self.policy.clone())
+    }
+
+    pub(crate) fn check_cancel(&self) -> Result<(), PipelineError> {
+        if self.cancel.is_cancelled() { Err(PipelineError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Why a step did not give its result: the run is over in good order, or it broke off.
+pub(crate) enum Halt {
+    Stop(Stop),
+    Error(PipelineError),
+}
+
+impl From<PipelineError> for Halt {
+    fn from(error: PipelineError) -> Self {
+        Self::Error(error)
+    }
+}

@@ -1,0 +1,158 @@
+//! What to do about a task: reuse a tool, make one, answer directly, or refuse.
+
+use handaxe_composer::{Composed, Refusal};
+use handaxe_registry::Hit;
+use handaxe_types::{Candidate, Need, Plan, Progress, Route, Task, ToolName, ToolRequest};
+use serde_json::{Map, Value};
+
+use super::data::Data;
+use super::make::DOMAIN_HINT;
+use super::memo::Memory;
+use super::{Context, Halt, PipelineError};
+use crate::minds::Minds;
+
+/// How many existing tools are considered.
+const CANDIDATES: u32 = 5;
+
+/// The plan, and for the composer what it composed, one a file.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) composed: Vec<Composed>,
+}
+
+pub(super) fn plan(
+    ctx: &Context,
+    memory: &Memory,
+    task: &Task,
+    data: &Data<'_>,
+) -> Result<Planned, Halt> {
+    ctx.report(Progress::Step("Looking for a tool".to_owned()));
+    let needs = handaxe_composer::needs(&task.question, !task.data.is_empty());
+    if let Err(refusal) = handaxe_validate::gate(&ctx.policy, &as_asked(needs.clone())) {
+        let route = Route::Refuse { reason: refusal.to_string(), hint: DOMAIN_HINT.to_owned() };
+        ctx.registry
+            .record_domain_refusal(Some(memory.run()), "this job", &refusal.to_string())
+            .map_err(PipelineError::Registry)?;
+        let planned = Planned { plan: bare(route), composed: Vec::new() };
+        return keep(ctx, memory, planned);
+    }
+    let planned = match &ctx.minds {
+        Minds::Composer => with_composer(ctx, task, data)?,
+        Minds::Model(mind) => {
+            let hits = candidates(ctx, &task.question)?;
+            let plan = match memory.get("plan")? {
+                Some(plan) => plan,
+                None => mind.plan(ctx, memory, task, data, &hits, needs)?,
+            };
+            Planned { plan, composed: Vec::new() }
+        }
+    };
+    keep(ctx, memory, planned)
+}
+
+/// Shows the plan and records it, the first time.
+fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned, Halt> {
+    match memory.get::<Plan>("plan")? {
+        // What was decided stands, even where the library has changed since.
+        Some(plan) => planned.plan = plan,
+        None => memory.put("plan", &planned.plan)?,
+    }
+    let plan = &planned.plan;
+    memory.record_plan(plan)?;
+    let because = match &plan.route {
+        Route::Reuse { tool, version, .. } => format!("use {tool}@{version}, which does this already"),
+        Route::Make { request } if plan.candidates.is_empty() => {
+            format!("no tool fits, the library has nothing near it: make {}", request.name)
+        }
+        Route::Make { request } => format!("no tool fits: make {}", request.name),
+        Route::Direct { .. } => "no tool is needed".to_owned(),
+        Route::Refuse { .. } => "refuse".to_owned(),
+    };
+    ctx.report(Progress::Plan {
+        steps: plan.steps.clone(),
+        candidates: plan.candidates.clone(),
+        because,
+    });
+    Ok(planned)
+}
+
+fn bare(route: Route) -> Plan {
+    Plan { route, steps: Vec::new(), candidates: Vec::new() }
+}
+
+/// The request before anyone has named a tool: only its needs are known.
+fn as_asked(needs: Vec<Need>) -> ToolRequest {
+    #[expect(clippy::unwrap_used, reason = "a constant name that the tests cover")]
+    let name = ToolName::new("this_job").unwrap();
+    ToolRequest { name, purpose: String::new(), domain: "analysis".to_owned(), needs }
+}
+
+pub(super) fn candidates(ctx: &Context, question: &str) -> Result<Vec<Hit>, PipelineError> {
+    ctx.registry.search(question, CANDIDATES).map_err(PipelineError::Registry)
+}
+
+/// Composes a chain for each file; they must agree on what is to be done.
+fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned, Halt> {
+    let mut composed: Vec<Composed> = Vec::new();
+    let one_by_one: Vec<&[handaxe_composer::Profile]> = if data.profiles.is_empty() {
+        vec![&[]]
+    } else {
+        data.profiles.chunks(1).collect()
+    };
+    for profiles in one_by_one {
+        match handaxe_composer::compose(&task.question, profiles) {
+            Ok(one) => composed.push(one),
+            Err(refusal) => return Ok(refused(&refusal)),
+        }
+    }
+    let Some(first) = composed.first() else { return Ok(refused(&Refusal::no_data())) };
+    if composed.iter().any(|c| c.recipe != first.recipe) {
+        let route = Route::Refuse {
+            reason: "the files are laid out so differently that one tool cannot serve them all".to_owned(),
+            hint: "ask about one file at a time".to_owned(),
+        };
+        return Ok(Planned { plan: bare(route), composed: Vec::new() });
+    }
+    let plan = reuse_or_make(ctx, task, first)?;
+    Ok(Planned { plan, composed })
+}
+
+fn refused(refusal: &Refusal) -> Planned {
+    let route = Route::Refuse { reason: refusal.to_string(), hint: refusal.hint() };
+    Planned { plan: bare(route), composed: Vec::new() }
+}
+
+/// A tool with the same recipe does the same work; anything else is shown with why it will not do.
+fn reuse_or_make(ctx: &Context, task: &Task, composed: &Composed) -> Result<Plan, Halt> {
+    let mut considered = Vec::new();
+    let recipe = handaxe_types::Digest::of_json(&composed.recipe);
+    if let Some(found) = ctx.registry.find_by_recipe(recipe).map_err(PipelineError::Registry)? {
+        match ctx.registry.load_approved(&found, ctx.sandbox.profile().digest) {
+            Ok(tool) => {
+                let (name, version) = (tool.name().clone(), tool.version());
+                considered.push(Candidate {
+                    tool: name.clone(),
+                    version,
+                    why: "does exactly this, with other columns and values as its inputs".to_owned(),
+                });
+                let input: Map<String, Value> = composed.invocation.clone();
+                let route = Route::Reuse { tool: name, version, input };
+                return Ok(Plan { route, steps: composed.steps.clone(), candidates: considered });
+            }
+            Err(why) => {
+                if let Some(version) = found.version {
+                    considered.push(Candidate { tool: found.name, version, why: why.to_string() });
+                }
+            }
+        }
+    }
+    for hit in candidates(ctx, &task.question)? {
+        let already = considered.iter().any(|c| c.tool == hit.tool && c.version == hit.version);
+        if !already {
+            let why = format!("does something else: {}", hit.description);
+            considered.push(Candidate { tool: hit.tool, version: hit.version, why });
+        }
+    }
+    let route = Route::Make { request: composed.request.clone() };
+    Ok(Plan { route, steps: composed.steps.clone(), candidates: considered })
+}

@@ -1,0 +1,242 @@
+//! `handaxe ask` and `handaxe make`, and what `runs resume` and `tools import` share with them:
+//! one run, walked to its end with a person at hand or without.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use handaxe_agent::{
+    Approver, Begun, Context, Goal, NoOne, PipelineError, Report, Stop, walk,
+};
+use handaxe_registry::{ActiveRun, RunEnd};
+use handaxe_sandbox::Cancel;
+use handaxe_types::{Preview, RunState, Task};
+use serde_json::json;
+
+use crate::asking::{Asking, YesFlag};
+use crate::cli::{AskArgs, PreviewArg};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::inputs;
+use crate::models::{self, Chosen};
+use crate::render::text::{Lines, Shown, bytes};
+use crate::render::{Watcher, bad, caution, faint, strong};
+use crate::workshop::{Workshop, pipeline_failure, run_failure};
+
+/// Bounds of a run where neither the command nor `config.toml` says otherwise.
+const DEFAULT_MAX_TOKENS: u64 = 200_000;
+const DEFAULT_MAX_SECONDS: u64 = 600;
+
+pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
+    if args.task.trim().is_empty() {
+        return Err(Failure::usage("the task is empty").hint("say what you want to know"));
+    }
+    // Goldens first: they are taken before any code exists.
+    let goldens = inputs::goldens(&args.golden)?;
+    let data = inputs::attach(&args.data)?;
+    let config = &shop.home()?.config;
+    let preview = match args.model.preview {
+        Some(PreviewArg::None) => Preview::None,
+        Some(PreviewArg::Schema) => Preview::Schema,
+        Some(PreviewArg::Sample) => Preview::Sample,
+        None => config.preview.unwrap_or_default(),
+    };
+    let task = Task { question: args.task.clone(), data, goldens, examples: Vec::new(), preview };
+    let chosen = models::choose(shop, &args.model)?;
+    let begun = Begun {
+        task,
+        goal,
+        model: chosen.spec.clone(),
+        base_url: chosen.base_url.clone(),
+        max_repairs: args
+            .model
+            .max_repairs
+            .or(config.max_repairs)
+            .unwrap_or(shop.home()?.policy.trial.max_repairs),
+        max_tokens: args.model.max_tokens.or(config.max_tokens).unwrap_or(DEFAULT_MAX_TOKENS),
+        max_seconds: args.model.max_seconds.or(config.max_seconds).unwrap_or(DEFAULT_MAX_SECONDS),
+    };
+    shop.out.note(faint().for_stderr().apply_to(format!("{} ({})", Shown(&chosen.spec), Shown(&chosen.why))));
+    begin(shop, &begun, &chosen, args.yes, &args.out)
+}
+
+/// Starts a run and walks it.
+pub(crate) fn begin(
+    shop: &Workshop,
+    begun: &Begun,
+    chosen: &Chosen,
+    yes: bool,
+    out: &Path,
+) -> Outcome {
+    // The sandbox before the run: a machine that cannot isolate starts nothing.
+    shop.sandbox()?;
+    let active = shop.registry()?.start_run(&begun.task).map_err(|e| run_failure(&e))?;
+    shop.registry()?
+        .step_put(active.id(), "begun", &json!(begun))
+        .map_err(|e| run_failure(&e))?;
+    follow(shop, &active, begun, chosen, yes, out)
+}
+
+/// Walks a run, new or taken up again, and tells how it ended.
+pub(crate) fn follow(
+    shop: &Workshop,
+    active: &ActiveRun,
+    begun: &Begun,
+    chosen: &Chosen,
+    yes: bool,
+    out: &Path,
+) -> Outcome {
+    let registry = shop.registry()?;
+    let watcher = Arc::new(Watcher::new(&shop.out));
+    let cancel = Cancel::default();
+    shop.cancel_on_interrupt(&cancel);
+    let minds = models::minds(shop, chosen, begun)?;
+    let actor = minds.id();
+    let mut policy = shop.home()?.policy.clone();
+    if matches!(begun.goal, Goal::Import { .. }) {
+        // A person's own tool comes with that person's own cases; the card and the record say so.
+        policy.trial.min_independent_cases = 0;
+    }
+    let ctx = Context {
+        registry: registry.acting_as(&actor),
+        sandbox: Arc::clone(shop.sandbox()?),
+        policy,
+        minds,
+        reporter: Arc::clone(&watcher) as Arc<dyn handaxe_types::Reporter>,
+        cancel,
+        max_repairs: begun.max_repairs,
+    };
+    let approver: Box<dyn Approver> = if yes {
+        Box::new(YesFlag::new(shop, Arc::clone(&watcher)))
+    } else if Asking::possible(shop) {
+        Box::new(Asking::new(shop, Arc::clone(&watcher)))
+    } else {
+        Box::new(NoOne)
+    };
+    let staging = shop.home()?.run_dir(active.id().as_str()).join("artifacts");
+    let walked = walk(&ctx, active.id(), begun, approver.as_ref(), staging.clone());
+    watcher.clear();
+    let report = match walked {
+        Ok(report) => report,
+        Err(error) => return Err(broke_off(shop, active, error)),
+    };
+    let end = RunEnd {
+        state: report.state,
+        answer: Some(json!(report)),
+        stopped_by: report.stopped_by.as_ref().map(|s| s.kind.clone()),
+    };
+    registry.end_run(active.id(), &end).map_err(|e| run_failure(&e))?;
+    let files = hand_over(&report, &staging, out)?;
+    tell(shop, &report, &files)
+}
+
+/// A run that broke off stays resumable, but for one whose own input can never work.
+fn broke_off(shop: &Workshop, active: &ActiveRun, error: PipelineError) -> Failure {
+    let resume = format!("handaxe runs resume {}", active.id());
+    match error {
+        PipelineError::Data { .. } => give_up(shop, active, "data", pipeline_failure(error)),
+        PipelineError::Cancelled => pipeline_failure(error).hint(format!("{resume} goes on from here")),
+        error => {
+            let failure = pipeline_failure(error);
+            let hint = failure.hint.clone();
+            let then = hint.map_or_else(|| resume.clone(), |hint| format!("{hint}; then {resume}"));
+            failure.hint(then)
+        }
+    }
+}
+
+/// Ends a run whose own input can never work.
+fn give_up(shop: &Workshop, active: &ActiveRun, by: &str, failure: Failure) -> Failure {
+    let end = RunEnd { state: RunState::Failed, answer: None, stopped_by: Some(by.to_owned()) };
+    if let Ok(registry) = shop.registry() {
+        let _ = registry.end_run(active.id(), &end);
+    }
+    failure
+}
+
+/// Copies produced files out of the run's folder, under names that are free.
+fn hand_over(report: &Report, staging: &Path, out: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut paths = Vec::new();
+    for artifact in report.invocations.iter().flat_map(|i| &i.result.artifacts) {
+        let fail = |e: std::io::Error| {
+            Failure::failed("artifact", format!("cannot put {} into {}: {e}", artifact.name, out.display()))
+                .hint(format!("it is kept in {}", staging.display()))
+        };
+        std::fs::create_dir_all(out).map_err(fail)?;
+        paths.push(copy_to_free_name(&staging.join(&artifact.name), out, &artifact.name).map_err(fail)?);
+    }
+    Ok(paths)
+}
+
+fn copy_to_free_name(from: &Path, dir: &Path, name: &str) -> std::io::Result<PathBuf> {
+    let mut source = std::fs::File::open(from)?;
+    let (stem, extension) = name.rsplit_once('.').map_or((name, ""), |(s, e)| (s, e));
+    for n in 1..10_000_u32 {
+        let candidate = match (n, extension) {
+            (1, _) => name.to_owned(),
+            (n, "") => format!("{stem}-{n}"),
+            (n, extension) => format!("{stem}-{n}.{extension}"),
+        };
+        let path = dir.join(candidate);
+        match std::fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut target) => {
+                std::io::copy(&mut source, &mut target)?;
+                return Ok(path);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists))
+}
+
+/// Tells how the run ended, in words or as one document.
+fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
+    let mut document = json!(report);
+    if let Some(map) = document.as_object_mut() {
+        map.insert("files".to_owned(), json!(files));
+    }
+    shop.out.document(&document)?;
+    if let Some(answer) = &report.answer {
+        shop.out.say(Lines(answer));
+    }
+    for path in files {
+        let size = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+        shop.out.say(format!("Wrote {} ({}).", path.display(), bytes(size)));
+    }
+    match report.state {
+        RunState::Done => {
+            if report.answer.is_none() {
+                for tool in &report.tools {
+                    shop.out.say(format!("{}@{} is ready: handaxe run {}", tool.name, tool.version, tool.name));
+                }
+            }
+            Ok(Exit::Done)
+        }
+        RunState::Waiting => {
+            let id = report.approval.map(|id| id.to_string()).unwrap_or_default();
+            shop.out.say(format!(
+                "{} The tool is proved and waits for a person.\n  handaxe approvals show {id}      what it is and what was proved\n  handaxe approvals approve {id}   say yes\n  handaxe runs resume {}   then: the answer",
+                caution().apply_to("Waiting for approval."),
+                report.run
+            ));
+            Ok(Exit::Waiting)
+        }
+        RunState::Refused | RunState::Failed | RunState::Running => {
+            let fallback = Stop::new("unknown", "the run ended without a reason");
+            let stop = report.stopped_by.as_ref().unwrap_or(&fallback);
+            // Programs have it in the document.
+            if !shop.out.json {
+                let title = if report.state == RunState::Refused { "Refused:" } else { "Failed:" };
+                shop.out.say(format!("{} {}", bad().bold().apply_to(title), Lines(&stop.message)));
+                if let Some(hint) = &stop.hint {
+                    shop.out.say(format!("{} {}", strong().apply_to("Next:"), Lines(hint)));
+                }
+            }
+            Ok(match stop {
+                stop if stop.is_bound() => Exit::Bound,
+                _ if report.state == RunState::Refused => Exit::Refused,
+                _ => Exit::Failed,
+            })
+        }
+    }
+}
+

@@ -1,0 +1,150 @@
+//! Which model a run uses, made from the command line, the settings and the environment.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use handaxe_agent::model::{
+    Budget, Choice, HttpModel, HttpOptions, Model, ModelSpec, ProviderEnv, Recorder, Replay, Secret,
+    choose as choose_spec, probe_ollama,
+};
+use handaxe_agent::roles::Templates;
+use handaxe_agent::{Begun, Minds, ModelMind};
+use handaxe_types::Preview;
+
+use crate::cli::ModelArgs;
+use crate::failure::{Failure, chain};
+use crate::render::text::Shown;
+use crate::render::{caution, faint};
+use crate::workshop::Workshop;
+
+/// How long a local server may take to say that it is there.
+const PROBE: Duration = Duration::from_millis(200);
+/// One call of a model, its retries included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// What `--model` and its neighbours came to.
+pub(crate) struct Chosen {
+    pub(crate) spec: String,
+    pub(crate) why: String,
+    pub(crate) base_url: Option<String>,
+    pub(crate) record: Option<PathBuf>,
+}
+
+pub(crate) fn choose(shop: &Workshop, args: &ModelArgs) -> Result<Chosen, Failure> {
+    let config = &shop.home()?.config;
+    let explicit = args.model.as_deref().or(config.model.as_deref());
+    let base_url = args.base_url.clone().or_else(|| config.base_url.clone());
+    let mut env = provider_env(base_url.clone());
+    if explicit.is_none() && base_url.is_none() && env.openai_key.is_none() && env.anthropic_key.is_none() {
+        env.ollama_models = shop.runtime()?.block_on(probe_ollama(None, PROBE));
+    }
+    let Choice { spec, why } = choose_spec(explicit, &env)
+        .map_err(|e| Failure::usage(e).hint("`handaxe doctor` shows what is set"))?;
+    let remote = !matches!(spec, ModelSpec::Composer | ModelSpec::Replay { .. });
+    if args.record.is_some() && !remote {
+        return Err(Failure::usage(format!("--record keeps a live model's words; {spec} is not one")));
+    }
+    // A file is found again from anywhere when the run is resumed.
+    let spec = match spec {
+        ModelSpec::Replay { file } => {
+            let absolute = file.canonicalize().map_err(|e| {
+                Failure::usage(format!("cannot open {}: {e}", file.display()))
+            })?;
+            ModelSpec::Replay { file: absolute }
+        }
+        other => other,
+    };
+    Ok(Chosen { spec: spec.to_string(), why, base_url, record: args.record.clone() })
+}
+
+/// The same choice again, for a run that is taken up.
+pub(crate) fn again(begun: &Begun) -> Chosen {
+    Chosen {
+        spec: begun.model.clone(),
+        why: "as the run began".to_owned(),
+        base_url: begun.base_url.clone(),
+        record: None,
+    }
+}
+
+pub(crate) fn provider_env(base_url: Option<String>) -> ProviderEnv {
+    let secret = |name: &str| std::env::var(name).ok().and_then(|v| Secret::new(&v));
+    ProviderEnv {
+        openai_key: secret("OPENAI_API_KEY"),
+        anthropic_key: secret("ANTHROPIC_API_KEY"),
+        base_url,
+        ..ProviderEnv::default()
+    }
+}
+
+pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<Minds, Failure> {
+    let spec = ModelSpec::parse(&chosen.spec).map_err(Failure::usage)?;
+    let setup = |e: &dyn std::error::Error| {
+        Failure::usage(chain(e)).hint(match &spec {
+            ModelSpec::OpenAi { .. } => "set OPENAI_API_KEY, or give --base-url for a local server",
+            ModelSpec::Anthropic { .. } => "set ANTHROPIC_API_KEY",
+            _ => "`handaxe doctor` shows what is set",
+        })
+    };
+    let model: Arc<dyn Model> = match &spec {
+        ModelSpec::Composer => return Ok(Minds::Composer),
+        ModelSpec::Replay { file } => Arc::new(Replay::open(file).map_err(|e| setup(&e))?),
+        live => {
+            let env = provider_env(None);
+            let key = match live {
+                ModelSpec::Anthropic { .. } => env.anthropic_key,
+                ModelSpec::OpenAi { .. } => env.openai_key,
+                _ => None,
+            };
+            let options =
+                HttpOptions { key, base_url: chosen.base_url.clone(), ..HttpOptions::default() };
+            let live = HttpModel::new(live, options).map_err(|e| setup(&e))?;
+            match &chosen.record {
+                Some(path) => Arc::new(Recorder::create(path, live).map_err(|e| {
+                    Failure::usage(format!("{}: {}", path.display(), chain(&e)))
+                })?),
+                None => Arc::new(live),
+            }
+        }
+    };
+    if let Some(host) = model.remote() {
+        tell_what_leaves(shop, host, begun)?;
+    }
+    let dir = shop.home()?.templates_dir();
+    let templates = Templates::load(dir.is_dir().then_some(dir.as_path()))
+        .map_err(|e| Failure::usage(chain(&e)).hint("mend the template or take it away"))?;
+    Ok(Minds::Model(ModelMind {
+        model,
+        templates: Arc::new(templates),
+        budget: Arc::new(Budget::new(begun.max_tokens, Duration::from_secs(begun.max_seconds))),
+        call_timeout: CALL_TIMEOUT,
+        runtime: shop.runtime()?.handle().clone(),
+    }))
+}
+
+/// The first time that a host is used, says what will leave this machine.
+fn tell_what_leaves(shop: &Workshop, host: &str, begun: &Begun) -> Result<(), Failure> {
+    let path = shop.home()?.dir().join("known-hosts");
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    let line = format!("{host} {:?}", begun.task.preview).to_lowercase();
+    if known.lines().any(|l| l == line) {
+        return Ok(());
+    }
+    let data = match begun.task.preview {
+        Preview::None => "nothing of your data but the files' names",
+        Preview::Schema => "your data's field names, types and counts, and no values",
+        Preview::Sample => "your data's field names, types, counts and a few of its rows",
+    };
+    let mut text = String::new();
+    let _ = writeln!(text, "This is the first use of {} from this home. It will be sent:", Shown(host));
+    let _ = writeln!(text, "  - your question, in full");
+    let _ = writeln!(text, "  - {data} (--preview none|schema|sample)");
+    let _ = writeln!(text, "  - descriptions of your tools, the code it writes, and how that code failed");
+    let _ = write!(text, "Never sent: goldens, held-out cases, results, other files, keys of other services.");
+    shop.out.note(caution().for_stderr().apply_to(text));
+    shop.out.note(faint().for_stderr().apply_to("Ctrl-C stops it now; it will not be said again for this host."));
+    let _ = std::fs::write(&path, format!("{known}{line}\n"));
+    Ok(())
+}

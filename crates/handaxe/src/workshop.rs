@@ -1,0 +1,155 @@
+//! What every command works with: the home, the registry, the sandbox, the terminal. Each is
+//! opened when it is first needed, so that `--help` and bad usage touch nothing.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use handaxe_registry::{Registry, RegistryError};
+use handaxe_sandbox::{Cancel, NativeConfig, NativeSandbox, Sandbox, SandboxError};
+use handaxe_types::ToolRef;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure, chain};
+use crate::home::{Home, login, search_path};
+use crate::render::Output;
+
+pub(crate) struct Workshop {
+    pub(crate) out: Output,
+    pub(crate) global: Global,
+    home: OnceCell<Home>,
+    registry: OnceCell<Registry>,
+    sandbox: OnceCell<Arc<dyn Sandbox>>,
+    runtime: OnceCell<tokio::runtime::Runtime>,
+}
+
+impl Workshop {
+    pub(crate) fn new(global: Global) -> Self {
+        Self {
+            out: Output::new(&global),
+            global,
+            home: OnceCell::new(),
+            registry: OnceCell::new(),
+            sandbox: OnceCell::new(),
+            runtime: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn home(&self) -> Result<&Home, Failure> {
+        get_or_try(&self.home, || Home::open(self.global.home.as_deref()))
+    }
+
+    pub(crate) fn registry(&self) -> Result<&Registry, Failure> {
+        get_or_try(&self.registry, || {
+            let registry = Registry::open(self.home()?.dir()).map_err(|e| registry_failure(&e))?;
+            Ok(registry.acting_as(&login()))
+        })
+    }
+
+    pub(crate) fn sandbox(&self) -> Result<&Arc<dyn Sandbox>, Failure> {
+        get_or_try(&self.sandbox, || {
+            let sandbox = NativeSandbox::new(self.native_config()?).map_err(|e| sandbox_failure(&e))?;
+            Ok(Arc::new(sandbox) as Arc<dyn Sandbox>)
+        })
+    }
+
+    pub(crate) fn native_config(&self) -> Result<NativeConfig, Failure> {
+        let launcher = std::env::current_exe().map_err(|e| {
+            Failure::new(Exit::SandboxUnavailable, "sandbox", format!("cannot find this program: {e}"))
+        })?;
+        let python = match &self.global.python {
+            Some(python) => Some(python.clone()),
+            None => self.home()?.config.python.clone(),
+        };
+        Ok(NativeConfig { python, search_path: search_path(), ..NativeConfig::new(launcher) })
+    }
+
+    pub(crate) fn runtime(&self) -> Result<&tokio::runtime::Runtime, Failure> {
+        get_or_try(&self.runtime, || {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .map_err(|e| Failure::failed("runtime", format!("cannot start: {e}")))
+        })
+    }
+
+    /// The first Ctrl-C stops the work in good order; a second one ends the program.
+    pub(crate) fn cancel_on_interrupt(&self, cancel: &Cancel) {
+        let Ok(runtime) = self.runtime() else { return };
+        let (cancel, out) = (cancel.clone(), self.out.clone());
+        runtime.spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                out.note("stopping …");
+                cancel.cancel();
+            }
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(130);
+            }
+        });
+    }
+}
+
+/// `OnceCell::get_or_try_init`, which is not stable yet.
+fn get_or_try<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, Failure>) -> Result<&T, Failure> {
+    if cell.get().is_none() {
+        let value = make()?;
+        return Ok(cell.get_or_init(|| value));
+    }
+    cell.get().ok_or_else(|| Failure::failed("internal", "a value that was just made is gone"))
+}
+
+pub(crate) fn registry_failure(error: &RegistryError) -> Failure {
+    Failure::failed("registry", chain(error)).hint(error.hint())
+}
+
+pub(crate) fn sandbox_failure(error: &SandboxError) -> Failure {
+    match error {
+        SandboxError::MissingLayer { layer, hint, .. } => {
+            Failure::new(Exit::SandboxUnavailable, "missing_layer", chain(error))
+                .hint(format!("{hint}; `handaxe doctor` shows every layer ({})", layer.as_str()))
+        }
+        SandboxError::NoInterpreter { .. } => {
+            Failure::new(Exit::SandboxUnavailable, "no_interpreter", chain(error))
+                .hint("install Python 3.9 or newer, or name one with --python PATH")
+        }
+        SandboxError::Cancelled => cancelled(),
+        SandboxError::File { .. } => Failure::failed("data_file", chain(error)),
+        SandboxError::Artifact { .. } => {
+            Failure::failed("artifact", chain(error)).hint("choose another place with --out DIR")
+        }
+        _ => Failure::new(Exit::SandboxUnavailable, "sandbox", chain(error))
+            .hint("`handaxe doctor` shows what this machine gives"),
+    }
+}
+
+pub(crate) fn run_failure(error: &handaxe_registry::RunError) -> Failure {
+    Failure::failed("run", chain(error)).hint(error.hint())
+}
+
+/// A pipeline error outside a run.
+pub(crate) fn pipeline_failure(error: handaxe_agent::PipelineError) -> Failure {
+    use handaxe_agent::PipelineError;
+    match error {
+        PipelineError::Cancelled => cancelled(),
+        PipelineError::Sandbox(e) => sandbox_failure(&e),
+        PipelineError::Registry(e) => registry_failure(&e),
+        PipelineError::Run(e) => run_failure(&e),
+        PipelineError::Data { name, source } => {
+            let hint = source.hint();
+            Failure::failed("data", format!("{name}: {}", chain(&source))).hint(hint)
+        }
+        PipelineError::Load(e) => Failure::failed(e.kind(), chain(&e)).hint(e.hint()),
+        PipelineError::Approve(e) => Failure::new(Exit::Refused, e.kind(), chain(&e)).hint(e.hint()),
+        PipelineError::Propose(e) => Failure::failed("propose", chain(&e)).hint(e.hint()),
+        other => Failure::failed("run", chain(&other)),
+    }
+}
+
+pub(crate) fn cancelled() -> Failure {
+    Failure::failed("cancelled", "stopped")
+}
+
+/// `NAME` or `NAME@VERSION`.
+pub(crate) fn tool_ref(text: &str) -> Result<ToolRef, Failure> {
+    text.parse().map_err(|e| Failure::usage(e).hint("`handaxe tools list` shows the names"))
+}
