@@ -38,10 +38,17 @@ impl Wire for Anthropic {
             "messages": request.messages,
             "max_tokens": request.max_tokens,
         });
-        if let Some(t) = request.temperature.filter(|_| !without.has(Without::TEMPERATURE)) {
+        if let Some(t) = request
+            .temperature
+            .filter(|_| !without.has(Without::TEMPERATURE))
+        {
             body["temperature"] = json!(t);
         }
-        if let Some(schema) = request.schema.as_ref().filter(|_| !without.has(Without::SCHEMA)) {
+        if let Some(schema) = request
+            .schema
+            .as_ref()
+            .filter(|_| !without.has(Without::SCHEMA))
+        {
             body["tools"] = json!([{
                 "name": "reply",
                 "description": "Gives the reply.",

@@ -236,7 +236,10 @@ impl Model for Replay {
             .get(&role)
             .and_then(|entries| entries.get(at))
             .ok_or_else(|| missing("it ends before"))?;
-        if entry.prompt_digest.is_some_and(|d| d != request.prompt_digest()) {
+        if entry
+            .prompt_digest
+            .is_some_and(|d| d != request.prompt_digest())
+        {
             return Err(missing("it was recorded for another prompt"));
         }
         if let Some(fault) = entry.fault {

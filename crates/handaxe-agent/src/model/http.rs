@@ -191,7 +191,10 @@ impl HttpModel {
             host: self.host.clone(),
             limit: MAX_BODY,
         };
-        if response.content_length().is_some_and(|n| n > MAX_BODY as u64) {
+        if response
+            .content_length()
+            .is_some_and(|n| n > MAX_BODY as u64)
+        {
             return Err(too_large());
         }
         let mut bytes = Vec::new();
@@ -319,7 +322,10 @@ impl HttpModel {
     fn leave_out(&self, detail: &str) -> bool {
         let detail = detail.to_lowercase();
         let quirks = self.wire.quirks().iter();
-        let part = quirks.filter(|(sign, _)| detail.contains(sign)).map(|q| q.1).next();
+        let part = quirks
+            .filter(|(sign, _)| detail.contains(sign))
+            .map(|q| q.1)
+            .next();
         part.is_some_and(|part| self.without.fetch_or(part, Ordering::Relaxed) & part == 0)
     }
 
@@ -391,10 +397,9 @@ impl Model for HttpModel {
                     attempts -= 1;
                     continue;
                 }
-                Ok(Got::Status(status, asked, detail)) => (
-                    asked,
-                    self.status_error(status, attempts, asked, detail),
-                ),
+                Ok(Got::Status(status, asked, detail)) => {
+                    (asked, self.status_error(status, attempts, asked, detail))
+                }
                 Err(ModelError::Connect { host, source, .. }) => (
                     None,
                     ModelError::Connect {
@@ -432,7 +437,10 @@ fn passes(error: &ModelError) -> bool {
 /// `{"error":{"message":…}}`, `{"error":…}` or `{"message":…}`.
 fn error_message(value: &Value) -> Option<String> {
     let error = value.get("error").unwrap_or(value);
-    let text = error.get("message").or(Some(error)).and_then(Value::as_str)?;
+    let text = error
+        .get("message")
+        .or(Some(error))
+        .and_then(Value::as_str)?;
     let code = error.get("code").and_then(Value::as_str);
     Some(match code {
         Some(code) if !text.contains(code) => format!("{text} ({code})"),
@@ -503,7 +511,14 @@ mod tests {
         for (base, want) in good {
             assert_eq!(endpoint(base, "/x").unwrap().as_str(), want);
         }
-        for bad in ["h", "ftp://h", "file:///etc/passwd", "http://u:p@h", "http://h?q", ""] {
+        for bad in [
+            "h",
+            "ftp://h",
+            "file:///etc/passwd",
+            "http://u:p@h",
+            "http://h?q",
+            "",
+        ] {
             assert!(endpoint(bad, "/x").is_err(), "{bad}");
         }
     }

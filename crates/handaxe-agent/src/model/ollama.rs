@@ -49,10 +49,17 @@ impl Wire for Ollama {
             "stream": false,
             "options": {"num_predict": request.max_tokens, "num_ctx": context},
         });
-        if let Some(t) = request.temperature.filter(|_| !without.has(Without::TEMPERATURE)) {
+        if let Some(t) = request
+            .temperature
+            .filter(|_| !without.has(Without::TEMPERATURE))
+        {
             body["options"]["temperature"] = json!(t);
         }
-        if let Some(schema) = request.schema.as_ref().filter(|_| !without.has(Without::SCHEMA)) {
+        if let Some(schema) = request
+            .schema
+            .as_ref()
+            .filter(|_| !without.has(Without::SCHEMA))
+        {
             body["format"] = schema.clone();
         }
         body

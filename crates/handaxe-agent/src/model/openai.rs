@@ -39,10 +39,17 @@ impl Wire for OpenAi {
             "max_completion_tokens"
         };
         body[length] = json!(request.max_tokens);
-        if let Some(t) = request.temperature.filter(|_| !without.has(Without::TEMPERATURE)) {
+        if let Some(t) = request
+            .temperature
+            .filter(|_| !without.has(Without::TEMPERATURE))
+        {
             body["temperature"] = json!(t);
         }
-        if let Some(schema) = request.schema.as_ref().filter(|_| !without.has(Without::SCHEMA)) {
+        if let Some(schema) = request
+            .schema
+            .as_ref()
+            .filter(|_| !without.has(Without::SCHEMA))
+        {
             // Not `strict`: that refuses the free-form objects that inputs and schemas are.
             body["response_format"] = json!({
                 "type": "json_schema",

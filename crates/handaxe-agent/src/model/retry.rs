@@ -52,7 +52,10 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let at = DateTimeParser::new().parse_timestamp(value).ok()?.as_second();
+    let at = DateTimeParser::new()
+        .parse_timestamp(value)
+        .ok()?
+        .as_second();
     let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
     Some(Duration::from_secs(
         u64::try_from(at).ok()?.saturating_sub(now),
@@ -94,7 +97,10 @@ mod tests {
             cap: Duration::from_millis(500),
         };
         let ms = |n, dice| r.wait(n, None, dice).as_millis();
-        assert_eq!([1, 2, 3, 4, 40].map(|n| ms(n, u64::MAX)), [100, 200, 400, 500, 500]);
+        assert_eq!(
+            [1, 2, 3, 4, 40].map(|n| ms(n, u64::MAX)),
+            [100, 200, 400, 500, 500]
+        );
         assert_eq!([1, 2, 3, 4].map(|n| ms(n, 0)), [50, 100, 200, 250]);
         let asked = Some(Duration::from_secs(9));
         assert_eq!(r.wait(1, asked, 5), Duration::from_secs(9));

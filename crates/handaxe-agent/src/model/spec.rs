@@ -38,7 +38,11 @@ impl ModelSpec {
             return Ok(Self::Composer);
         }
         let unknown = || SpecError::UnknownProvider {
-            given: text.chars().take(60).flat_map(char::escape_default).collect(),
+            given: text
+                .chars()
+                .take(60)
+                .flat_map(char::escape_default)
+                .collect(),
         };
         let (provider, name) = text.split_once(':').ok_or_else(unknown)?;
         let make: fn(String) -> Self = match provider {
@@ -108,11 +112,13 @@ pub fn choose(explicit: Option<&str>, env: &ProviderEnv) -> Result<Choice, SpecE
     if let Some(text) = explicit {
         return choice(ModelSpec::parse(text)?, "it was named");
     }
-    let or = |name: &Option<String>, default: &str| {
-        name.clone().unwrap_or_else(|| default.to_owned())
-    };
+    let or =
+        |name: &Option<String>, default: &str| name.clone().unwrap_or_else(|| default.to_owned());
     if env.base_url.is_some() {
-        let name = env.openai_model.clone().ok_or(SpecError::BaseUrlWithoutModel)?;
+        let name = env
+            .openai_model
+            .clone()
+            .ok_or(SpecError::BaseUrlWithoutModel)?;
         return choice(ModelSpec::OpenAi { name }, "a base URL is configured");
     }
     if env.openai_key.is_some() {
@@ -129,7 +135,10 @@ pub fn choose(explicit: Option<&str>, env: &ProviderEnv) -> Result<Choice, SpecE
     });
     if let Some(name) = local {
         let name = name.clone();
-        return choice(ModelSpec::Ollama { name }, "no key is set and a local Ollama answers");
+        return choice(
+            ModelSpec::Ollama { name },
+            "no key is set and a local Ollama answers",
+        );
     }
     choice(
         ModelSpec::Composer,
@@ -152,7 +161,14 @@ mod tests {
         ] {
             assert_eq!(ModelSpec::parse(text).unwrap().to_string(), text);
         }
-        for text in ["", "gpt-5", "openai:", "other:x", "openai:a b", "openai:a\nb"] {
+        for text in [
+            "",
+            "gpt-5",
+            "openai:",
+            "other:x",
+            "openai:a b",
+            "openai:a\nb",
+        ] {
             assert!(ModelSpec::parse(text).is_err(), "{text:?}");
         }
     }
@@ -187,6 +203,9 @@ mod tests {
             ollama_models: Some(Vec::new()),
             ..ProviderEnv::default()
         };
-        assert_eq!(choose(None, &none_pulled).unwrap().spec, ModelSpec::Composer);
+        assert_eq!(
+            choose(None, &none_pulled).unwrap().spec,
+            ModelSpec::Composer
+        );
     }
 }

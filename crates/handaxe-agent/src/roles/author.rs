@@ -140,7 +140,10 @@ impl AuthorBrief<'_> {
             assets: std::collections::BTreeMap::new(),
             provenance: Provenance {
                 author: Author::Model {
-                    model: exchanges.last().map(|e| e.model.clone()).unwrap_or_default(),
+                    model: exchanges
+                        .last()
+                        .map(|e| e.model.clone())
+                        .unwrap_or_default(),
                     prompts,
                     replies,
                 },

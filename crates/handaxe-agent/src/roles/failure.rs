@@ -91,7 +91,11 @@ fn failure(result: &CaseResult, seen: &[&Case]) -> Failure {
     Failure {
         held_out: false,
         input: case.input.clone(),
-        files: case.files.iter().map(|(n, f)| (n.clone(), short(f))).collect(),
+        files: case
+            .files
+            .iter()
+            .map(|(n, f)| (n.clone(), short(f)))
+            .collect(),
         expected: bounded(match &case.check {
             Check::Expect { value, .. } => json!({"expect": value}),
             Check::Raises(raises) => json!({"raises": raises}),

@@ -20,9 +20,7 @@ use handaxe_types::{Case, Digest, Draft, Progress, Reporter, Spec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{
-    Finish, Message, Model, ModelError, ModelRequest, RoleName, Speaker, Tokens,
-};
+use crate::model::{Finish, Message, Model, ModelError, ModelRequest, RoleName, Speaker, Tokens};
 
 pub use arbiter::Ruling;
 pub use author::AuthorBrief;

@@ -137,13 +137,18 @@ pub(super) fn authored(text: &str) -> Result<Parts, ReplyFault> {
     };
     let cases = found.cases();
     if cases.is_empty() {
-        return Err(found.explain(text, "the list of cases (a ```jsonl block, one case a line)"));
+        return Err(found.explain(
+            text,
+            "the list of cases (a ```jsonl block, one case a line)",
+        ));
     }
     Ok(Parts {
         spec,
         code,
         cases,
-        invocation: found.last_with("invocation").map(|v| v["invocation"].clone()),
+        invocation: found
+            .last_with("invocation")
+            .map(|v| v["invocation"].clone()),
     })
 }
 
@@ -177,7 +182,11 @@ pub(super) fn typed_cases(values: Vec<Value>, origin: Origin) -> Result<Vec<Case
             name.replace(['\n', '\t'], " ")
         };
         let taken = cases.iter().any(|c| c.name == name);
-        let name = if taken { format!("{name} ({number})") } else { name };
+        let name = if taken {
+            format!("{name} ({number})")
+        } else {
+            name
+        };
         kept.insert("name".to_owned(), json!(name));
         kept.insert("origin".to_owned(), json!(origin));
         kept.insert("held_out".to_owned(), json!(origin == Origin::Tester));
@@ -195,7 +204,8 @@ fn is_class_name(value: &Value) -> bool {
     let word = |s: &str| {
         !s.is_empty()
             && s.len() <= 80
-            && s.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+            && s.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
     };
     value.as_str().is_some_and(word)
 }
@@ -325,7 +335,9 @@ impl<'a> Documents<'a> {
         }
         let is_case = |v: &&Value| {
             v.get("input").is_some_and(Value::is_object)
-                && ["expect", "raises", "holds"].iter().any(|k| v.get(k).is_some())
+                && ["expect", "raises", "holds"]
+                    .iter()
+                    .any(|k| v.get(k).is_some())
         };
         let mut cases: Vec<Value> = Vec::new();
         let flat = self.values.iter().flat_map(|v| match v {
@@ -396,13 +408,16 @@ fn json_or_lines(text: &str) -> Result<Vec<Value>, (Option<usize>, JsonError)> {
         lines.filter(|(_, l)| !l.trim().is_empty())
     };
     // A document laid out over several lines does not begin its second line with an object.
-    if lines().take(2).filter(|(_, l)| l.starts_with('{') && l.len() > 2).count() < 2 {
+    if lines()
+        .take(2)
+        .filter(|(_, l)| l.starts_with('{') && l.len() > 2)
+        .count()
+        < 2
+    {
         return Err((None, whole));
     }
     lines()
-        .map(|(i, line)| {
-            json::parse(line.trim().as_bytes(), BOUNDS).map_err(|e| (Some(i + 1), e))
-        })
+        .map(|(i, line)| json::parse(line.trim().as_bytes(), BOUNDS).map_err(|e| (Some(i + 1), e)))
         .collect()
 }
 
@@ -417,9 +432,7 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
         let trimmed = line.trim();
         let fence = trimmed.len() - trimmed.trim_start_matches('`').len();
         match &open {
-            Some((marks, language, begun))
-                if fence >= marks.len() && trimmed.len() == fence =>
-            {
+            Some((marks, language, begun)) if fence >= marks.len() && trimmed.len() == fence => {
                 blocks.push(Block {
                     language: language.clone(),
                     text: &text[*begun..start],
@@ -474,7 +487,10 @@ fn balanced(text: &str) -> Option<&str> {
 /// Models that were trained to call tools do so unasked, in JSON or in tags.
 fn called_tool(text: &str, values: &[Value]) -> Option<String> {
     let name_of = |v: &Value| -> Option<String> {
-        let call = v.pointer("/tool_calls/0").or(v.get("function_call")).unwrap_or(v);
+        let call = v
+            .pointer("/tool_calls/0")
+            .or(v.get("function_call"))
+            .unwrap_or(v);
         let call = call.get("function").unwrap_or(call);
         let arguments = ["arguments", "parameters"];
         let is_call = arguments.iter().any(|a| call.get(a).is_some());

@@ -79,9 +79,13 @@ impl Templates {
         if let Ok(syntax) = tags_take_their_line {
             env.set_syntax(syntax);
         }
-        env.add_filter("data", |value: Held| match serde_json::to_value(&value) {
-            Ok(value) => Ok(quote::data(&value)),
-            Err(e) => Err(Error::new(ErrorKind::BadSerialization, e.to_string())),
+        env.add_filter("data", |value: Held| {
+            if value.is_undefined() {
+                return Err(Error::from(ErrorKind::UndefinedError));
+            }
+            serde_json::to_value(&value)
+                .map(|value| quote::data(&value))
+                .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))
         });
         env.add_filter("fenced", |text: &str, language: &str| {
             quote::fenced(text, language)
@@ -177,11 +181,13 @@ fn read(path: &Path) -> Option<Result<String, TemplateError>> {
         Err(source) => return Some(Err(TemplateError::Read { path, source })),
     };
     let mut text = String::new();
-    Some(match file.take(MAX_TEMPLATE + 1).read_to_string(&mut text) {
-        Err(source) => Err(TemplateError::Read { path, source }),
-        Ok(n) if n as u64 > MAX_TEMPLATE => Err(TemplateError::TooLarge { path }),
-        Ok(_) => Ok(text),
-    })
+    Some(
+        match file.take(MAX_TEMPLATE + 1).read_to_string(&mut text) {
+            Err(source) => Err(TemplateError::Read { path, source }),
+            Ok(n) if n as u64 > MAX_TEMPLATE => Err(TemplateError::TooLarge { path }),
+            Ok(_) => Ok(text),
+        },
+    )
 }
 
 /// Every name that a template may use, over all roles.

@@ -1,5 +1,7 @@
 //! The agent's models and roles from outside: wire faults against local servers, and realistic
 //! replies from data files.
 
+#[cfg(test)]
 mod replies;
+#[cfg(test)]
 mod wire;

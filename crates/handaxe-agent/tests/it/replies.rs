@@ -34,7 +34,7 @@ fn roles<'a>(model: &'a Replay, templates: &'a Templates) -> Roles<'a> {
         model,
         templates,
         reporter: &Silent,
-        call_timeout: Duration::from_secs(60),
+        call_timeout: Duration::from_mins(1),
         max_tokens: 1000,
     }
 }
@@ -147,12 +147,14 @@ async fn check(path: &Path) {
 
     let mut replies: Vec<&str> = parts.map(|r| r.strip_suffix('\n').unwrap_or(r)).collect();
     replies.push(replies.last().unwrap());
-    let script: String = replies
+    let finish = of("finish").next().unwrap_or("stop");
+    let entries = replies
         .iter()
-        .map(|r| json!({"role": role, "reply": r, "finish": of("finish").next().unwrap_or("stop")}))
-        .map(|line| format!("{line}\n"))
+        .map(|reply| json!({"role": role, "reply": reply, "finish": finish}).to_string());
+    let script: Vec<String> = std::iter::once(r#"{"kind":"scripted"}"#.to_owned())
+        .chain(entries)
         .collect();
-    let model = Replay::parse("s", &format!("{{\"kind\":\"scripted\"}}\n{script}")).unwrap();
+    let model = Replay::parse("s", &script.join("\n")).unwrap();
 
     let (result, exchanges) = run(role, &model).await;
     let (kind, shown) = match &result {
@@ -205,7 +207,10 @@ async fn hostile_sizes() {
         let script = format!("{{\"kind\":\"scripted\"}}\n{line}\n{line}\n");
         let model = Replay::parse("s", &script).unwrap();
         let (result, _) = run("author", &model).await;
-        assert!(matches!(result, Err(RoleFailure::Unreadable { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(RoleFailure::Unreadable { .. })),
+            "{result:?}"
+        );
     }
 }
 
@@ -294,11 +299,17 @@ async fn a_repair_shows_no_held_out_case() {
     for name in ["theirs", "golden", "mislabelled"] {
         assert!(!prompt.contains(&format!("of {name}")), "{name}");
     }
-    let handaxe_types::Author::Model { prompts, replies, .. } = answered.reply.provenance.author
+    let handaxe_types::Author::Model {
+        prompts, replies, ..
+    } = answered.reply.provenance.author
     else {
         panic!("not a model's");
     };
-    assert_eq!((prompts.len(), replies.len()), (2, 2), "this attempt's after the one before");
+    assert_eq!(
+        (prompts.len(), replies.len()),
+        (2, 2),
+        "this attempt's after the one before"
+    );
 }
 
 /// Hostile data stays inside its quoting in every prompt.
@@ -366,8 +377,14 @@ fn overrides() {
 
     let broken = [
         ("{% block system %}\n\n{% if %}", "line 3"),
-        ("{% block system %}{% endblock %}\n{% block user %}{{ spce|data }}{% endblock %}", "line 2"),
-        ("{% block system %}{% endblock %}\n{% block user %}{{ spec|nope }}{% endblock %}", "line 2"),
+        (
+            "{% block system %}{% endblock %}\n{% block user %}{{ spce|data }}{% endblock %}",
+            "line 2",
+        ),
+        (
+            "{% block system %}{% endblock %}\n{% block user %}{{ spec|nope }}{% endblock %}",
+            "line 2",
+        ),
         ("no blocks", "system"),
         ("{% block system %}{% endblock %}", "user"),
         (
@@ -378,7 +395,10 @@ fn overrides() {
     for (text, needle) in broken {
         write("tester.md", text);
         let error = load().unwrap_err().to_string();
-        assert!(error.contains("tester.md") && error.contains(needle), "{text}: {error}");
+        assert!(
+            error.contains("tester.md") && error.contains(needle),
+            "{text}: {error}"
+        );
     }
     write("tester.md", &"x".repeat(300 << 10));
     assert!(load().unwrap_err().to_string().contains("larger"));

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use handaxe_agent::model::{
-    Bound, Budget, Budgeted, Finish, HttpModel, HttpOptions, Message, Model, ModelError, ModelReply,
-    ModelRequest, ModelSpec, Phase, Recorder, Replay, Retries, RoleName, Secret, SetupError,
-    Speaker, Timeouts, Tokens, probe_ollama,
+    Bound, Budget, Budgeted, Finish, HttpModel, HttpOptions, Message, Model, ModelError,
+    ModelReply, ModelRequest, ModelSpec, Phase, Recorder, Replay, Retries, RoleName, Secret,
+    SetupError, Speaker, Timeouts, Tokens, probe_ollama,
 };
 use serde_json::{Value, json};
 use wiremock::matchers::{body_partial_json, header, method, path};
@@ -175,7 +175,13 @@ async fn anthropic_shape() {
         .await
         .unwrap();
     assert_eq!(reply.text, r#"{"a":1}"#);
-    assert_eq!(reply.usage, Tokens { input: 7, output: 9 });
+    assert_eq!(
+        reply.usage,
+        Tokens {
+            input: 7,
+            output: 9
+        }
+    );
     assert_eq!(reply.finish, Finish::Stop);
 }
 
@@ -214,9 +220,7 @@ async fn ollama_shape_and_probe() {
 
 #[tokio::test]
 async fn refusals_and_tool_calls() {
-    let choice = |message: Value, finish: &str| {
-        json!({"choices": [{"message": message, "finish_reason": finish}]})
-    };
+    let choice = |message: Value, finish: &str| json!({"choices": [{"message": message, "finish_reason": finish}]});
     let table = [
         (
             choice(json!({"content": null, "refusal": "I won't"}), "stop"),
@@ -237,7 +241,10 @@ async fn refusals_and_tool_calls() {
             r#"{"tool_calls":[{"function":{"name":"f"}}]}"#,
         ),
         (
-            choice(json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}), "stop"),
+            choice(
+                json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}),
+                "stop",
+            ),
             Finish::Stop,
             "ab",
         ),
@@ -278,7 +285,7 @@ async fn a_wait_past_the_deadline_is_not_waited() {
         .complete(&request())
         .await
         .unwrap_err();
-    let asked = Some(Duration::from_secs(3600));
+    let asked = Some(Duration::from_hours(1));
     assert!(
         matches!(&error, ModelError::RateLimited { retry_after, attempts: 1, .. } if *retry_after == asked),
         "{error:?}"
@@ -291,9 +298,15 @@ async fn a_wait_past_the_deadline_is_not_waited() {
 async fn statuses() {
     type Is = fn(&ModelError) -> bool;
     let table: [(u16, usize, Is); 9] = [
-        (500, 3, |e| matches!(e, ModelError::Server { attempts: 3, .. })),
-        (529, 3, |e| matches!(e, ModelError::Server { attempts: 3, .. })),
-        (429, 3, |e| matches!(e, ModelError::RateLimited { attempts: 3, .. })),
+        (500, 3, |e| {
+            matches!(e, ModelError::Server { attempts: 3, .. })
+        }),
+        (529, 3, |e| {
+            matches!(e, ModelError::Server { attempts: 3, .. })
+        }),
+        (429, 3, |e| {
+            matches!(e, ModelError::RateLimited { attempts: 3, .. })
+        }),
         (401, 1, |e| matches!(e, ModelError::Unauthorized { .. })),
         (403, 1, |e| matches!(e, ModelError::Unauthorized { .. })),
         (400, 1, |e| matches!(e, ModelError::Rejected { .. })),
@@ -323,7 +336,10 @@ async fn no_money_is_not_retried() {
     let body = json!({"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}});
     let server = serve(vec![ResponseTemplate::new(429).set_body_json(body)]).await;
     let error = model("openai:m", &server.uri()).complete(&request()).await;
-    assert!(matches!(error, Err(ModelError::RateLimited { attempts: 1, .. })));
+    assert!(matches!(
+        error,
+        Err(ModelError::RateLimited { attempts: 1, .. })
+    ));
 }
 
 #[tokio::test]
@@ -364,12 +380,22 @@ async fn parts_that_a_server_rejects_are_left_out_once() {
 async fn bodies_that_cannot_be_read() {
     type Is = fn(&ModelError) -> bool;
     let table: [(&str, Is); 8] = [
-        ("<html>hello</html>", |e| matches!(e, ModelError::NotJson { .. })),
+        ("<html>hello</html>", |e| {
+            matches!(e, ModelError::NotJson { .. })
+        }),
         ("", |e| matches!(e, ModelError::NotJson { .. })),
-        ("{\"a\":1,\"a\":2}", |e| matches!(e, ModelError::NotJson { .. })),
-        ("{\"choices\":[{\"mess", |e| matches!(e, ModelError::CutOff { .. })),
-        ("{\"choices\":[]}", |e| matches!(e, ModelError::Malformed { .. })),
-        ("{\"choices\":{\"0\":7}}", |e| matches!(e, ModelError::Malformed { .. })),
+        ("{\"a\":1,\"a\":2}", |e| {
+            matches!(e, ModelError::NotJson { .. })
+        }),
+        ("{\"choices\":[{\"mess", |e| {
+            matches!(e, ModelError::CutOff { .. })
+        }),
+        ("{\"choices\":[]}", |e| {
+            matches!(e, ModelError::Malformed { .. })
+        }),
+        ("{\"choices\":{\"0\":7}}", |e| {
+            matches!(e, ModelError::Malformed { .. })
+        }),
         ("[]", |e| matches!(e, ModelError::Malformed { .. })),
         (
             "{\"error\":{\"message\":\"overloaded\"}}",
@@ -431,9 +457,15 @@ async fn cut_streams() {
         let _ = write!(s, "{HEAD}content-length: 500\r\n\r\n{{\"choices\":[");
     })
     .await;
-    assert!(matches!(with_length, ModelError::CutOff { received: 12, .. }), "{with_length:?}");
+    assert!(
+        matches!(with_length, ModelError::CutOff { received: 12, .. }),
+        "{with_length:?}"
+    );
     let chunked = raw_error(|mut s| {
-        let _ = write!(s, "{HEAD}transfer-encoding: chunked\r\n\r\n5\r\n{{\"cho\r\n");
+        let _ = write!(
+            s,
+            "{HEAD}transfer-encoding: chunked\r\n\r\n5\r\n{{\"cho\r\n"
+        );
     })
     .await;
     assert!(matches!(chunked, ModelError::CutOff { .. }), "{chunked:?}");
@@ -441,9 +473,15 @@ async fn cut_streams() {
         let _ = write!(s, "{HEAD}connection: close\r\n\r\n{{\"choices\":[");
     })
     .await;
-    assert!(matches!(until_close, ModelError::CutOff { .. }), "{until_close:?}");
+    assert!(
+        matches!(until_close, ModelError::CutOff { .. }),
+        "{until_close:?}"
+    );
     let nothing = raw_error(drop).await;
-    assert!(matches!(nothing, ModelError::CutOff { received: 0, .. }), "{nothing:?}");
+    assert!(
+        matches!(nothing, ModelError::CutOff { received: 0, .. }),
+        "{nothing:?}"
+    );
 }
 
 #[tokio::test]
@@ -455,7 +493,13 @@ async fn slow_drips() {
     })
     .await;
     assert!(
-        matches!(stalls, ModelError::Timeout { phase: Phase::Idle, .. }),
+        matches!(
+            stalls,
+            ModelError::Timeout {
+                phase: Phase::Idle,
+                ..
+            }
+        ),
         "{stalls:?}"
     );
     // A byte now and then is never idle: the deadline ends it.
@@ -472,7 +516,13 @@ async fn slow_drips() {
     };
     let drips = model.complete(&short).await.unwrap_err();
     assert!(
-        matches!(drips, ModelError::Timeout { phase: Phase::Total, .. }),
+        matches!(
+            drips,
+            ModelError::Timeout {
+                phase: Phase::Total,
+                ..
+            }
+        ),
         "{drips:?}"
     );
     // So does it where no byte ever comes.
@@ -484,7 +534,13 @@ async fn slow_drips() {
     };
     let waits = model.complete(&short).await.unwrap_err();
     assert!(
-        matches!(waits, ModelError::Timeout { phase: Phase::Total, .. }),
+        matches!(
+            waits,
+            ModelError::Timeout {
+                phase: Phase::Total,
+                ..
+            }
+        ),
         "{waits:?}"
     );
 }
@@ -521,7 +577,10 @@ async fn a_flood_is_not_read() {
 async fn nobody_there_is_tried_again() {
     let model = model("openai:m", "http://127.0.0.1:1");
     let error = model.complete(&request()).await.unwrap_err();
-    assert!(matches!(error, ModelError::Connect { attempts: 3, .. }), "{error:?}");
+    assert!(
+        matches!(error, ModelError::Connect { attempts: 3, .. }),
+        "{error:?}"
+    );
     assert_clean(&error);
 }
 
@@ -548,9 +607,18 @@ fn setup_is_checked() {
     let spec = |s| ModelSpec::parse(s).unwrap();
     let new = |s, o| HttpModel::new(&spec(s), o).err();
     let none = HttpOptions::default;
-    assert!(matches!(new("openai:m", none()), Some(SetupError::NoKey { .. })));
-    assert!(matches!(new("anthropic:m", none()), Some(SetupError::NoKey { .. })));
-    assert!(matches!(new("composer", none()), Some(SetupError::NotHttp(_))));
+    assert!(matches!(
+        new("openai:m", none()),
+        Some(SetupError::NoKey { .. })
+    ));
+    assert!(matches!(
+        new("anthropic:m", none()),
+        Some(SetupError::NoKey { .. })
+    ));
+    assert!(matches!(
+        new("composer", none()),
+        Some(SetupError::NotHttp(_))
+    ));
     let bad = options("http://user:pw@host");
     assert!(matches!(new("openai:m", bad), Some(SetupError::BadUrl)));
     let key = HttpOptions {
@@ -578,7 +646,7 @@ async fn dropping_the_call_hangs_up() {
 #[tokio::test]
 async fn a_budget_stops_the_next_call() {
     let server = serve(vec![ok(&openai_reply("x"))]).await;
-    let budget = Arc::new(Budget::new(30, Duration::from_secs(60)));
+    let budget = Arc::new(Budget::new(30, Duration::from_mins(1)));
     let model = Budgeted::new(model("openai:m", &server.uri()), Arc::clone(&budget));
     let mut calls = 0;
     let stopped = loop {
@@ -588,9 +656,17 @@ async fn a_budget_stops_the_next_call() {
             Err(e) => panic!("{e:?}"),
         }
     };
-    assert_eq!((calls, stopped.bound, stopped.spent), (2, Bound::Tokens, 28));
-    let sent: Value = server.received_requests().await.unwrap()[1].body_json().unwrap();
-    assert!(sent["max_completion_tokens"].as_u64().unwrap() < 16, "clamped to what is left");
+    assert_eq!(
+        (calls, stopped.bound, stopped.spent),
+        (2, Bound::Tokens, 28)
+    );
+    let sent: Value = server.received_requests().await.unwrap()[1]
+        .body_json()
+        .unwrap();
+    assert!(
+        sent["max_completion_tokens"].as_u64().unwrap() < 16,
+        "clamped to what is left"
+    );
 
     let spent = Budgeted::new(
         self::model("openai:m", &server.uri()),
@@ -660,11 +736,23 @@ async fn scripts() {
         let request = ModelRequest { role, ..request() };
         replay.complete(&request).await
     };
-    assert_eq!(ask(RoleName::Planner).await.unwrap().text, r#"{"route":"direct"}"#);
-    assert!(matches!(ask(RoleName::Planner).await, Err(ModelError::CutOff { .. })));
-    assert!(matches!(ask(RoleName::Planner).await, Err(ModelError::TooLarge { .. })));
+    assert_eq!(
+        ask(RoleName::Planner).await.unwrap().text,
+        r#"{"route":"direct"}"#
+    );
+    assert!(matches!(
+        ask(RoleName::Planner).await,
+        Err(ModelError::CutOff { .. })
+    ));
+    assert!(matches!(
+        ask(RoleName::Planner).await,
+        Err(ModelError::TooLarge { .. })
+    ));
     let last = ask(RoleName::Planner).await.unwrap();
-    assert_eq!((last.text.as_str(), last.finish), ("xyxyxy", Finish::Length));
+    assert_eq!(
+        (last.text.as_str(), last.finish),
+        ("xyxyxy", Finish::Length)
+    );
     assert_eq!(last.model, "scripted");
     assert_eq!(ask(RoleName::Author).await.unwrap().text, "a\nb");
 
@@ -677,7 +765,10 @@ async fn scripts() {
             "{\"kind\":\"scripted\"}\n{\"role\":\"author\",\"reply\":\"a\",\"fault\":\"server\"}",
             "exactly one",
         ),
-        ("{\"kind\":\"scripted\"}\n{\"role\":\"king\",\"reply\":\"a\"}", "line 2"),
+        (
+            "{\"kind\":\"scripted\"}\n{\"role\":\"king\",\"reply\":\"a\"}",
+            "line 2",
+        ),
         (
             "{\"kind\":\"recording\",\"provider\":\"p\",\"model\":\"m\",\"date\":\"d\"}\n{\"role\":\"author\",\"reply\":\"a\"}",
             "prompt_digest",
