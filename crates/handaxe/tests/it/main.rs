@@ -1,3 +1,5 @@
 //! Tests of what people run: the built binary, and the shape of the workspace.
 
+mod critical;
+mod lab;
 mod workspace;

@@ -39,7 +39,6 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("registry", &["types"]),
         ("composer", &["types"]),
         ("agent", &["types", "sandbox", "validate", "registry", "composer"]),
-        ("testkit", &["types"]),
         ("", &all),
     ]
     .into_iter()
