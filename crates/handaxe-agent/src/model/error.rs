@@ -97,7 +97,7 @@ pub enum ModelError {
     #[error("could not keep a paid reply")]
     Store(#[source] StoreError),
     #[error(transparent)]
-    BudgetExhausted(#[from] BudgetExhausted),
+    Budget(#[from] BudgetExhausted),
 }
 
 impl ModelError {
@@ -126,7 +126,7 @@ impl ModelError {
             Self::Connect { .. } => "check the address and that the server is running",
             Self::Redirected { .. } => "give the final address with `--base-url`",
             Self::Rejected { .. } => "check the model's name",
-            Self::BudgetExhausted(_) => "raise the bound, then `handaxe runs resume`",
+            Self::Budget(_) => "raise the bound, then `handaxe runs resume`",
             Self::NoRecording { .. } => "the replayed file does not cover this conversation",
             _ => return None,
         })

@@ -652,7 +652,7 @@ async fn a_budget_stops_the_next_call() {
     let stopped = loop {
         match model.complete(&request()).await {
             Ok(_) => calls += 1,
-            Err(ModelError::BudgetExhausted(stopped)) => break stopped,
+            Err(ModelError::Budget(stopped)) => break stopped,
             Err(e) => panic!("{e:?}"),
         }
     };
@@ -674,7 +674,7 @@ async fn a_budget_stops_the_next_call() {
     );
     let error = spent.complete(&request()).await.unwrap_err();
     assert!(
-        matches!(&error, ModelError::BudgetExhausted(b) if b.bound == Bound::WallTime),
+        matches!(&error, ModelError::Budget(b) if b.bound == Bound::WallTime),
         "{error:?}"
     );
     // A call cut short by the run's own end is the budget's doing.
@@ -685,7 +685,7 @@ async fn a_budget_stops_the_next_call() {
     );
     let error = ends.complete(&request()).await.unwrap_err();
     assert!(
-        matches!(&error, ModelError::BudgetExhausted(b) if b.bound == Bound::WallTime),
+        matches!(&error, ModelError::Budget(b) if b.bound == Bound::WallTime),
         "{error:?}"
     );
 }
