@@ -4,8 +4,21 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod chain;
+mod emit;
+mod eval;
+mod patterns;
+mod profile;
+mod question;
+mod read;
+mod words;
 
 pub use chain::{
     Bucket, Chain, Extractable, Filter, Format, Func, Measure, Op, Order, Scalar, Terminal,
 };
+pub use emit::{EmitError, Emitted, emit, invocation};
+pub use eval::{EvalError, convert, evaluate};
+pub use profile::{DataError, Field, Kind, Profile, SAMPLE, profile, profile_path};
+pub use question::{ABILITIES, Refusal};
+pub use read::{Datum, ReadError, Record, Records, Tally};

@@ -1,0 +1,88 @@
+//! The chain as a Python tool: code, schemas, recipe, and the arguments that answer this chain.
+//!
+//! The Python lives in `emit/parts/*.py`, one small idea a file; a tool is the parts that it
+//! needs, in order, and a `run` whose signature comes from the same table as its input schema, so
+//! that the two cannot differ. Nothing of the chain is a constant in the body: fields, bounds and
+//! filters are parameters, and two chains with the same recipe give tools that do the same work.
+
+mod python;
+mod schema;
+mod tools;
+
+use std::collections::BTreeMap;
+
+use handaxe_types::{Asset, Capability, ToolName};
+use serde_json::{Map, Value, json};
+
+use crate::eval::{EvalError, translate};
+use crate::{Chain, Extractable, Func, Measure, Terminal};
+
+/// A tool before any trial: everything of a draft but its cases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emitted {
+    pub name: ToolName,
+    pub description: String,
+    pub domain: &'static str,
+    pub code: String,
+    pub input_schema: Value,
+    pub output_schema: Value,
+    pub capabilities: Vec<Capability>,
+    pub assets: BTreeMap<String, Asset>,
+    /// What is left of the chain when every parameter is taken out.
+    pub recipe: Value,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EmitError {
+    #[error("`{0}` is not a tool name")]
+    Name(#[from] handaxe_types::NameError),
+    #[error(transparent)]
+    Chain(#[from] EvalError),
+}
+
+/// Whether an aggregation only counts records.
+pub(crate) fn is_plain_count(measures: &[Measure], group_by: &[String]) -> bool {
+    let plain = Measure {
+        func: Func::Count,
+        field: None,
+    };
+    group_by.is_empty() && measures == [plain]
+}
+
+/// Writes the tool. Refuses what `evaluate` refuses without looking at any data.
+pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
+    if let Terminal::Extract {
+        what: Extractable::Pattern(pattern),
+        ..
+    } = &chain.terminal
+    {
+        translate(pattern).map_err(EvalError::from)?;
+    }
+    if matches!(chain.terminal, Terminal::Convert { to: crate::Format::Text }) {
+        return Err(EvalError::TextOutput.into());
+    }
+    let tool = tools::tool(chain);
+    Ok(Emitted {
+        name: ToolName::new(tool.name)?,
+        description: tool.description.to_owned(),
+        domain: tool.domain,
+        code: python::module(&tool),
+        input_schema: schema::input(&tool.params),
+        output_schema: schema::output(tool.output),
+        capabilities: tool.capabilities,
+        assets: tool.assets,
+        recipe: json!({ "author": "composer", "edition": 1, "tool": tool.name }),
+    })
+}
+
+/// The arguments with which the chain's tool answers the chain over the file `data`.
+pub fn invocation(chain: &Chain, data: &str) -> Map<String, Value> {
+    let mut arguments = Map::new();
+    arguments.insert("data".to_owned(), json!(data));
+    for param in tools::tool(chain).params {
+        if let Some(value) = param.value {
+            arguments.insert(param.name.to_owned(), value);
+        }
+    }
+    arguments
+}

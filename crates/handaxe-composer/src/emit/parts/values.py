@@ -1,0 +1,31 @@
+NUMBER = re.compile(
+    @NUMBER@
+)
+HUGE = 1e150
+
+
+def text_of(value) -> str:
+    """A value as trimmed text; null is the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip(BLANK)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def number_of(value):
+    """The number that a value is, or None: `1,234`, `$5.20` and `12%` are 1234, 5.2 and 12."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        found = NUMBER.fullmatch(value.strip(BLANK))
+        if not found:
+            return None
+        sign, digits, exponent = found.groups("")
+        digits = digits.replace(",", "")
+        if not exponent and "." not in digits and len(digits) <= 18:
+            return int(sign + digits)
+        value = float(sign + digits + exponent)
+    return value if abs(value) < HUGE else None

@@ -1,0 +1,200 @@
+//! One module out of parts: docstring, imports, helpers, `run`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::tools::{Param, Tool};
+use crate::patterns::{EXTRACTS, NUMBER, STOP_WORDS, TIME_INSIDE, TIMES, TOKEN, WORD};
+
+/// Name, source, and the standard modules that it needs.
+type Part = (&'static str, &'static str, &'static [&'static str]);
+
+macro_rules! parts {
+    ($($name:literal: $($import:literal),*;)*) => {
+        &[$(($name, include_str!(concat!("parts/", $name, ".py")), &[$($import),*])),*]
+    };
+}
+
+const PARTS: &[Part] = parts! {
+    "read": "import csv", "import json", "import math", "import re";
+    "values": "import re";
+    "times": "import re", "from datetime import datetime, timedelta";
+    "where":;
+    "order_key":;
+    "bounded":;
+    "most_common":;
+    "value_counts":;
+    "total": "import dataclasses", "import math";
+    "measure": "import dataclasses", "import math";
+    "aggregate":;
+    "sort_key":;
+    "words": "import re";
+    "bucket": "from datetime import date, datetime, timedelta";
+    "extract_kinds": "import re";
+    "find_items":;
+    "sentiment": "import bisect", "import dataclasses", "import re";
+    "convert": "import json";
+    "describe": "import dataclasses";
+    "run_count":;
+    "run_aggregate":;
+    "run_rows": "import heapq";
+    "run_distinct":;
+    "run_frequencies":;
+    "run_words":;
+    "run_histogram":;
+    "run_extract_kind": "import re";
+    "run_extract_pattern": "import re";
+    "run_sentiment":;
+    "run_convert":;
+    "run_describe":;
+};
+
+/// Longest piece of a pattern on one line.
+const PIECE: usize = 84;
+
+pub(super) fn module(tool: &Tool) -> String {
+    let used: Vec<&Part> = (tool.parts.iter())
+        .filter_map(|name| PARTS.iter().find(|(n, _, _)| n == name))
+        .collect();
+    let mut imports: BTreeSet<&str> = used.iter().flat_map(|(_, _, i)| *i).copied().collect();
+    if imports.iter().any(|i| i.contains("import date,")) {
+        imports.remove("from datetime import datetime, timedelta");
+    }
+    let (plain, from): (Vec<&str>, Vec<&str>) =
+        imports.into_iter().partition(|i| i.starts_with("import"));
+    let mut out = format!(
+        "\"\"\"{}\"\"\"\n\n{}\n",
+        wrapped(tool.description),
+        [plain, from].concat().join("\n")
+    );
+    for (name, source, _) in used {
+        if name.starts_with("run_") {
+            out.push_str(&format!("\n\n{}\n", signature(&tool.params)));
+            out.push_str(source);
+        } else {
+            out.push_str(if starts_with_constant(source) { "\n" } else { "\n\n" });
+            out.push_str(&filled(source));
+        }
+    }
+    out
+}
+
+fn starts_with_constant(source: &str) -> bool {
+    source.starts_with(|c: char| c.is_ascii_uppercase() || c == '#')
+}
+
+/// A description as the text of a docstring: at most 98 characters a line.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        // The opening quotes stand on the first line, the closing ones on the last.
+        if !line.is_empty() && line.len() + 1 + word.len() > 92 {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    let mut text = lines.join("\n");
+    if lines.len() > 1 {
+        text.push('\n');
+    }
+    text
+}
+
+fn signature(params: &[Param]) -> String {
+    let params: Vec<String> = params
+        .iter()
+        .map(|p| match &p.default {
+            None => format!("    {}: {},", p.name, p.annotation),
+            Some(value) => format!("    {}: {} = {},", p.name, p.annotation, literal(value)),
+        })
+        .collect();
+    format!("def run(\n    *,\n{}\n) -> dict:", params.join("\n"))
+}
+
+/// A JSON scalar as Python writes it; a text becomes ASCII with escapes where it must.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(b) => if *b { "True" } else { "False" }.to_owned(),
+        Value::String(text) => {
+            let mut out = String::from("\"");
+            for c in text.chars() {
+                match c {
+                    '"' | '\\' => out.extend(['\\', c]),
+                    ' '..='~' => out.push(c),
+                    c if c.is_alphanumeric() => out.push(c),
+                    c if (c as u32) < 0x10000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+                    c => out.push_str(&format!("\\U{:08x}", c as u32)),
+                }
+            }
+            out + "\""
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The part with the shared patterns put in.
+fn filled(source: &str) -> String {
+    let extracts: Vec<String> = EXTRACTS
+        .iter()
+        .map(|(name, pattern)| {
+            let pieces = raw(pattern, 8);
+            format!("\"{name}\": (\n        {pieces}\n    ),")
+        })
+        .collect();
+    let times: Vec<String> = TIMES
+        .iter()
+        .map(|pattern| match raw(pattern, 12) {
+            short if !short.contains('\n') => format!("{short},"),
+            long => format!("({long}),"),
+        })
+        .collect();
+    let stop_words = raw(STOP_WORDS, 4).replace("r\"", "\"");
+    [
+        ("@NUMBER@", raw(NUMBER, 4)),
+        ("@TIMES@", times.join("\n        ")),
+        ("@TIME_INSIDE@", raw(TIME_INSIDE, 4)),
+        ("@WORD@", raw(WORD, 4)),
+        ("@STOP_WORDS@.split()", format!("(\n        {}\n    ).split()", stop_words.replace("\n    ", "\n        "))),
+        ("@TOKEN@", raw(TOKEN, 4)),
+        ("@EXTRACTS@", extracts.join("\n    ")),
+    ]
+    .iter()
+    .fold(source.to_owned(), |text, (mark, put)| text.replace(mark, put))
+}
+
+/// A text as raw string literals of at most [`PIECE`] characters, one a line.
+fn raw(text: &str, indent: usize) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    while start < chars.len() {
+        let mut end = chars.len().min(start + PIECE);
+        if end < chars.len() {
+            // Break before a group or an alternative, else after a blank, else where no escape is cut.
+            let good = |at: &usize| {
+                let plain = chars[at - 1] != '\\';
+                plain && (matches!(chars[*at], '(' | '|') || chars[at - 1] == ' ')
+            };
+            end = (start + PIECE / 2..end).rev().find(good).unwrap_or(end);
+            while chars[end - 1] == '\\' {
+                end -= 1;
+            }
+        }
+        let piece: String = chars[start..end].iter().collect();
+        pieces.push(match (piece.contains('"'), piece.contains('\'')) {
+            (false, _) => format!("r\"{piece}\""),
+            (true, false) => format!("r'{piece}'"),
+            (true, true) => format!("r\"\"\"{piece}\"\"\""),
+        });
+        start = end;
+    }
+    pieces.join(&format!("\n{}", " ".repeat(indent)))
+}

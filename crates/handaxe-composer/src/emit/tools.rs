@@ -1,0 +1,506 @@
+//! The tools: one row of facts for each, the parts it is made of, and its parameters.
+
+use std::collections::BTreeMap;
+
+use handaxe_types::{Asset, Capability};
+use serde_json::{Value, json};
+
+use super::is_plain_count;
+use super::schema::{self, Output};
+use crate::eval::sentiment::{EXAMPLES, LEXICON, NEGATIVE_AT, POSITIVE_AT};
+use crate::patterns::EXTRACTS;
+use crate::{Bucket, Chain, Extractable, Filter, Func, Measure, Op, Order, Scalar, Terminal};
+
+pub(super) struct Tool {
+    pub(super) name: &'static str,
+    pub(super) description: &'static str,
+    pub(super) domain: &'static str,
+    /// Files of `parts/`, in order; the last is the body of `run`.
+    pub(super) parts: Vec<&'static str>,
+    pub(super) params: Vec<Param>,
+    pub(super) output: Output,
+    pub(super) capabilities: Vec<Capability>,
+    pub(super) assets: BTreeMap<String, Asset>,
+}
+
+/// A keyword of `run`, and the input property of the same name.
+pub(super) struct Param {
+    pub(super) name: &'static str,
+    pub(super) annotation: &'static str,
+    /// `None`: the caller must give it.
+    pub(super) default: Option<Value>,
+    /// JSON Schema but for the default.
+    pub(super) schema: Value,
+    /// The chain's own; `None` where that is the default and says nothing.
+    pub(super) value: Option<Value>,
+}
+
+const FORMATS: [&str; 5] = ["csv", "tsv", "json", "jsonl", "text"];
+const FUNCS: [Func; 8] = [
+    Func::Count,
+    Func::Sum,
+    Func::Mean,
+    Func::Median,
+    Func::Min,
+    Func::Max,
+    Func::Distinct,
+    Func::Stdev,
+];
+const OPS: [Op; 12] = [
+    Op::Eq,
+    Op::Ne,
+    Op::Lt,
+    Op::Le,
+    Op::Gt,
+    Op::Ge,
+    Op::Contains,
+    Op::NotContains,
+    Op::StartsWith,
+    Op::EndsWith,
+    Op::Empty,
+    Op::NotEmpty,
+];
+const BUCKETS: [Bucket; 9] = [
+    Bucket::Minute,
+    Bucket::Hour,
+    Bucket::Day,
+    Bucket::Week,
+    Bucket::Month,
+    Bucket::Quarter,
+    Bucket::Year,
+    Bucket::HourOfDay,
+    Bucket::DayOfWeek,
+];
+
+impl Order {
+    /// The word for it, as an argument.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ascending => "ascending",
+            Self::Descending => "descending",
+        }
+    }
+}
+
+impl Bucket {
+    /// The word for it, as an argument.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+            Self::HourOfDay => "hour_of_day",
+            Self::DayOfWeek => "day_of_week",
+        }
+    }
+}
+
+/// A parameter whose default is the chain's value.
+fn own(name: &'static str, annotation: &'static str, value: Value, schema: Value) -> Param {
+    Param {
+        name,
+        annotation,
+        default: Some(value.clone()),
+        schema,
+        value: Some(value),
+    }
+}
+
+fn field(name: &'static str, value: &str, what: &str) -> Param {
+    let schema = json!({ "type": "string", "description": what });
+    own(name, "str", json!(value), schema)
+}
+
+fn maybe_field(name: &'static str, value: Option<&str>, what: &str) -> Param {
+    let schema = json!({ "type": ["string", "null"], "description": what });
+    own(name, "str | None", json!(value), schema)
+}
+
+fn limit(value: Option<u32>) -> Param {
+    let schema = json!({
+        "type": ["integer", "null"], "minimum": 1, "maximum": 1_000_000,
+        "description": "At most this many; null for all.",
+    });
+    own("limit", "int | None", json!(value), schema)
+}
+
+fn word(name: &'static str, value: &str, words: &[&str], what: &str) -> Param {
+    let schema = json!({ "type": "string", "enum": words, "description": what });
+    own(name, "str", json!(value), schema)
+}
+
+/// A list that is null unless a call says otherwise: a default list would be shared by calls.
+fn list(name: &'static str, annotation: &'static str, value: Value, items: Value, what: &str) -> Param {
+    let given = value.as_array().is_some_and(|v| !v.is_empty());
+    Param {
+        name,
+        annotation,
+        default: Some(Value::Null),
+        schema: json!({
+            "type": ["array", "null"], "items": items, "maxItems": 50, "description": what,
+        }),
+        value: given.then_some(value),
+    }
+}
+
+fn filter_json(filter: &Filter) -> Value {
+    let mut out = json!({ "field": filter.field, "op": filter.op.as_str() });
+    if let (Some(value), Some(map)) = (&filter.value, out.as_object_mut()) {
+        let value = match value {
+            Scalar::Bool(b) => json!(b),
+            Scalar::Int(i) => json!(i),
+            Scalar::Float(f) => json!(f),
+            Scalar::Text(t) => json!(t),
+        };
+        map.insert("value".to_owned(), value);
+    }
+    out
+}
+
+/// `data`, `format` and `where`: every tool begins with these.
+fn common(chain: &Chain) -> Vec<Param> {
+    let ops: Vec<&str> = OPS.iter().map(|o| o.as_str()).collect();
+    let test = json!({
+        "type": "object",
+        "properties": {
+            "field": { "type": "string" },
+            "op": { "type": "string", "enum": ops },
+            "value": { "type": ["string", "number", "boolean", "null"] },
+        },
+        "required": ["field", "op"],
+        "additionalProperties": false,
+    });
+    let filters: Vec<Value> = chain.filters.iter().map(filter_json).collect();
+    vec![
+        Param {
+            name: "data",
+            annotation: "str",
+            default: None,
+            schema: json!({
+                "type": "string", "format": "file", "description": "The file to read.",
+            }),
+            value: None,
+        },
+        word("format", chain.format.as_str(), &FORMATS, "How the file is laid out."),
+        list(
+            "where",
+            "list[dict] | None",
+            json!(filters),
+            test,
+            "Tests that a record must pass, all of them: {field, op, value}. Numbers compare as \
+             numbers, times at the value's precision, all else as text without regard to case.",
+        ),
+    ]
+}
+
+fn measure_json(measure: &Measure) -> Value {
+    json!({ "func": measure.func.as_str(), "field": measure.field })
+}
+
+fn funcs() -> Vec<&'static str> {
+    FUNCS.iter().map(|f| f.as_str()).collect()
+}
+
+/// What every tool that reads and filters is made of.
+const BASE: [&str; 4] = ["read", "values", "times", "where"];
+
+pub(super) fn tool(chain: &Chain) -> Tool {
+    let base = Tool {
+        name: "",
+        description: "",
+        domain: "analysis",
+        parts: BASE.to_vec(),
+        params: common(chain),
+        output: Output::default(),
+        capabilities: vec![Capability::ReadFiles],
+        assets: BTreeMap::new(),
+    };
+    match &chain.terminal {
+        Terminal::Aggregate { measures, group_by, .. } if is_plain_count(measures, group_by) => {
+            base.named(
+                "count_records",
+                "Counts the records of a CSV, TSV, JSON, JSON Lines or text file, all or those \
+                 that pass a filter.",
+            )
+            .made_of(&["run_count"])
+            .gives(schema::count())
+        }
+        Terminal::Aggregate { measures, group_by, order, limit: most } => {
+            let measures: Vec<Value> = measures.iter().map(measure_json).collect();
+            let orders = json!({
+                "type": ["string", "null"], "enum": ["ascending", "descending", null],
+                "description": "Order of the groups by the first measure; null for by group.",
+            });
+            let mut tool = base
+                .named(
+                    "aggregate_records",
+                    "Count, sum, mean, median, min, max, number of distinct values or sample \
+                     standard deviation of fields, over all records of a file or by group, with \
+                     an optional filter, order and limit. Values that are no numbers are left out \
+                     and counted as `ignored`.",
+                )
+                .made_of(&["order_key", "bounded", "total", "measure", "aggregate", "run_aggregate"])
+                .gives(schema::groups());
+            tool.params.push(Param {
+                name: "measures",
+                annotation: "list[dict]",
+                default: None,
+                schema: json!({
+                    "type": "array", "minItems": 1, "maxItems": 20,
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "func": { "type": "string", "enum": funcs() },
+                            "field": { "type": ["string", "null"] },
+                        },
+                        "required": ["func"],
+                        "additionalProperties": false,
+                    },
+                    "description": "What to compute: {func, field}; a count of records has no field.",
+                }),
+                value: Some(json!(measures)),
+            });
+            tool.params.push(list(
+                "group_by",
+                "list[str] | None",
+                json!(group_by),
+                json!({ "type": "string" }),
+                "Fields to group by; null for one group of all records.",
+            ));
+            let order = json!(order.map(Order::as_str));
+            tool.params.push(own("order", "str | None", order, orders));
+            tool.params.push(limit(*most));
+            tool
+        }
+        Terminal::Rows { fields, order_by, order, limit: most } => {
+            let mut tool = base
+                .named(
+                    "select_records",
+                    "The records of a file that pass a filter: all or some of their fields, in \
+                     file order or ordered by a field, all of them or the first few (top-k).",
+                )
+                .made_of(&["sort_key", "run_rows"])
+                .gives(schema::rows());
+            tool.domain = "transformation";
+            tool.params.extend([
+                list(
+                    "fields",
+                    "list[str] | None",
+                    json!(fields),
+                    json!({ "type": "string" }),
+                    "Fields to keep, in order; null for all.",
+                ),
+                maybe_field("order_by", order_by.as_deref(), "Field to order by; null for file order."),
+                word("order", order.as_str(), &["ascending", "descending"], "Which way to order."),
+                limit(*most),
+            ]);
+            tool
+        }
+        Terminal::Distinct { field: name } => base
+            .named(
+                "distinct_values",
+                "The distinct values of a field of a file, sorted, and how many there are.",
+            )
+            .made_of(&["order_key", "bounded", "value_counts", "run_distinct"])
+            .gives(schema::distinct())
+            .with([field("field", name, "The field.")]),
+        Terminal::Frequencies { field: name, limit: most } => base
+            .named(
+                "value_frequencies",
+                "How often each value of a field of a file occurs, most frequent first.",
+            )
+            .made_of(&["bounded", "value_counts", "most_common", "run_frequencies"])
+            .gives(schema::frequencies())
+            .with([field("field", name, "The field."), limit(*most)]),
+        Terminal::Words { field: name, limit: most, min_length, skip_stop_words } => base
+            .named(
+                "word_frequencies",
+                "How often each word occurs in a text field of a file (`line` of a text file), \
+                 most frequent first.",
+            )
+            .made_of(&["bounded", "most_common", "words", "run_words"])
+            .gives(schema::words())
+            .with([
+                field("field", name, "The field."),
+                limit(Some(*most)),
+                own(
+                    "min_length",
+                    "int",
+                    json!(min_length),
+                    json!({ "type": "integer", "minimum": 1, "maximum": 100,
+                        "description": "Shorter words are left out." }),
+                ),
+                own(
+                    "skip_stop_words",
+                    "bool",
+                    json!(skip_stop_words),
+                    json!({ "type": "boolean",
+                        "description": "Leave out common English words (the, and, of …)." }),
+                ),
+            ])
+            .about("text"),
+        Terminal::Histogram { field: name, bucket, measure } => {
+            let buckets: Vec<&str> = BUCKETS.iter().map(|b| b.as_str()).collect();
+            base.named(
+                "time_histogram",
+                "Records, or a measure of a field, per minute, hour, day, week, month, quarter, \
+                 year, hour of the day or day of the week of a time field. Times with an offset \
+                 are read in UTC; records whose time cannot be read are counted as `undated`.",
+            )
+            .made_of(&["bounded", "total", "measure", "bucket", "run_histogram"])
+            .gives(schema::histogram())
+            .with([
+                field("field", name, "The field that holds the time."),
+                word("bucket", bucket.as_str(), &buckets, "How long a bucket is."),
+                word("func", measure.func.as_str(), &funcs(), "What to compute for each bucket."),
+                maybe_field(
+                    "value_field",
+                    measure.field.as_deref(),
+                    "The field that `func` is of; null for a count of records.",
+                ),
+            ])
+        }
+        Terminal::Extract { field: name, what, limit: most } => {
+            let place = maybe_field("field", name.as_deref(), "The field to look in; null for all.");
+            match what {
+                Extractable::Pattern(pattern) => base
+                    .named(
+                        "extract_pattern",
+                        "Everything in a file's records that a regular expression matches (its \
+                         first group where it has one), with how often.",
+                    )
+                    .made_of(&["bounded", "most_common", "find_items", "run_extract_pattern"])
+                    .with([
+                        place,
+                        own(
+                            "pattern",
+                            "str",
+                            json!(pattern),
+                            json!({ "type": "string", "minLength": 1, "maxLength": 500,
+                                "description": "A regular expression; \\d, \\w, \\s and \\b are ASCII." }),
+                        ),
+                    ]),
+                kind => {
+                    let kinds: Vec<&str> = EXTRACTS.iter().map(|(name, _)| *name).collect();
+                    base.named(
+                        "extract_items",
+                        "All e-mail addresses, URLs, IP addresses, dates or numbers in a file's \
+                         records, with how often each occurs.",
+                    )
+                    .made_of(&[
+                        "bounded",
+                        "most_common",
+                        "extract_kinds",
+                        "find_items",
+                        "run_extract_kind",
+                    ])
+                    .with([place, word("what", kind.as_str(), &kinds, "What to look for.")])
+                }
+            }
+            .gives(schema::extract())
+            .with([limit(*most)])
+            .about("parsing")
+        }
+        Terminal::Sentiment { field: name, group_by } => {
+            let mut tool = base
+                .named(
+                    "sentiment_analyzer",
+                    "Scores the sentiment of each record's text by a lexicon of general and \
+                     operational English, with negation and intensifiers: totals by class, mean \
+                     score, the most negative and most positive records, by group where asked. \
+                     Only the text counts, not a level beside it.",
+                )
+                .made_of(&["order_key", "bounded", "sentiment", "run_sentiment"])
+                .gives(schema::sentiment())
+                .with([
+                    field("field", name, "The field that holds the text."),
+                    maybe_field("group_by", group_by.as_deref(), "Field to group by; null for none."),
+                    own(
+                        "positive_at",
+                        "float",
+                        json!(POSITIVE_AT),
+                        json!({ "type": "number",
+                            "description": "Scores from here on are positive." }),
+                    ),
+                    own(
+                        "negative_at",
+                        "float",
+                        json!(NEGATIVE_AT),
+                        json!({ "type": "number",
+                            "description": "Scores from here down are negative." }),
+                    ),
+                    own(
+                        "examples",
+                        "int",
+                        json!(EXAMPLES),
+                        json!({ "type": "integer", "minimum": 0, "maximum": 1000,
+                            "description": "How many of the most extreme records to show." }),
+                    ),
+                ])
+                .about("text");
+            tool.assets.insert(
+                "lexicon.tsv".to_owned(),
+                Asset(LEXICON.as_bytes().to_vec()),
+            );
+            tool
+        }
+        Terminal::Convert { to } => {
+            let mut tool = base
+                .named(
+                    "convert_records",
+                    "Writes the records of a file that pass a filter to a file in another format. \
+                     Values are kept as they are written.",
+                )
+                .made_of(&["convert", "run_convert"])
+                .gives(schema::converted())
+                .with([word(
+                    "to",
+                    to.as_str(),
+                    &["csv", "tsv", "json", "jsonl"],
+                    "The format to write.",
+                )])
+                .about("transformation");
+            tool.capabilities.push(Capability::WriteFiles);
+            tool
+        }
+        Terminal::Describe => base
+            .named(
+                "describe_fields",
+                "For each field of a file: type, how many values are filled, blank and distinct, \
+                 least, greatest and mean.",
+            )
+            .made_of(&["total", "describe", "run_describe"])
+            .gives(schema::described()),
+    }
+}
+
+impl Tool {
+    fn named(mut self, name: &'static str, description: &'static str) -> Self {
+        (self.name, self.description) = (name, description);
+        self
+    }
+
+    fn made_of(mut self, parts: &[&'static str]) -> Self {
+        self.parts.extend(parts);
+        self
+    }
+
+    fn gives(mut self, output: Output) -> Self {
+        self.output = output;
+        self
+    }
+
+    fn with(mut self, params: impl IntoIterator<Item = Param>) -> Self {
+        self.params.extend(params);
+        self
+    }
+
+    fn about(mut self, domain: &'static str) -> Self {
+        self.domain = domain;
+        self
+    }
+}

@@ -1,0 +1,199 @@
+//! The chain, run in Rust: the second opinion on the emitted Python.
+//!
+//! `evaluate` and the code that `emit` writes give the same JSON, value for value, on any input,
+//! and refuse the same inputs. Meant for samples: it holds what the Python holds, and for
+//! [`convert`] the records as well.
+
+mod aggregate;
+mod convert;
+mod count;
+mod describe;
+mod extract;
+mod filter;
+pub(crate) mod number;
+mod pattern;
+mod rows;
+pub(crate) mod sentiment;
+mod sum;
+mod time;
+
+use std::io::Read;
+
+use serde_json::{Map, Value, json};
+
+use crate::read::{ReadError, Record, Records};
+use crate::{Chain, Terminal};
+use filter::Tests;
+
+pub use convert::convert;
+pub(crate) use number::parse_number;
+pub(crate) use pattern::translate;
+pub(crate) use time::parse_time;
+
+/// Most groups, distinct values or words that one result may hold.
+pub(crate) const MAX_GROUPS: usize = 100_000;
+/// Most values kept for medians and deviations.
+pub(crate) const MAX_VALUES: u64 = 2_000_000;
+/// Most rows returned where no limit is given.
+pub(crate) const MAX_ROWS: usize = 50_000;
+
+/// Why a chain gives no result. The Python raises `ValueError` for every one but
+/// `Read(ReadError::Io)`, which is an `OSError` there.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("no field `{field}`; the fields are: {}", known.join(", "))]
+    UnknownField { field: String, known: Vec<String> },
+    #[error("`{op}` needs a value")]
+    NoValue { op: &'static str },
+    #[error("more than {MAX_GROUPS} different values")]
+    TooManyGroups,
+    #[error("more than {MAX_VALUES} numbers for a median or deviation")]
+    TooManyValues,
+    #[error("more than {MAX_ROWS} records; give a limit")]
+    TooManyRows,
+    #[error("`{func}` needs a field")]
+    NoField { func: &'static str },
+    #[error("{0}")]
+    Pattern(#[from] PatternError),
+    #[error("records cannot be written as text")]
+    TextOutput,
+}
+
+pub use pattern::PatternError;
+
+impl EvalError {
+    /// The class of the exception that the emitted Python raises for this.
+    pub fn python_kind(&self) -> &'static str {
+        match self {
+            Self::Read(ReadError::Io(_)) => "OSError",
+            _ => "ValueError",
+        }
+    }
+}
+
+/// Runs the chain over one file's bytes.
+pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
+    let mut source = Source::new(chain, data)?;
+    let result = match &chain.terminal {
+        Terminal::Aggregate {
+            measures,
+            group_by,
+            order,
+            limit,
+        } => {
+            if crate::emit::is_plain_count(measures, group_by) {
+                count::records(&mut source)?
+            } else {
+                aggregate::groups(&mut source, measures, group_by, *order, *limit)?
+            }
+        }
+        Terminal::Rows {
+            fields,
+            order_by,
+            order,
+            limit,
+        } => rows::rows(&mut source, fields, order_by.as_deref(), *order, *limit)?,
+        Terminal::Distinct { field } => count::distinct(&mut source, field)?,
+        Terminal::Frequencies { field, limit } => count::frequencies(&mut source, field, *limit)?,
+        Terminal::Words {
+            field,
+            limit,
+            min_length,
+            skip_stop_words,
+        } => count::words(&mut source, field, *limit, *min_length, *skip_stop_words)?,
+        Terminal::Histogram {
+            field,
+            bucket,
+            measure,
+        } => aggregate::histogram(&mut source, field, *bucket, measure)?,
+        Terminal::Extract { field, what, limit } => {
+            extract::extract(&mut source, field.as_deref(), what, *limit)?
+        }
+        Terminal::Sentiment { field, group_by } => {
+            sentiment::sentiment(&mut source, field, group_by.as_deref())?
+        }
+        Terminal::Convert { to } => convert::count(&mut source, *to)?,
+        Terminal::Describe => describe::describe(&mut source)?,
+    };
+    Ok(source.summed_up(result))
+}
+
+/// The records that pass the filters, and the counts that every result carries.
+struct Source<R> {
+    records: Records<R>,
+    tests: Tests,
+    matched: u64,
+    /// Values that were there but are no numbers.
+    ignored: Option<u64>,
+}
+
+impl<R: Read> Source<R> {
+    fn new(chain: &Chain, data: R) -> Result<Self, EvalError> {
+        Ok(Self {
+            records: Records::new(chain.format, data),
+            tests: Tests::new(&chain.filters)?,
+            matched: 0,
+            ignored: None,
+        })
+    }
+
+    /// The next record that passes. At the end, every field in `used` and in a filter must have
+    /// been seen in some record, unless there was none at all.
+    fn next(&mut self, used: &[&str]) -> Result<Option<Record>, EvalError> {
+        while let Some(record) = self.records.next()? {
+            if self.tests.pass(&record) {
+                self.matched += 1;
+                return Ok(Some(record));
+            }
+        }
+        let known = self.records.fields();
+        for name in used.iter().copied().chain(self.tests.fields()) {
+            if !known.is_empty() && !known.iter().any(|k| &**k == name) {
+                return Err(EvalError::UnknownField {
+                    field: name.to_owned(),
+                    known: known.iter().take(40).map(ToString::to_string).collect(),
+                });
+            }
+        }
+        Ok(None)
+    }
+
+    fn ignore(&mut self) {
+        *self.ignored.get_or_insert(0) += 1;
+    }
+
+    fn summed_up(&self, result: Value) -> Value {
+        let tally = self.records.tally();
+        let mut all = match result {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        for (name, count) in [
+            ("read", tally.records),
+            ("matched", self.matched),
+            ("skipped", tally.skipped),
+            ("unreadable", tally.unreadable),
+        ] {
+            all.insert(name.to_owned(), json!(count));
+        }
+        if let Some(ignored) = self.ignored {
+            all.insert("ignored".to_owned(), json!(ignored));
+        }
+        Value::Object(all)
+    }
+}
+
+/// The sorting place of a group's or value's text: numbers, then text, then nothing.
+fn order_key(text: &str) -> (u8, number::Number, &str) {
+    match parse_number(text) {
+        _ if text.is_empty() => (2, number::Number::Int(0), ""),
+        Some(n) => (0, n, text),
+        None => (1, number::Number::Int(0), text),
+    }
+}
+
+fn by_key(a: &(u8, number::Number, &str), b: &(u8, number::Number, &str)) -> std::cmp::Ordering {
+    a.0.cmp(&b.0).then(a.1.order(b.1)).then(a.2.cmp(b.2))
+}

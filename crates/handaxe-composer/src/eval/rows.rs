@@ -1,0 +1,94 @@
+//! The records themselves, in file order or by a field.
+
+use std::cmp::Ordering;
+use std::io::Read;
+
+use serde_json::{Map, Value, json};
+
+use super::number::{Number, json as value_json, number, text};
+use super::{EvalError, MAX_ROWS, Source, parse_time};
+use crate::Order;
+use crate::read::{Datum, Record};
+
+/// Numbers, then times, then text without regard to case.
+struct Key(u8, Number, String);
+
+fn key(value: &Datum, text: &str) -> Key {
+    if let Some(number) = number(value) {
+        Key(0, number, String::new())
+    } else if let Some(time) = parse_time(text) {
+        Key(1, Number::Int(0), time)
+    } else {
+        Key(2, Number::Int(0), text.to_lowercase())
+    }
+}
+
+fn compare(a: &Key, b: &Key) -> Ordering {
+    a.0.cmp(&b.0)
+        .then(a.1.order(b.1))
+        .then_with(|| a.2.cmp(&b.2))
+}
+
+pub(super) fn rows<R: Read>(
+    source: &mut Source<R>,
+    fields: &[String],
+    order_by: Option<&str>,
+    order: Order,
+    limit: Option<u32>,
+) -> Result<Value, EvalError> {
+    let most = limit.map_or(MAX_ROWS, |l| l as usize);
+    let used: Vec<&str> = (fields.iter().map(String::as_str))
+        .chain(order_by)
+        .collect();
+    let (mut filled, mut blank): (Vec<(Key, Record)>, Vec<Record>) = (Vec::new(), Vec::new());
+    let sort = |rows: &mut Vec<(Key, Record)>| {
+        rows.sort_by(|(a, _), (b, _)| match order {
+            Order::Ascending => compare(a, b),
+            Order::Descending => compare(b, a),
+        });
+        rows.truncate(most);
+    };
+    while let Some(record) = source.next(&used)? {
+        let Some(name) = order_by else {
+            if blank.len() < most {
+                blank.push(record);
+            }
+            continue;
+        };
+        let value = record.get(name);
+        let text = text(value);
+        if text.is_empty() {
+            if blank.len() < most {
+                blank.push(record);
+            }
+            continue;
+        }
+        filled.push((key(value, &text), record));
+        if filled.len() > 2 * most + 1000 {
+            sort(&mut filled);
+        }
+    }
+    if limit.is_none() && source.matched > MAX_ROWS as u64 {
+        return Err(EvalError::TooManyRows);
+    }
+    sort(&mut filled);
+    let rows: Vec<Value> = (filled.into_iter().map(|(_, record)| record))
+        .chain(blank)
+        .take(most)
+        .map(|record| row(&record, fields))
+        .collect();
+    Ok(json!({ "rows": rows }))
+}
+
+fn row(record: &Record, fields: &[String]) -> Value {
+    let row: Map<String, Value> = if fields.is_empty() {
+        (record.fields.iter())
+            .map(|(name, value)| (name.to_string(), value_json(value)))
+            .collect()
+    } else {
+        (fields.iter())
+            .map(|name| (name.clone(), value_json(record.get(name))))
+            .collect()
+    };
+    Value::Object(row)
+}
