@@ -10,8 +10,10 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod native;
 
 pub use api::{
     Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
     SessionSpec,
 };
+pub use native::{NativeConfig, NativeSandbox, Runtime};

@@ -110,8 +110,15 @@ impl Ruleset {
             Err(sys::ENOENT) => return Ok(()),
             Err(errno) => return Err(errno),
         };
-        let rule = Beneath { allowed, parent: parent as i32 };
-        let done = call(nr::LANDLOCK_ADD_RULE, &[self.0, 1, &raw const rule as usize, 0]);
+        let add = |allowed| {
+            let rule = Beneath { allowed, parent: parent as i32 };
+            call(nr::LANDLOCK_ADD_RULE, &[self.0, 1, &raw const rule as usize, 0])
+        };
+        // A file has none of a directory's rights.
+        let done = match add(allowed) {
+            Err(sys::EINVAL) if allowed == READ => add(READ_FILE),
+            done => done,
+        };
         sys::close(parent);
         done.map(drop)
     }

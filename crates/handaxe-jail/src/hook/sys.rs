@@ -112,6 +112,7 @@ pub(crate) const EPERM: Errno = 1;
 pub(crate) const ENOENT: Errno = 2;
 pub(crate) const EACCES: Errno = 13;
 pub(crate) const EBADF: Errno = 9;
+pub(crate) const EINVAL: Errno = 22;
 pub(crate) const EROFS: Errno = 30;
 pub(crate) const ENOSYS: Errno = 38;
 /// What a layer that reads back as absent is reported with.

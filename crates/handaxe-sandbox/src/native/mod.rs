@@ -1,0 +1,132 @@
+//! The native backend: Linux namespaces, Landlock, seccomp and a warm interpreter that forks.
+
+mod artifacts;
+mod call;
+mod cgroup;
+mod interpreter;
+mod jail;
+mod layers;
+mod pool;
+mod session;
+mod wire;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use handaxe_types::{Digest, Layer, LayerStatus, StaticPolicy};
+
+pub use interpreter::Runtime;
+
+use crate::{Interpreter, Profile, Sandbox, SandboxError, Session, SessionSpec};
+
+/// How the native backend is set up.
+#[derive(Clone, Debug)]
+pub struct NativeConfig {
+    /// A program that calls `handaxe_jail::main_if_asked` first thing in its `main`; usually the
+    /// running one.
+    pub launcher: PathBuf,
+    /// The interpreter; found when not given.
+    pub python: Option<PathBuf>,
+    /// Where `python3` is looked for, as `PATH` has it. `/usr/bin` is always looked at last.
+    pub search: Option<OsString>,
+    /// Modules imported before the first fork.
+    pub modules: Vec<String>,
+    /// Children kept ready in a session.
+    pub idle: usize,
+    /// The most children that a session has at once; further calls wait, first come first served.
+    pub most: usize,
+    #[cfg(feature = "testing")]
+    pub knobs: handaxe_jail::Knobs,
+}
+
+impl NativeConfig {
+    pub fn new(launcher: PathBuf) -> Self {
+        Self {
+            launcher,
+            python: None,
+            search: None,
+            modules: StaticPolicy::default().imports,
+            idle: 2,
+            most: 8,
+            #[cfg(feature = "testing")]
+            knobs: handaxe_jail::Knobs::default(),
+        }
+    }
+}
+
+/// The native backend on this machine. Cheap to make from a [`Runtime`] that was kept.
+pub struct NativeSandbox {
+    config: NativeConfig,
+    runtime: Runtime,
+    profile: Profile,
+    layers: OnceLock<Vec<LayerStatus>>,
+}
+
+impl NativeSandbox {
+    /// Finds the interpreter, which costs a start of it.
+    pub fn new(config: NativeConfig) -> Result<Self, SandboxError> {
+        let (python, search) = (config.python.as_deref(), config.search.as_deref());
+        let runtime = interpreter::find(python, search, &config.modules)?;
+        Ok(Self::with_runtime(config, runtime))
+    }
+
+    /// With an interpreter that was found before.
+    pub fn with_runtime(config: NativeConfig, runtime: Runtime) -> Self {
+        let profile = profile(&config);
+        Self { config, runtime, profile, layers: OnceLock::new() }
+    }
+
+    /// What was found, for keeping.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    fn open_session(&self, spec: SessionSpec) -> Result<session::NativeSession, SandboxError> {
+        session::NativeSession::open(&self.config, &self.runtime, spec)
+    }
+}
+
+impl Sandbox for NativeSandbox {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn interpreter(&self) -> &Interpreter {
+        &self.runtime.interpreter
+    }
+
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Opens a jail the first time, makes one child in it, and asks that child; no tool runs.
+    fn layers(&self) -> &[LayerStatus] {
+        self.layers.get_or_init(|| {
+            let found = self.open_session(SessionSpec::default()).and_then(|s| s.confirmed());
+            layers::describe(&found)
+        })
+    }
+
+    fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Session>, SandboxError> {
+        Ok(Arc::new(self.open_session(spec)?))
+    }
+}
+
+/// Everything about the jail that a tool could tell apart.
+fn profile(config: &NativeConfig) -> Profile {
+    let source = handaxe_jail::source_digest();
+    let mut parts: Vec<&[u8]> = vec![b"handaxe native profile 1", source.as_bytes()];
+    parts.extend(config.modules.iter().map(String::as_bytes));
+    parts.extend(interpreter::COVERED.map(str::as_bytes));
+    for (name, value) in handaxe_jail::ENVIRONMENT {
+        parts.extend([name.as_bytes(), value.as_bytes()]);
+    }
+    let required = handaxe_jail::all_layers().iter().copied().filter(|l| is_required(*l)).collect();
+    Profile { name: "native".to_owned(), digest: Digest::of_parts(parts), required }
+}
+
+/// Only control groups may be missing: without them the resource limits are the floor.
+fn is_required(layer: Layer) -> bool {
+    layer != Layer::Cgroup
+}

@@ -1,0 +1,160 @@
+//! A session: one jail with its pool, and what every call in it shares.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use handaxe_jail::{DataFile, Directory, Launch};
+use handaxe_types::{Limits, SandboxResult};
+
+use super::artifacts::is_plain;
+use super::cgroup::Groups;
+use super::interpreter::{COVERED, Runtime};
+use super::jail::Jail;
+use super::layers::Confirmed;
+use super::pool::{Class, Pool};
+use super::{NativeConfig, call};
+use crate::{Call, Cancel, SandboxError, Session, SessionSpec};
+
+pub(super) struct NativeSession {
+    pool: Arc<Pool>,
+    keeper: Option<JoinHandle<()>>,
+    /// Names under `/data`.
+    mounts: BTreeSet<String>,
+    /// Layers that a test took away.
+    excused: Vec<handaxe_types::Layer>,
+}
+
+/// Where root's jails get their users: out of the way of every distribution's ranges.
+const FIRST_USER: u32 = 2_034_000_000;
+/// The user where a container maps no such number.
+const PLAIN_USER: u32 = 65_533;
+
+impl NativeSession {
+    pub(super) fn open(
+        config: &NativeConfig,
+        runtime: &Runtime,
+        spec: SessionSpec,
+    ) -> Result<Self, SandboxError> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| SandboxError::Start {
+            doing: "drawing its random name",
+            source: std::io::Error::other(e.to_string()),
+        })?;
+        let random = u64::from_le_bytes(random);
+        let data = data_files(&spec)?;
+        let mounts = data.iter().map(|d| d.name.clone()).collect();
+        let jail = Jail::launch(config, &description(config, runtime, &spec, data, random))?;
+        let groups = Groups::new(&format!("handaxe-{}-{random:016x}", std::process::id()));
+        let pool = Pool::new(jail, groups, config.idle, config.most);
+        let keeper = {
+            let pool = Arc::clone(&pool);
+            std::thread::Builder::new()
+                .name("handaxe-jail".to_owned())
+                .spawn(move || pool.keep())
+                .map_err(|source| SandboxError::Start { doing: "starting its thread", source })?
+        };
+        #[cfg(feature = "testing")]
+        let excused = config.knobs.skip.clone();
+        #[cfg(not(feature = "testing"))]
+        let excused = Vec::new();
+        let session = Self { pool, keeper: Some(keeper), mounts, excused };
+        session.pool.warm(Class::of(&Limits::default(), false));
+        Ok(session)
+    }
+
+    /// Makes a child, and says what it confirmed.
+    pub(super) fn confirmed(&self) -> Result<Confirmed, SandboxError> {
+        let class = Class::of(&Limits::default(), false);
+        let child = self.pool.take(class, &Cancel::default())?;
+        let until = Instant::now() + Duration::from_secs(20);
+        let ready = call::greet(&self.pool, &child, &self.excused, until, &Cancel::default())?;
+        let cgroup = self.pool.groups.note.clone();
+        Ok(Confirmed { layers: ready.layers, landlock_abi: ready.landlock_abi, cgroup })
+    }
+}
+
+impl Session for NativeSession {
+    fn call(&self, call: &Call, cancel: &Cancel) -> Result<SandboxResult, SandboxError> {
+        call::run(&self.pool, &self.mounts, &self.excused, call, cancel)
+    }
+}
+
+impl Drop for NativeSession {
+    fn drop(&mut self) {
+        self.pool.close();
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+    }
+}
+
+/// What was attached: regular files under plain names, each name once.
+fn data_files(spec: &SessionSpec) -> Result<Vec<DataFile>, SandboxError> {
+    let mut names = BTreeSet::new();
+    let mut files = Vec::new();
+    for mount in &spec.mounts {
+        let refuse = |reason: String| SandboxError::File { name: mount.name.clone(), reason };
+        if !is_plain(&mount.name) {
+            return Err(refuse("its name must be one plain component".to_owned()));
+        }
+        if !names.insert(&mount.name) {
+            return Err(refuse("another file has this name".to_owned()));
+        }
+        let path = mount.path.canonicalize().map_err(|e| refuse(e.to_string()))?;
+        let seen = path.metadata().map_err(|e| refuse(e.to_string()))?;
+        if !seen.is_file() {
+            return Err(refuse("it is not a regular file".to_owned()));
+        }
+        let (name, device, inode) = (mount.name.clone(), seen.dev(), seen.ino());
+        files.push(DataFile { name, path, device, inode });
+    }
+    Ok(files)
+}
+
+fn description(
+    config: &NativeConfig,
+    runtime: &Runtime,
+    spec: &SessionSpec,
+    data: Vec<DataFile>,
+    random: u64,
+) -> Launch {
+    let directory = |path: &std::path::PathBuf| Directory {
+        path: path.clone(),
+        covered: COVERED.map(str::to_owned).to_vec(),
+    };
+    let mut environment: Vec<_> = handaxe_jail::ENVIRONMENT
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    environment.push(("PYTHONHASHSEED".to_owned(), spec.hash_seed.to_string()));
+    Launch {
+        python: runtime.interpreter.executable.clone(),
+        directories: runtime.directories.iter().map(directory).collect(),
+        files: runtime.files.clone(),
+        links: runtime.links.clone(),
+        data,
+        environment,
+        modules: config.modules.clone(),
+        seed: spec.hash_seed,
+        drop_to: user(random),
+        #[cfg(feature = "testing")]
+        knobs: config.knobs.clone(),
+    }
+}
+
+/// A user of the session's own, so that two jails share no per-user limit or signal right.
+fn user(random: u64) -> u32 {
+    let wanted = FIRST_USER + (random % 65_536) as u32;
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let covers = map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().filter_map(|n| n.parse::<u64>().ok());
+        let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+        first.zip(count).is_some_and(|(first, count)| {
+            (first..first + count).contains(&u64::from(wanted))
+        })
+    });
+    if covers { wanted } else { PLAIN_USER }
+}

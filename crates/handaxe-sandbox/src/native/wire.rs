@@ -1,0 +1,164 @@
+//! The frames between the host and a child. What comes back is hostile until it is parsed here.
+//!
+//! ```text
+//! request   "HXRQ" nonce:16 length:u32le  document  files…
+//! ready     "HXRY" report:21, then "HXGO" once rehearsed
+//! result    "HXRS" nonce:16 meta:u32le output:u32le  meta  output  files…   and nothing after it
+//! ```
+
+use handaxe_types::json::{self, Bounds};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub(super) const NONCE: usize = 16;
+/// The most that the result's description may be.
+const META_BYTES: usize = 64 << 10;
+/// The fixed part of a result.
+pub(super) const HEAD: usize = 4 + NONCE + 8;
+
+#[derive(Serialize)]
+pub(super) struct Request<'a> {
+    pub(super) code: &'a str,
+    pub(super) input: &'a Map<String, Value>,
+    /// Directory, name, length; the bytes follow the document in this order.
+    pub(super) files: Vec<(&'static str, &'a str, usize)>,
+    pub(super) file_outputs: &'a [String],
+    /// Resource number and value.
+    pub(super) rlimits: Vec<(u32, u64)>,
+    pub(super) output_bytes: u64,
+    pub(super) artifact_bytes: u64,
+    /// Whether nothing but the scratch may be changed once the files are laid.
+    pub(super) seal: bool,
+}
+
+impl Request<'_> {
+    pub(super) fn encode(&self, nonce: &[u8; NONCE]) -> Result<Vec<u8>, serde_json::Error> {
+        let mut out = Vec::with_capacity(1024 + self.code.len() * 2);
+        out.extend(b"HXRQ");
+        out.extend(nonce);
+        out.extend([0; 4]);
+        serde_json::to_writer(&mut out, self)?;
+        let length = (out.len() - 24) as u32;
+        out[20..24].copy_from_slice(&length.to_le_bytes());
+        Ok(out)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Status {
+    Ok,
+    ToolError,
+    OutputLimit,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Meta {
+    pub(super) status: Status,
+    #[serde(default)]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) message: String,
+    pub(super) line: Option<u32>,
+    pub(super) errno: Option<String>,
+    pub(super) files: Vec<(String, u64)>,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FrameError {
+    #[error("the result does not begin as one")]
+    Magic,
+    #[error("the result carries another call's nonce")]
+    Nonce,
+    #[error("the result's description is {0} bytes long")]
+    MetaLength(usize),
+    #[error("the result's description is malformed")]
+    Meta,
+    #[error("the result is {bytes} bytes; {limit} were allowed")]
+    TooLong { bytes: usize, limit: u64 },
+}
+
+/// The lengths that a result announces, checked before a byte more is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) meta: usize,
+    pub(super) output: usize,
+}
+
+impl Head {
+    pub(super) fn parse(
+        bytes: &[u8; HEAD],
+        nonce: &[u8; NONCE],
+        limit: u64,
+    ) -> Result<Self, FrameError> {
+        let word = |at: usize| {
+            let mut word = [0; 4];
+            word.copy_from_slice(&bytes[at..at + 4]);
+            u32::from_le_bytes(word) as usize
+        };
+        if &bytes[..4] != b"HXRS" {
+            return Err(FrameError::Magic);
+        }
+        if &bytes[4..20] != nonce {
+            return Err(FrameError::Nonce);
+        }
+        let head = Self { meta: word(20), output: word(24) };
+        if head.meta > META_BYTES {
+            return Err(FrameError::MetaLength(head.meta));
+        }
+        if head.output as u64 > limit {
+            return Err(FrameError::TooLong { bytes: head.output, limit });
+        }
+        Ok(head)
+    }
+}
+
+impl Meta {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
+        let bounds = Bounds { bytes: META_BYTES, depth: 4 };
+        json::parse_as(bytes, bounds).map_err(|_| FrameError::Meta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(magic: &[u8; 4], nonce: u8, meta: u32, output: u32) -> [u8; HEAD] {
+        let mut bytes = [nonce; HEAD];
+        bytes[..4].copy_from_slice(magic);
+        bytes[20..24].copy_from_slice(&meta.to_le_bytes());
+        bytes[24..].copy_from_slice(&output.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_head_is_refused_before_anything_is_kept() {
+        let parse = |bytes| Head::parse(&bytes, &[7; NONCE], 100);
+        assert_eq!(parse(head(b"HXRS", 7, 5, 100)), Ok(Head { meta: 5, output: 100 }));
+        assert_eq!(parse(head(b"HXRY", 7, 5, 1)), Err(FrameError::Magic));
+        assert_eq!(parse(head(b"HXRS", 8, 5, 1)), Err(FrameError::Nonce));
+        assert_eq!(parse(head(b"HXRS", 7, 70_000, 1)), Err(FrameError::MetaLength(70_000)));
+        assert_eq!(
+            parse(head(b"HXRS", 7, 5, u32::MAX)),
+            Err(FrameError::TooLong { bytes: u32::MAX as usize, limit: 100 })
+        );
+    }
+
+    #[test]
+    fn a_description_is_strict() {
+        let good = br#"{"status":"tool_error","kind":"OSError","message":"x","line":3,"errno":"ENOSPC","files":[]}"#;
+        assert_eq!(Meta::parse(good).unwrap().errno.as_deref(), Some("ENOSPC"));
+        for bad in [
+            &b"{}"[..],
+            br#"{"status":"ok"}"#,
+            br#"{"status":"fine","files":[]}"#,
+            br#"{"status":"ok","files":[],"accepted":true}"#,
+            br#"{"status":"ok","status":"ok","files":[]}"#,
+            br#"{"status":"ok","files":[["a",-1]]}"#,
+        ] {
+            assert_eq!(Meta::parse(bad).unwrap_err(), FrameError::Meta);
+        }
+    }
+}
