@@ -118,8 +118,11 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap()
 }
 
+/// A text that is nothing but a path of names: what a lookup by string could be given.
+static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[\w.\[\]]+$"));
 static DUNDER: LazyLock<Regex> = LazyLock::new(|| pattern(r"__([a-z][a-z0-9_]*?)__"));
-static FORMAT_FIELD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{[^{}\s]*\.([A-Za-z_]\w*)"));
+/// A replacement field of a format string, closed or cut off.
+static FORMAT_FIELD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{([^{}\s]*)"));
 static HOST_PATH: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^/(proc|sys|dev|etc|root|home|run|var/run|usr|boot)(/|$)"));
 static CREDENTIAL: LazyLock<Regex> = LazyLock::new(|| {
@@ -429,26 +432,38 @@ fn module_member(
 }
 
 fn text_rules(value: &str, scope: &Scope<'_>, add: &mut dyn FnMut(&'static str, String)) {
-    if let Some(m) = DUNDER
-        .find_iter(value)
-        .find(|m| listed(OPENERS, m.as_str()))
+    let fields: Vec<&str> = FORMAT_FIELD
+        .captures_iter(value)
+        .filter_map(|c| c.get(1))
+        .map(|m| m.as_str())
+        .collect();
+    // Prose and patterns may speak of special names; only a bare one can be looked up.
+    let names = |text: &str| {
+        DUNDER
+            .find_iter(text)
+            .map(|m| m.as_str())
+            .find(|d| listed(OPENERS, d))
+            .map(str::to_owned)
+    };
+    let bare = PATH.is_match(value).then_some(value);
+    if let Some(name) = bare
+        .into_iter()
+        .chain(fields.iter().copied())
+        .find_map(names)
     {
         add(
             "string.dunder",
-            format!("a string names `{}`", shown(m.as_str())),
+            format!("a string names `{}`", shown(&name)),
         );
     }
-    let reaches = FORMAT_FIELD
-        .captures_iter(value)
-        .filter_map(|c| c.get(1))
-        .find(|m| {
-            let name = m.as_str();
-            name.starts_with('_') || scope.policy.attributes.iter().any(|a| a == name)
-        });
-    if let Some(m) = reaches {
+    let reaches = fields
+        .iter()
+        .flat_map(|f| f.split(['.', '[', ']', '!', ':']).skip(1))
+        .find(|part| part.starts_with('_') || scope.policy.attributes.iter().any(|a| a == part));
+    if let Some(part) = reaches {
         add(
             "string.format_field",
-            format!("a format field reads `.{}`", shown(m.as_str())),
+            format!("a format field reads `.{}`", shown(part)),
         );
     }
     if HOST_PATH.is_match(value) {
