@@ -225,6 +225,11 @@ impl<'a> Parse<'a> {
                     end += 1;
                 }
             }
+            if start == end && self.has(|k| *k == Key::Describe) {
+                // "what does this file contain".
+                self.use_(i);
+                continue;
+            }
             if start == end {
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
             }
