@@ -38,19 +38,13 @@ pub struct Arguments {
     pub input: Map<String, Value>,
     /// Files that travel with the call.
     pub files: Vec<InlineFile>,
-    /// Files that the session mounts.
-    pub mounted: Vec<Mounted>,
+    /// Names of files that the session mounts.
+    pub mounted: Vec<String>,
     /// Where artefacts go; see [`Call::artifacts`].
     pub artifacts: Option<PathBuf>,
-    /// What the machine gives at most; the tool's own limits, grown for its data, stay below it.
-    pub ceiling: Option<Limits>,
-}
-
-/// A file that the session mounts, for the checks and for the limits that grow with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mounted {
-    pub name: String,
-    pub bytes: u64,
+    /// The limits of this call, where the caller knows more than the files that travel with it
+    /// (mounted data, a ceiling of the machine). `None`: the tool's own, grown for those files.
+    pub limits: Option<Limits>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -102,16 +96,11 @@ impl Contract {
         &self.output
     }
 
-    /// The approved limits as they stand for the data of one call.
-    pub fn limits_for(&self, arguments: &Arguments) -> Limits {
-        let inline: u64 = arguments.files.iter().map(|f| f.bytes.len() as u64).sum();
-        let mounted: u64 = arguments.mounted.iter().map(|m| m.bytes).sum();
-        let writes = !self.file_outputs.is_empty();
-        let limits = self.limits.for_data(inline.saturating_add(mounted), writes);
-        match &arguments.ceiling {
-            Some(ceiling) => limits.at_most(ceiling),
-            None => limits,
-        }
+    fn limits_for(&self, arguments: &Arguments) -> Limits {
+        arguments.limits.clone().unwrap_or_else(|| {
+            let inline = arguments.files.iter().map(|f| f.bytes.len() as u64).sum();
+            self.limits.for_data(inline, !self.file_outputs.is_empty())
+        })
     }
 
     /// Whether an input may reach the tool: it fits the schema, and the files that it names are
@@ -125,7 +114,7 @@ impl Contract {
                 continue;
             };
             let attached = arguments.files.iter().any(|f| f.name == *file)
-                || arguments.mounted.iter().any(|m| m.name == *file);
+                || arguments.mounted.iter().any(|m| m == file);
             if !attached {
                 return Err(InvokeError::FileNotAttached {
                     property: property.clone(),

@@ -29,7 +29,7 @@ mod vet;
 pub use compare::{Mismatch, compare};
 pub use gate::{DomainRefusal, gate};
 pub use golden::{GoldenError, parse_goldens};
-pub use invoke::{Arguments, Contract, ContractError, InvokeError, Mounted, invoke};
+pub use invoke::{Arguments, Contract, ContractError, InvokeError, invoke};
 pub use judge::judge;
 pub use policy_file::{PolicyError, default_policy_toml, load_policy};
 pub use schema::{Schema, SchemaError, SchemaViolation};

@@ -1,0 +1,281 @@
+//! The trial over the real sandbox: tools that tamper with their own trial must fail it, and an
+//! honest one must pass beside them. No harness: this program is its own launcher.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use handaxe_sandbox::{Cancel, NativeConfig, NativeSandbox, Sandbox, SessionSpec};
+use handaxe_types::{
+    Author, Capability, Case, Draft, Outcome, Policy, Provenance, Silent, StaticPolicy,
+};
+use handaxe_validate::{Arguments, Contract, InvokeError, Validator, invoke, judge};
+use serde_json::{Map, json};
+
+fn main() -> ExitCode {
+    handaxe_jail::main_if_asked();
+    let launcher = std::env::current_exe().expect("this program has a path");
+    let mut config = NativeConfig::new(launcher);
+    config.search = Some("/usr/local/bin:/usr/bin".into());
+    config.python = std::env::var_os("HANDAXE_TEST_PYTHON").map(PathBuf::from);
+    // A machine without the sandbox fails here: a skip would be a failure anyway.
+    let sandbox: Arc<dyn Sandbox> = Arc::new(NativeSandbox::new(config).expect("a native sandbox"));
+    let tests: &[(&str, fn(&Arc<dyn Sandbox>))] = &[
+        ("an honest tool passes", honest),
+        ("tampering fails", tampering),
+        ("another hash seed shows what depends on it", hash_seed),
+        ("the checked call", checked_call),
+    ];
+    for (name, test) in tests {
+        test(&sandbox);
+        println!("ok   {name}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn draft(code: &str) -> Draft {
+    Draft {
+        spec: serde_json::from_value(json!({
+            "name": "doubler",
+            "description": "Doubles a number.",
+            "input_schema": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0}},
+                "required": ["n"], "additionalProperties": false},
+            "output_schema": {},
+            "domain": "maths",
+        }))
+        .unwrap(),
+        code: format!("\"\"\"Doubles a number.\"\"\"\nfrom typing import Any\n{code}"),
+        cases: Vec::new(),
+        assets: BTreeMap::new(),
+        provenance: Provenance {
+            author: Author::Person {
+                name: "test".to_owned(),
+            },
+            why: "to test".to_owned(),
+            recipe: None,
+            invocation: Map::new(),
+        },
+    }
+}
+
+fn cases() -> Vec<Case> {
+    [
+        r#"{"name":"plain","origin":"tester","input":{"n":21},"expect":42,"held_out":true}"#,
+        r#"{"name":"zero","origin":"author","input":{"n":0},"expect":0}"#,
+        r#"{"name":"unlucky","origin":"author","input":{"n":13},"raises":{"kind":"ValueError","contains":"unlucky"}}"#,
+        r#"{"name":"property","origin":"tester","input":{"n":5},"holds":"output == input['n'] * 2 and math.isfinite(output)"}"#,
+        r#"{"name":"refused","origin":"tester","input":{"n":"5"},"raises":"TypeError"}"#,
+    ]
+    .iter()
+    .map(|t| serde_json::from_str(t).unwrap())
+    .collect()
+}
+
+const HONEST: &str = "
+def run(n: int) -> Any:
+    if n == 13:
+        raise ValueError('unlucky number')
+    return n * 2
+";
+
+fn honest(sandbox: &Arc<dyn Sandbox>) {
+    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
+    let trial = validator
+        .trial(&draft(HONEST), &cases(), &Silent, &Cancel::default())
+        .unwrap();
+    let verdict = judge(&trial, &Policy::default());
+    assert!(verdict.accepted, "{:#?}", verdict.reasons);
+    assert_eq!(trial.sandbox_runs, 4 + 1 + 3);
+    assert!(verdict.scores.max_rss_kib > 0);
+}
+
+/// Vetting is switched off here: what is shown is that the sandbox and the host hold without it.
+fn tampering(sandbox: &Arc<dyn Sandbox>) {
+    let every_module = "os sys atexit gc inspect builtins json unittest threading signal";
+    let policy = Policy {
+        code: StaticPolicy {
+            imports: every_module.split(' ').map(str::to_owned).collect(),
+            names: Vec::new(),
+            attributes: Vec::new(),
+            severity: handaxe_validate::RULES
+                .iter()
+                .filter(|r| !r.fixed)
+                .map(|r| (r.name.to_owned(), handaxe_types::Severity::Warn))
+                .collect(),
+            ..StaticPolicy::default()
+        },
+        ..Policy::default()
+    };
+    let validator = Validator::new(Arc::clone(sandbox), policy.clone());
+    let table: &[(&str, &str)] = &[
+        (
+            "exits at import and says OK",
+            "import os\nprint('OK', flush=True)\nos._exit(0)\ndef run(n: int) -> Any: ...",
+        ),
+        (
+            "exits in run",
+            "import os\ndef run(n: int) -> Any:\n    print('{\"ok\": 42}', flush=True)\n    os._exit(0)",
+        ),
+        (
+            "raises SystemExit",
+            "def run(n: int) -> Any:\n    raise SystemExit(0)",
+        ),
+        (
+            "returns an always-equal object",
+            "class E(int):\n    def __eq__(self, o): return True\n    __hash__ = None\ndef run(n: int) -> Any:\n    return E(7)",
+        ),
+        (
+            "returns an always-equal string",
+            "class E(str):\n    def __eq__(self, o): return True\n    __hash__ = None\ndef run(n: int) -> Any:\n    return E('x')",
+        ),
+        (
+            "returns a float",
+            "def run(n: int) -> Any:\n    return float(n * 2)",
+        ),
+        (
+            "returns a boolean",
+            "def run(n: int) -> Any:\n    return True",
+        ),
+        (
+            "returns not a number",
+            "def run(n: int) -> Any:\n    return float('nan')",
+        ),
+        (
+            "patches json",
+            "import json\njson.dumps = lambda *a, **k: '42'\njson.JSONEncoder.encode = lambda *a: '42'\ndef run(n: int) -> Any:\n    return object()",
+        ),
+        (
+            "leaves work to atexit",
+            "import atexit, os\natexit.register(os._exit, 0)\ndef run(n: int) -> Any:\n    return n",
+        ),
+        (
+            "writes to every descriptor",
+            "import os\ndef run(n: int) -> Any:\n    for fd in range(3, 64):\n        try:\n            os.write(fd, b'{\"outcome\": \"ok\", \"output\": 42}')\n        except OSError:\n            pass\n    return n",
+        ),
+        (
+            "reads its callers",
+            "import sys\ndef run(n: int) -> Any:\n    f = sys._getframe()\n    while f:\n        for v in list(f.f_locals.values()) + list(f.f_globals.values()):\n            if isinstance(v, dict) and 'expect' in v:\n                return v['expect']\n        f = f.f_back\n    return -1",
+        ),
+        (
+            "searches the heap",
+            "import gc\ndef run(n: int) -> Any:\n    for o in gc.get_objects():\n        if isinstance(o, dict) and ('expect' in o or 'expected' in o):\n            return o.get('expect')\n    return -1",
+        ),
+        (
+            "special-cases the visible input",
+            "def run(n: int) -> Any:\n    if n == 0:\n        return 0\n    if n == 13:\n        raise ValueError('unlucky')\n    return -1",
+        ),
+        (
+            "raises the wrong kind",
+            "def run(n: int) -> Any:\n    if n == 13:\n        raise KeyError('unlucky')\n    return n * 2",
+        ),
+        (
+            "forges the kind of its error",
+            "class ValueError2(Exception):\n    pass\nValueError2.__name__ = 'ValueErro'\ndef run(n: int) -> Any:\n    if n == 13:\n        raise ValueError2('unlucky')\n    return n * 2",
+        ),
+    ];
+    for (what, code) in table {
+        let trial = validator
+            .trial(
+                &draft(&format!("{code}\n")),
+                &cases(),
+                &Silent,
+                &Cancel::default(),
+            )
+            .unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        // It has to have run, or nothing is shown.
+        assert!(trial.sandbox_runs >= 4, "{what}: {:?}", trial.template);
+        let verdict = judge(&trial, &policy);
+        assert!(!verdict.accepted, "{what}");
+        println!("     {what}: {}", verdict.reasons[0]);
+    }
+    // The control: under the same policy an honest tool passes.
+    let trial = validator
+        .trial(&draft(HONEST), &cases(), &Silent, &Cancel::default())
+        .unwrap();
+    assert!(judge(&trial, &policy).accepted);
+}
+
+fn hash_seed(sandbox: &Arc<dyn Sandbox>) {
+    let code = "
+def run(n: int) -> Any:
+    return sorted({'a', 'b', 'c', 'd', 'e', 'f'}) + list({'a', 'b', 'c', 'd', 'e', 'f', 'g'})
+";
+    let held: Vec<Case> = vec![
+        serde_json::from_str(
+            r#"{"name":"set order","origin":"tester","input":{"n":1},"holds":"len(output) == 13"}"#,
+        )
+        .unwrap(),
+    ];
+    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
+    let mut draft = draft(code);
+    let run = |draft: &Draft| {
+        let trial = validator
+            .trial(draft, &held, &Silent, &Cancel::default())
+            .unwrap();
+        judge(&trial, &Policy::default())
+    };
+    let verdict = run(&draft);
+    assert!(
+        verdict
+            .reasons
+            .iter()
+            .any(|r| r.contains("not deterministic")),
+        "{:?}",
+        verdict.reasons
+    );
+    draft.spec.deterministic = false;
+    assert!(run(&draft).accepted);
+}
+
+fn checked_call(sandbox: &Arc<dyn Sandbox>) {
+    let mut draft = draft(
+        "import csv\n\n\ndef run(file: str, column: str = 'a') -> Any:\n    with open(file, newline='') as handle:\n        return [row[column] for row in csv.DictReader(handle)]\n",
+    );
+    draft.spec.input_schema = json!({"type": "object", "additionalProperties": false, "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "file"}, "column": {"type": "string", "default": "a"}}});
+    draft.spec.output_schema =
+        json!({"type": "array", "items": {"type": "string", "maxLength": 3}});
+    draft.spec.capabilities = vec![Capability::ReadFiles];
+    let held: Vec<Case> = vec![
+        serde_json::from_str(r#"{"name":"file","origin":"tester","input":{"file":"x.csv"},"files":{"x.csv":"a,b\n1,2\n3,4\n"},"expect":["1","3"]}"#).unwrap(),
+        serde_json::from_str(r#"{"name":"no such column","origin":"tester","input":{"file":"x.csv","column":"z"},"files":{"x.csv":"a,b\n1,2\n"},"raises":"KeyError"}"#).unwrap(),
+    ];
+    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
+    let trial = validator
+        .trial(&draft, &held, &Silent, &Cancel::default())
+        .unwrap();
+    let verdict = judge(&trial, &Policy::default());
+    assert!(verdict.accepted, "{:?}", verdict.reasons);
+
+    let contract = Contract::new(&draft.spec, &draft.code, &draft.assets).unwrap();
+    let session = sandbox.open(SessionSpec::default()).unwrap();
+    let call = |input: serde_json::Value, content: &str| {
+        let arguments = Arguments {
+            input: input.as_object().unwrap().clone(),
+            files: vec![handaxe_sandbox::InlineFile {
+                name: "x.csv".to_owned(),
+                bytes: Arc::from(content.as_bytes()),
+            }],
+            ..Arguments::default()
+        };
+        invoke(&*session, &contract, &arguments, &Cancel::default())
+    };
+    let fine = call(json!({"file": "x.csv"}), "a\nxyz\n").unwrap();
+    assert_eq!(
+        (fine.outcome, fine.output),
+        (Outcome::Ok, Some(json!(["xyz"])))
+    );
+    assert!(matches!(
+        call(json!({"file": "x.csv"}), "a\ntoo long\n"),
+        Err(InvokeError::Output { .. })
+    ));
+    assert!(matches!(
+        call(json!({"file": "y.csv"}), "a\n"),
+        Err(InvokeError::FileNotAttached { .. })
+    ));
+    assert!(matches!(
+        call(json!({"file": "../x.csv"}), "a\n"),
+        Err(InvokeError::Input(_))
+    ));
+}
