@@ -317,7 +317,7 @@ fn flatten(prefix: &str, members: Vec<(String, json::Json)>, record: &mut Record
                 continue;
             }
             json::Json::Array(items) => Datum::Text(json::text(&json::Json::Array(items))),
-            json::Json::Null => Datum::Null,
+            json::Json::Null | json::Json::Broken => Datum::Null,
             json::Json::Bool(b) => Datum::Bool(b),
             json::Json::Int(i) => Datum::Int(i),
             json::Json::Float(f) => Datum::Float(f),

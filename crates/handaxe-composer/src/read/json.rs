@@ -12,6 +12,8 @@ pub(super) enum Json {
     Array(Vec<Json>),
     /// In order; a repeated name keeps its first place and its last value.
     Object(Vec<(String, Json)>),
+    /// Holds half a surrogate pair. It spoils its document unless a repeated name replaces it.
+    Broken,
 }
 
 /// One document, or `None` where it is not JSON or nests too deep.
@@ -22,7 +24,16 @@ pub(super) fn parse(text: &str) -> Option<Json> {
     let mut parser = Parser { text, at: 0 };
     let value = parser.value()?;
     parser.blank();
-    (parser.at == text.len()).then_some(value)
+    (parser.at == text.len() && !broken(&value)).then_some(value)
+}
+
+fn broken(value: &Json) -> bool {
+    match value {
+        Json::Broken => true,
+        Json::Array(items) => items.iter().any(broken),
+        Json::Object(members) => members.iter().any(|(_, item)| broken(item)),
+        _ => false,
+    }
 }
 
 /// Brackets are counted in strings too: a simple rule that both readers can share.
@@ -90,7 +101,7 @@ impl Parser<'_> {
         match self.peek()? {
             b'{' => self.object(),
             b'[' => self.array(),
-            b'"' => self.string().map(Json::Text),
+            b'"' => Some(self.string()?.map_or(Json::Broken, Json::Text)),
             b't' => self.word("true", Json::Bool(true)),
             b'f' => self.word("false", Json::Bool(false)),
             b'n' => self.word("null", Json::Null),
@@ -121,6 +132,7 @@ impl Parser<'_> {
         self.at += 1;
         let mut members: Vec<(String, Json)> = Vec::new();
         let mut places = std::collections::HashMap::new();
+        let mut whole = true;
         self.blank();
         if self.eat(b'}') {
             return Some(Json::Object(members));
@@ -136,6 +148,8 @@ impl Parser<'_> {
                 return None;
             }
             let value = self.value()?;
+            whole &= name.is_some();
+            let name = name.unwrap_or_default();
             match places.get(&name) {
                 Some(&place) => {
                     let (_, old): &mut (String, Json) = members.get_mut(place)?;
@@ -148,7 +162,7 @@ impl Parser<'_> {
             }
             self.blank();
             if self.eat(b'}') {
-                return Some(Json::Object(members));
+                return Some(if whole { Json::Object(members) } else { Json::Broken });
             }
             if !self.eat(b',') {
                 return None;
@@ -156,9 +170,11 @@ impl Parser<'_> {
         }
     }
 
-    fn string(&mut self) -> Option<String> {
+    /// The text, or `Some(None)` for one that holds half a surrogate pair.
+    fn string(&mut self) -> Option<Option<String>> {
         self.at += 1;
         let mut out = String::new();
+        let mut whole = true;
         loop {
             let rest = &self.text[self.at..];
             let stop = rest.find(|c: char| c == '"' || c == '\\' || c < ' ')?;
@@ -167,7 +183,7 @@ impl Parser<'_> {
             match self.peek()? {
                 b'"' => {
                     self.at += 1;
-                    return Some(out);
+                    return Some(whole.then_some(out));
                 }
                 b'\\' => {
                     self.at += 1;
@@ -182,7 +198,11 @@ impl Parser<'_> {
                         b'n' => '\n',
                         b'r' => '\r',
                         b't' => '\t',
-                        b'u' => self.unicode()?,
+                        b'u' => {
+                            let c = self.unicode()?;
+                            whole &= c.is_some();
+                            c.unwrap_or_default()
+                        }
                         _ => return None,
                     });
                 }
@@ -191,19 +211,20 @@ impl Parser<'_> {
         }
     }
 
-    fn unicode(&mut self) -> Option<char> {
+    fn unicode(&mut self) -> Option<Option<char>> {
         let high = self.hex()?;
-        if !(0xd800..0xdc00).contains(&high) {
-            return char::from_u32(high);
+        let after = self.at;
+        if (0xd800..0xdc00).contains(&high) && self.eat(b'\\') && self.eat(b'u') {
+            let low = self.hex()?;
+            if (0xdc00..0xe000).contains(&low) {
+                return Some(char::from_u32(
+                    0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00),
+                ));
+            }
         }
-        if !(self.eat(b'\\') && self.eat(b'u')) {
-            return None;
-        }
-        let low = self.hex()?;
-        if !(0xdc00..0xe000).contains(&low) {
-            return None;
-        }
-        char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))
+        // What follows half a pair stands for itself.
+        self.at = after;
+        Some(char::from_u32(high))
     }
 
     fn hex(&mut self) -> Option<u32> {
@@ -266,7 +287,7 @@ pub(super) fn text(value: &Json) -> String {
 
 fn write(value: &Json, out: &mut String) {
     match value {
-        Json::Null => out.push_str("null"),
+        Json::Null | Json::Broken => out.push_str("null"),
         Json::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
         Json::Int(i) => out.push_str(&i.to_string()),
         Json::Float(f) => out.push_str(&float_text(*f)),
