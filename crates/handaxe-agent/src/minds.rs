@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use handaxe_registry::Hit;
-use handaxe_types::{Case, Draft, Need, Plan, Policy, Route, Spec, Task, ToolRequest};
+use handaxe_types::{Case, Draft, Need, Plan, Policy, Route, Spec, Task, ToolRef, ToolRequest};
 use serde_json::Value;
 
 use crate::model::{Budget, Budgeted, Memo, Model, ModelError, ModelId, ModelReply, ModelRequest};
@@ -139,7 +139,7 @@ fn file_names(task: &Task) -> Vec<String> {
 fn offers(ctx: &Context, hits: &[Hit]) -> Result<Vec<Offer>, PipelineError> {
     let mut offers = Vec::with_capacity(hits.len());
     for hit in hits {
-        let tool = hit.tool_ref();
+        let tool = ToolRef { name: hit.tool.clone(), version: Some(hit.version) };
         if let Some(detail) = ctx.registry.tool(&tool).map_err(PipelineError::Registry)? {
             offers.push(Offer {
                 name: hit.tool.clone(),

@@ -133,8 +133,3 @@ pub(crate) fn login() -> String {
     }
     format!("uid:{}", rustix::process::getuid().as_raw())
 }
-
-/// The directories of `PATH`, for finding an interpreter.
-pub(crate) fn search_path() -> Vec<PathBuf> {
-    std::env::var_os("PATH").map(|p| std::env::split_paths(&p).collect()).unwrap_or_default()
-}

@@ -9,6 +9,7 @@ mod commands;
 mod failure;
 mod home;
 mod inputs;
+mod interpreter;
 mod models;
 mod render;
 mod workshop;

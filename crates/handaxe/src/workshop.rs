@@ -10,7 +10,8 @@ use handaxe_types::ToolRef;
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure, chain};
-use crate::home::{Home, login, search_path};
+use crate::home::{Home, login};
+use crate::interpreter;
 use crate::render::Output;
 
 pub(crate) struct Workshop {
@@ -47,7 +48,17 @@ impl Workshop {
 
     pub(crate) fn sandbox(&self) -> Result<&Arc<dyn Sandbox>, Failure> {
         get_or_try(&self.sandbox, || {
-            let sandbox = NativeSandbox::new(self.native_config()?).map_err(|e| sandbox_failure(&e))?;
+            let config = self.native_config()?;
+            let home = self.home()?.dir();
+            let sandbox = match interpreter::recall(home, &config) {
+                Some(runtime) => NativeSandbox::with_runtime(config, runtime),
+                None => {
+                    let sandbox =
+                        NativeSandbox::new(config.clone()).map_err(|e| sandbox_failure(&e))?;
+                    interpreter::keep(home, &config, sandbox.runtime());
+                    sandbox
+                }
+            };
             Ok(Arc::new(sandbox) as Arc<dyn Sandbox>)
         })
     }
@@ -60,7 +71,7 @@ impl Workshop {
             Some(python) => Some(python.clone()),
             None => self.home()?.config.python.clone(),
         };
-        Ok(NativeConfig { python, search_path: search_path(), ..NativeConfig::new(launcher) })
+        Ok(NativeConfig { python, search: std::env::var_os("PATH"), ..NativeConfig::new(launcher) })
     }
 
     pub(crate) fn runtime(&self) -> Result<&tokio::runtime::Runtime, Failure> {

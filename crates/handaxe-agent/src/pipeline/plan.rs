@@ -105,7 +105,7 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
             Err(refusal) => return Ok(refused(&refusal)),
         }
     }
-    let Some(first) = composed.first() else { return Ok(refused(&Refusal::no_data())) };
+    let Some(first) = composed.first() else { return Ok(refused(&Refusal::NoData)) };
     if composed.iter().any(|c| c.recipe != first.recipe) {
         let route = Route::Refuse {
             reason: "the files are laid out so differently that one tool cannot serve them all".to_owned(),
@@ -118,7 +118,7 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
 }
 
 fn refused(refusal: &Refusal) -> Planned {
-    let route = Route::Refuse { reason: refusal.to_string(), hint: refusal.hint() };
+    let route = Route::Refuse { reason: refusal.reason(), hint: refusal.hint() };
     Planned { plan: bare(route), composed: Vec::new() }
 }
 

@@ -272,7 +272,7 @@ impl Walk<'_> {
                 }
                 Decision::Wait => return Ok(None),
                 Decision::Edit { editor, code } => {
-                    attempt = self.edited(attempt, plan, mind, editor, code)?;
+                    attempt = self.edited(attempt, mind, editor, code)?;
                 }
             }
         }
@@ -283,7 +283,6 @@ impl Walk<'_> {
     fn edited(
         &self,
         attempt: Attempt,
-        plan: &Plan,
         mind: &dyn Mind,
         editor: String,
         code: String,

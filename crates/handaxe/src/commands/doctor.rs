@@ -13,8 +13,9 @@ use crate::workshop::{Workshop, sandbox_failure};
 pub(crate) fn run(shop: &Workshop) -> Outcome {
     let out = &shop.out;
     let config = shop.native_config()?;
-    let layers = NativeSandbox::probe(&config);
     let sandbox = NativeSandbox::new(config);
+    let layers = sandbox.as_ref().map(|s| s.layers().to_vec()).unwrap_or_default();
+    let missing: Vec<_> = layers.iter().filter(|l| l.required && !l.in_force).collect();
     let home = shop.home()?;
     let base_url = home.config.base_url.clone();
     let mut env = provider_env(base_url);
@@ -58,7 +59,15 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
                 python.executable.display()
             ));
             out.say(format!("{} {} {}", strong().apply_to("Profile"), sandbox.profile().name, sandbox.profile().digest.short()));
-            out.say(good().apply_to("Tools can run here."));
+            if missing.is_empty() {
+                out.say(good().apply_to("Tools can run here."));
+            } else {
+                for layer in &missing {
+                    let text = format!("Tools cannot run here: {}: {}", layer.layer.as_str(), layer.note);
+                    out.say(bad().bold().apply_to(text));
+                }
+                exit = Exit::SandboxUnavailable;
+            }
         }
         Err(error) => {
             let failure = sandbox_failure(error);
