@@ -5,9 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod cases;
 mod chain;
+mod compose;
 mod emit;
 mod eval;
+mod needs;
 mod patterns;
 mod profile;
 mod question;
@@ -17,8 +20,11 @@ mod words;
 pub use chain::{
     Bucket, Chain, Extractable, Filter, Format, Func, Measure, Op, Order, Scalar, Terminal,
 };
+pub use compose::{ComposeError, Composed, compose, domain};
 pub use emit::{EmitError, Emitted, emit, invocation};
 pub use eval::{EvalError, convert, evaluate};
+pub use needs::needs;
 pub use profile::{DataError, Field, Kind, Profile, SAMPLE, profile, profile_path};
 pub use question::{ABILITIES, Refusal};
 pub use read::{Datum, ReadError, Record, Records, Tally};
+pub use words::PROOF;

@@ -185,7 +185,9 @@ fn of_clause(clause: &[String], has_data: bool, found: &mut Vec<Need>) {
     let line = format!(" {} ", clause.join(" "));
     let says = |phrases: &str| phrases.split('|').any(|p| line.contains(&format!(" {p} ")));
     for (need, phrases) in LIVE {
-        if says(phrases) && !(has_data && sought(clause, phrases)) {
+        // "by device" of attached data is a field; "on my network" is not in any data.
+        let about_data = has_data && (sought(clause, phrases) || !(own || phrases_live(&line)));
+        if says(phrases) && !about_data {
             found.push(*need);
         }
     }
@@ -196,6 +198,13 @@ fn of_clause(clause: &[String], has_data: bool, found: &mut Vec<Need>) {
             }
         }
     }
+}
+
+/// Words that point at the machine or the moment rather than at data.
+fn phrases_live(line: &str) -> bool {
+    ["running", "right now", "current ", "using port", "listening", "what time", "todays", "on this", "on the", "from the", "from github", "is reachable", "latest", "as root", "with sudo", "clipboard", "environment variables", "saved passwords", "cpu temperature", "home directory", "home folder"]
+        .iter()
+        .any(|p| line.contains(p))
 }
 
 /// The phrase stands behind "containing" or "mentioning".

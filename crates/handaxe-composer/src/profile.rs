@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::Format;
 use crate::read::{Datum, ReadError, Record};
 
+pub(crate) use infer::text_of;
 pub use infer::{Field, Kind};
 pub(crate) use sniff::format_name;
 

@@ -227,11 +227,11 @@ mod tests {
     #[test]
     fn splits() {
         let shown = |q: &str| tokens(q).iter().map(|t| t.low.clone()).collect::<Vec<_>>().join("|");
-        assert_eq!(shown("How many cars (8-cylinder) cost >= $1,200?"), "how|many|cars|8|cylinder|cost|>=|$1,200");
+        assert_eq!(shown("How many cars (8-cylinder) cost >= $1,200?"), "how|many|cars|8|cylinder|cost|>=|1,200");
         assert_eq!(shown("since 2021/3/5, what's temp_max"), "since|2021-03-05|what|temp|max");
         assert_eq!(shown("sepalLength and URLs and Miles_per_Gallon"), "sepal|length|and|urls|and|miles|per|gallon");
         assert_eq!(shown("lines with \"connection reset\" from 10.0.0.1."), "lines|with|connection reset|from|10.0.0.1");
-        assert_eq!(shown("it's the customer's 5% share"), "it|the|customer|5|share|%");
+        assert_eq!(shown("it's the customer's 5% share"), "it|the|customer|5|%|share");
     }
 
     #[test]

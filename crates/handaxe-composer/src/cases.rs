@@ -1,0 +1,315 @@
+//! Cases from the data itself: small samples, re-encoded, each with what the chain gives in Rust.
+//!
+//! The author's cases travel with the draft; the held-out ones stay with the tester. The two are
+//! drawn with different seeds, formats and parameters. No value of the data is invented, and only
+//! few are shown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use handaxe_types::{Case, CaseFile, Check, Origin, Raises, Tolerance};
+
+use crate::eval::evaluate;
+use crate::emit::invocation;
+use crate::profile::{Profile, json_of, text_of};
+use crate::read::{Datum, Record};
+use crate::{Chain, Format, Measure, Scalar, Terminal};
+
+/// Longest value in a case, in characters, and most fields of one record beyond those in use.
+const MAX_VALUE: usize = 300;
+const MAX_FIELDS: usize = 12;
+
+/// The author's own cases and the held-out ones.
+pub(crate) struct Cases {
+    pub(crate) author: Vec<Case>,
+    pub(crate) held_out: Vec<Case>,
+}
+
+pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
+    let maker = Maker::new(chain, profile);
+    let own = chain.format;
+    let other = if own == Format::Jsonl { Format::Csv } else { Format::Jsonl };
+    let third = if own == Format::Tsv { Format::Json } else { Format::Tsv };
+    let varied = varied(chain, profile);
+    let author = [
+        maker.case("a_few_records", chain, own, &maker.draw(8, 1)),
+        maker.case("a_few_records_in_another_format", chain, other, &maker.draw(6, 2)),
+        maker.case("one_record", chain, own, &maker.draw(1, 3)),
+    ];
+    let mut held_out = vec![
+        maker.case("sample", chain, own, &maker.draw(14, 11)),
+        maker.case("larger_sample", chain, own, &maker.draw(28, 12)),
+        maker.case("sample_in_another_format", chain, other, &maker.draw(16, 13)),
+        maker.case("sample_in_a_third_format", chain, third, &maker.draw(10, 14)),
+        maker.case("sample_as_json", chain, Format::Json, &maker.draw(12, 15)),
+        maker.case("no_records", chain, own, &[]),
+        maker.case("blank_values", chain, own, &blanked(chain, &maker.draw(12, 16))),
+        maker.case("null_values", chain, Format::Jsonl, &blanked(chain, &maker.draw(9, 17))),
+        maker.case("one_record", chain, other, &maker.draw(1, 18)),
+        maker.case("other_arguments", &varied, own, &maker.draw(18, 19)),
+        maker.case("other_arguments_in_another_format", &varied, other, &maker.draw(18, 20)),
+    ];
+    if let Some(field) = used_fields(chain).first() {
+        let without = without(field, &maker.draw(4, 21));
+        held_out.push(maker.case("missing_field", chain, Format::Jsonl, &without));
+    }
+    let held_out = held_out
+        .into_iter()
+        .flatten()
+        .map(|case| Case {
+            origin: Origin::Tester,
+            held_out: true,
+            ..case
+        })
+        .collect();
+    Cases {
+        author: author.into_iter().flatten().collect(),
+        held_out,
+    }
+}
+
+struct Maker<'a> {
+    /// Records that pass the filters, and records that do not.
+    passing: Vec<&'a Record>,
+    failing: Vec<&'a Record>,
+    fields: Vec<Arc<str>>,
+}
+
+impl<'a> Maker<'a> {
+    fn new(chain: &Chain, profile: &'a Profile) -> Self {
+        let count = Chain {
+            format: Format::Jsonl,
+            filters: chain.filters.clone(),
+            terminal: Terminal::Aggregate {
+                measures: vec![Measure {
+                    func: crate::Func::Count,
+                    field: None,
+                }],
+                group_by: Vec::new(),
+                order: None,
+                limit: None,
+            },
+        };
+        let used = used_fields(chain);
+        let mut fields: Vec<Arc<str>> = Vec::new();
+        let known = profile.fields.iter().map(|f| f.name.as_str());
+        let rest = known.clone().filter(|f| !used.iter().any(|u| u == f)).take(MAX_FIELDS);
+        let kept: Vec<&str> = rest.collect();
+        for name in known {
+            if kept.contains(&name) || used.iter().any(|u| u == name) {
+                fields.push(name.into());
+            }
+        }
+        let passes = |record: &&Record| {
+            let bytes = encode(Format::Jsonl, &fields, &[(*record).clone()]);
+            evaluate(&count, bytes.as_slice()).is_ok_and(|v| v.get("matched").and_then(serde_json::Value::as_u64) == Some(1))
+        };
+        let (passing, failing) = profile.sample.iter().partition(passes);
+        Self {
+            passing,
+            failing,
+            fields,
+        }
+    }
+
+    /// `n` records, about two of three passing, in the order of the file; the same for a seed.
+    fn draw(&self, n: usize, seed: u64) -> Vec<Record> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
+        let mut pick = |from: &[&Record], n: usize| {
+            let mut places: Vec<usize> = (0..from.len()).collect();
+            let mut chosen = Vec::new();
+            while chosen.len() < n && !places.is_empty() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                chosen.push(places.swap_remove((state >> 33) as usize % places.len()));
+            }
+            chosen.sort_unstable();
+            chosen.into_iter().map(|i| from[i].clone()).collect::<Vec<_>>()
+        };
+        let passing = if self.failing.is_empty() { n } else { (n * 2).div_ceil(3) };
+        let mut records = pick(&self.passing, passing);
+        let missing = n - records.len();
+        records.extend(pick(&self.failing, missing));
+        records
+    }
+
+    /// One case; `None` where nothing could be drawn for it but it is not about that.
+    fn case(&self, name: &str, chain: &Chain, format: Format, records: &[Record]) -> Option<Case> {
+        if records.is_empty() && name != "no_records" {
+            return None;
+        }
+        let chain = Chain {
+            format,
+            ..chain.clone()
+        };
+        let fields: Vec<Arc<str>> = if name == "missing_field" {
+            records.first().map(|r| r.fields.iter().map(|(n, _)| Arc::clone(n)).collect()).unwrap_or_default()
+        } else {
+            self.fields.clone()
+        };
+        let bytes = encode(format, &fields, records);
+        let check = match evaluate(&chain, bytes.as_slice()) {
+            Ok(value) => Check::Expect {
+                value,
+                tolerance: Some(Tolerance { abs: 1e-9, rel: 1e-9 }),
+            },
+            Err(e) => Check::Raises(Raises::Kind(e.python_kind().to_owned())),
+        };
+        let file = format!("{name}.{}", if format == Format::Text { "log" } else { format.as_str() });
+        Some(Case {
+            name: format!("{name}_{}", format.as_str()),
+            origin: Origin::Author,
+            input: invocation(&chain, &file),
+            files: BTreeMap::from([(file, CaseFile::new(bytes))]),
+            check,
+            held_out: false,
+        })
+    }
+}
+
+/// Fields that the chain names, in order, each once.
+pub(crate) fn used_fields(chain: &Chain) -> Vec<String> {
+    let mut used: Vec<String> = chain.filters.iter().map(|f| f.field.clone()).collect();
+    match &chain.terminal {
+        Terminal::Aggregate { measures, group_by, .. } => {
+            used.extend(group_by.iter().cloned());
+            used.extend(measures.iter().filter_map(|m| m.field.clone()));
+        }
+        Terminal::Rows { fields, order_by, .. } => {
+            used.extend(fields.iter().cloned());
+            used.extend(order_by.clone());
+        }
+        Terminal::Distinct { field } | Terminal::Frequencies { field, .. } | Terminal::Words { field, .. } => used.push(field.clone()),
+        Terminal::Histogram { field, measure, .. } => {
+            used.push(field.clone());
+            used.extend(measure.field.clone());
+        }
+        Terminal::Extract { field, .. } => used.extend(field.clone()),
+        Terminal::Sentiment { field, group_by } => {
+            used.push(field.clone());
+            used.extend(group_by.clone());
+        }
+        Terminal::Convert { .. } | Terminal::Describe => {}
+    }
+    let mut seen = std::collections::HashSet::new();
+    used.retain(|f| seen.insert(f.clone()));
+    used
+}
+
+/// The same work with other bounds: another value of the same field, another limit.
+fn varied(chain: &Chain, profile: &Profile) -> Chain {
+    let mut other = chain.clone();
+    for filter in &mut other.filters {
+        let values = profile.field(&filter.field).map(|f| f.values.as_slice()).unwrap_or_default();
+        match &mut filter.value {
+            Some(Scalar::Text(text)) => {
+                if let Some((v, _)) = values.iter().find(|(v, _)| !v.eq_ignore_ascii_case(text)) {
+                    *text = v.chars().take(MAX_VALUE).collect();
+                }
+            }
+            Some(Scalar::Int(i)) => *i = i.saturating_sub(1),
+            Some(Scalar::Float(f)) => *f *= 0.9,
+            Some(Scalar::Bool(b)) => *b = !*b,
+            None => {}
+        }
+    }
+    match &mut other.terminal {
+        Terminal::Aggregate { limit, .. } | Terminal::Rows { limit, .. } | Terminal::Frequencies { limit, .. } | Terminal::Extract { limit, .. } => {
+            *limit = Some(match limit {
+                Some(2) => 3,
+                _ => 2,
+            });
+        }
+        Terminal::Words { limit, min_length, .. } => {
+            *limit = 3;
+            *min_length += 2;
+        }
+        _ => {}
+    }
+    if let Terminal::Aggregate { measures, group_by, limit, .. } = &mut other.terminal
+        && (group_by.is_empty() || measures.is_empty())
+    {
+        *limit = None;
+    }
+    other
+}
+
+/// Every third record with its used fields blank, every third of the rest with them null.
+fn blanked(chain: &Chain, records: &[Record]) -> Vec<Record> {
+    let mut used = used_fields(chain);
+    if used.is_empty() {
+        used.extend(records.iter().flat_map(|r| r.fields.first()).map(|(n, _)| n.to_string()).take(1));
+    }
+    let mut out = records.to_vec();
+    for (i, record) in out.iter_mut().enumerate() {
+        for (name, value) in &mut record.fields {
+            if used.iter().any(|u| **u == **name) {
+                match i % 3 {
+                    0 => *value = Datum::Text(" ".to_owned()),
+                    1 => *value = Datum::Null,
+                    _ => {}
+                }
+            }
+        }
+    }
+    out
+}
+
+fn without(field: &str, records: &[Record]) -> Vec<Record> {
+    let mut out = records.to_vec();
+    for record in &mut out {
+        record.fields.retain(|(n, _)| **n != *field);
+        if record.fields.is_empty() {
+            record.fields.push(("other".into(), Datum::Int(1)));
+        }
+    }
+    out
+}
+
+fn clip(value: &Datum) -> Datum {
+    match value {
+        Datum::Text(t) if t.chars().count() > MAX_VALUE => Datum::Text(t.chars().take(MAX_VALUE).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Records as a file of that format, with these fields.
+fn encode(format: Format, fields: &[Arc<str>], records: &[Record]) -> Vec<u8> {
+    let object = |record: &Record| {
+        let members: serde_json::Map<String, serde_json::Value> = fields
+            .iter()
+            .filter(|f| record.fields.iter().any(|(n, _)| n == *f))
+            .map(|f| (f.to_string(), json_of(&clip(record.get(f)))))
+            .collect();
+        serde_json::Value::Object(members)
+    };
+    match format {
+        Format::Json => {
+            let all: Vec<serde_json::Value> = records.iter().map(object).collect();
+            serde_json::Value::Array(all).to_string().into_bytes()
+        }
+        Format::Jsonl => records.iter().map(|r| format!("{}\n", object(r))).collect::<String>().into_bytes(),
+        Format::Text => records
+            .iter()
+            .map(|r| format!("{}\n", text_of(&clip(r.get("line"))).unwrap_or_default().replace(['\n', '\r'], " ")))
+            .collect::<String>()
+            .into_bytes(),
+        Format::Csv | Format::Tsv => {
+            let mut writer = csv::WriterBuilder::new()
+                .delimiter(if format == Format::Csv { b',' } else { b'\t' })
+                .from_writer(Vec::new());
+            // Writing to memory does not fail.
+            let _header = writer.write_record(fields.iter().map(|f| f.as_bytes()));
+            for record in records {
+                let cells: Vec<String> = fields
+                    .iter()
+                    .map(|f| match clip(record.get(f)) {
+                        Datum::Text(t) => t,
+                        other => text_of(&other).unwrap_or_default(),
+                    })
+                    .collect();
+                let _row = writer.write_record(&cells);
+            }
+            writer.into_inner().unwrap_or_default()
+        }
+    }
+}

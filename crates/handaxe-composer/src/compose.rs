@@ -1,0 +1,143 @@
+//! The public entry: a question and profiles in, a complete draft with its cases out.
+
+use handaxe_types::{Author, Capability, Case, Draft, Limits, Need, Provenance, Spec, ToolRequest};
+use serde_json::{Map, Value};
+
+use crate::emit::{EmitError, emit, invocation};
+use crate::profile::Profile;
+use crate::question::{self, Refusal};
+use crate::{Chain, Order, Terminal, answer, cases, needs, words};
+
+/// Everything the built-in author makes of a question.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    pub chain: Chain,
+    /// Two questions with the same recipe are served by one tool.
+    pub recipe: Value,
+    pub request: ToolRequest,
+    /// The plan in words, without numbers before the steps.
+    pub steps: Vec<String>,
+    /// Spec, code and the author's cases.
+    pub draft: Draft,
+    /// The tester's, from other samples of the same data.
+    pub held_out: Vec<Case>,
+    /// The arguments that answer this question; `data` names the file.
+    pub invocation: Map<String, Value>,
+    focus: Option<Order>,
+}
+
+/// Why nothing was composed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The chain was read and could not be written as Python.
+    #[error("the plan could not be written as a tool: {0}")]
+    Emit(#[from] EmitError),
+}
+
+/// Reads the question against the one profile given and writes the tool.
+pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, ComposeError> {
+    let profile = match profiles {
+        [] => return Err(Refusal::NoData.into()),
+        [one] => one,
+        several => {
+            return Err(Refusal::SeveralFiles {
+                names: several.iter().map(|p| p.name.clone()).collect(),
+            }
+            .into());
+        }
+    };
+    let reading = question::read(question, profile)?;
+    let chain = reading.chain;
+    let emitted = emit(&chain)?;
+    let steps = words::steps(&chain, &profile.name);
+    let made = cases::cases(&chain, profile);
+    let arguments = invocation(&chain, &profile.name);
+    let mut needed = needs::needs(question, true);
+    if emitted.capabilities.contains(&Capability::WriteFiles) || matches!(chain.terminal, Terminal::Convert { .. }) {
+        needed.push(Need::WriteFiles);
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    let request = ToolRequest {
+        name: emitted.name.clone(),
+        purpose: emitted.description.clone(),
+        domain: emitted.domain.to_owned(),
+        needs: needed,
+    };
+    let draft = Draft {
+        spec: Spec {
+            name: emitted.name,
+            description: emitted.description,
+            input_schema: emitted.input_schema,
+            output_schema: emitted.output_schema,
+            domain: emitted.domain.to_owned(),
+            capabilities: emitted.capabilities,
+            limits: Limits::default(),
+            deterministic: true,
+        },
+        code: emitted.code,
+        cases: made.author,
+        assets: emitted.assets,
+        provenance: Provenance {
+            author: Author::Composer,
+            why: question.to_owned(),
+            recipe: Some(emitted.recipe.clone()),
+            invocation: arguments.clone(),
+        },
+    };
+    Ok(Composed {
+        chain,
+        recipe: emitted.recipe,
+        request,
+        steps,
+        draft,
+        held_out: made.held_out,
+        invocation: arguments,
+        focus: reading.focus,
+    })
+}
+
+impl Composed {
+    /// The tool's output in sentences that a reader can check, with the numbers.
+    pub fn answer(&self, output: &Value) -> String {
+        answer::answer(&self.chain, self.focus, output)
+    }
+
+    /// The steps with their numbers, and what their proof shows.
+    pub fn plan(&self) -> String {
+        let mut lines: Vec<String> = self
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(i, s)| format!("{}. {s}", i + 1))
+            .collect();
+        lines.push(words::PROOF.to_owned());
+        lines.join("\n")
+    }
+}
+
+/// The policy's domain for a job: what it reaches for where that is more than its data, else the
+/// kind of work that its words name.
+pub fn domain(question: &str, needs: &[Need]) -> String {
+    let beyond = needs.iter().find(|n| !matches!(n, Need::ReadFiles | Need::WriteFiles));
+    if let Some(need) = beyond {
+        return need.as_str().to_owned();
+    }
+    const WORDS: &[(&str, &str)] = &[
+        ("transformation", "convert transform reshape sort filter clean rename dedupe"),
+        ("parsing", "parse extract tokenize split read decode"),
+        ("text", "word words text sentence sentiment spelling letter vowel string language"),
+        ("dates", "date dates calendar weekday timestamp timezone"),
+        ("formatting", "format pretty indent table markdown"),
+        ("maths", "factorial prime equation solve matrix square root fibonacci"),
+    ];
+    let said = question.to_lowercase();
+    let has = |words: &str| words.split(' ').any(|w| said.split(|c: char| !c.is_alphanumeric()).any(|s| s == w));
+    WORDS
+        .iter()
+        .find(|(_, words)| has(words))
+        .map_or("analysis", |(domain, _)| domain)
+        .to_owned()
+}
