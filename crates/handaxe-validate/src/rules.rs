@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use handaxe_types::{Capability, StaticPolicy};
 use regex::Regex;
 
-use crate::parse::{Called, Fact, Module, What};
+use crate::parse::{Called, Fact, FileMode, Module, What};
 
 pub(crate) struct Breach {
     pub(crate) rule: &'static str,
@@ -514,9 +514,9 @@ fn call_rules(
         Some("open") => {
             let writes = called.starred
                 || match &called.mode {
-                    None => false,
-                    Some(None) => true,
-                    Some(Some(mode)) => mode.contains(['w', 'a', 'x', '+']),
+                    FileMode::Absent => false,
+                    FileMode::Computed => true,
+                    FileMode::Literal(mode) => mode.contains(['w', 'a', 'x', '+']),
                 };
             if writes && !capabilities.contains(&Capability::WriteFiles) {
                 add(

@@ -1,6 +1,14 @@
 //! The trial over the real sandbox: tools that tamper with their own trial must fail it, and an
 //! honest one must pass beside them. No harness: this program is its own launcher.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test without the harness that these are allowed in"
+)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +29,8 @@ fn main() -> ExitCode {
     config.python = std::env::var_os("HANDAXE_TEST_PYTHON").map(PathBuf::from);
     // A machine without the sandbox fails here: a skip would be a failure anyway.
     let sandbox: Arc<dyn Sandbox> = Arc::new(NativeSandbox::new(config).expect("a native sandbox"));
-    let tests: &[(&str, fn(&Arc<dyn Sandbox>))] = &[
+    type Test = fn(&Arc<dyn Sandbox>);
+    let tests: &[(&str, Test)] = &[
         ("an honest tool passes", honest),
         ("tampering fails", tampering),
         ("another hash seed shows what depends on it", hash_seed),
@@ -230,7 +239,7 @@ def run(n: int) -> Any:
 
 fn checked_call(sandbox: &Arc<dyn Sandbox>) {
     let mut draft = draft(
-        "import csv\n\n\ndef run(file: str, column: str = 'a') -> Any:\n    with open(file, newline='') as handle:\n        return [row[column] for row in csv.DictReader(handle)]\n",
+        "import csv\n\n\ndef run(file: str, column: str = 'a') -> list:\n    with open(file, newline='') as handle:\n        return [row[column] for row in csv.DictReader(handle)]\n",
     );
     draft.spec.input_schema = json!({"type": "object", "additionalProperties": false, "required": ["file"],
         "properties": {"file": {"type": "string", "format": "file"}, "column": {"type": "string", "default": "a"}}});

@@ -80,8 +80,15 @@ pub(crate) struct Called {
     pub(crate) positional: usize,
     /// `*args` or `**kwargs` hide what is passed.
     pub(crate) starred: bool,
-    /// The second positional argument or `mode=`; `Some(None)` where it is not a literal.
-    pub(crate) mode: Option<Option<String>>,
+    /// The second positional argument or `mode=`.
+    pub(crate) mode: FileMode,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FileMode {
+    Absent,
+    Literal(String),
+    Computed,
 }
 
 pub(super) fn collect(suite: &[Stmt], tokens: &Tokens, lines: &Lines<'_>) -> Module {
@@ -197,16 +204,16 @@ impl Walk<'_, '_> {
 
     fn call(&mut self, call: &ExprCall) {
         let args = &call.arguments;
-        let literal = |e: &Expr| match e {
-            Expr::StringLiteral(s) => Some(s.value.to_str().to_owned()),
-            _ => None,
-        };
         let by_name = args
             .keywords
             .iter()
             .find(|k| k.arg.as_ref().is_some_and(|n| n.as_str() == "mode"))
             .map(|k| &k.value);
-        let mode = args.args.get(1).or(by_name).map(literal);
+        let mode = match args.args.get(1).or(by_name) {
+            None => FileMode::Absent,
+            Some(Expr::StringLiteral(s)) => FileMode::Literal(s.value.to_str().to_owned()),
+            Some(_) => FileMode::Computed,
+        };
         let starred = args.args.iter().any(Expr::is_starred_expr)
             || args.keywords.iter().any(|k| k.arg.is_none());
         let called = Called {

@@ -12,7 +12,7 @@ use ruff_python_ast::PythonVersion;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextRange};
 
-pub(crate) use facts::{Called, Fact, What};
+pub(crate) use facts::{Called, Fact, FileMode, What};
 pub(crate) use signature::{Annotation, Function, Parameter};
 
 /// The grammar that the rules know. Newer syntax is refused, not guessed at; an interpreter newer
