@@ -1,4 +1,9 @@
 //! The corpora: what must pass, what must be refused, and what only the sandbox holds.
+#![expect(
+    clippy::unwrap_used,
+    clippy::format_collect,
+    reason = "a test outside `cfg(test)`"
+)]
 
 use handaxe_types::{Capability, Finding, Severity, StaticPolicy};
 use handaxe_validate::vet;

@@ -1,5 +1,10 @@
 //! The trial over a scripted sandbox: what the host concludes from what comes back, and what it
 //! never sends in.
+#![expect(
+    clippy::unwrap_used,
+    clippy::unnecessary_wraps,
+    reason = "a test outside `cfg(test)`"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
