@@ -3,7 +3,8 @@
 
 use handaxe_types::{
     Approval, ApprovalId, ApprovalMethod, ApprovalPolicy, ApprovalRequest, ApprovalState, Author,
-    Draft, EventKind, Provenance, RunId, ToolDigest, ToolName, ToolRef, Trial, Verdict, Version,
+    CaseResult, Draft, EventKind, Origin, Provenance, RunId, ToolDigest, ToolName, ToolRef, Trial,
+    Verdict, Version,
 };
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
@@ -538,8 +539,20 @@ fn check_proposal(
     if !verdict.accepted {
         return Err(ProposeError::Refused);
     }
-    if trial.cases.is_empty() {
+    let mut counted = trial.cases.iter().filter(|c| c.withdrawn.is_none());
+    if !counted.clone().any(|c| c.passed) {
         return Err(ProposeError::NoCases);
+    }
+    if let Some(failed) = counted.find(|c| !c.passed) {
+        return Err(ProposeError::Contradicted {
+            case: failed.name.clone(),
+        });
+    }
+    let golden = |c: &&CaseResult| c.origin == Origin::User && c.withdrawn.is_some();
+    if let Some(withdrawn) = trial.cases.iter().find(golden) {
+        return Err(ProposeError::Contradicted {
+            case: withdrawn.name.clone(),
+        });
     }
     let subject = draft.digest(trial.profile);
     for (what, found) in [("trial", trial.subject), ("verdict", verdict.subject)] {

@@ -196,6 +196,8 @@ pub enum ProposeError {
     Refused,
     #[error("the trial ran no case; a tool without evidence cannot be approved")]
     NoCases,
+    #[error("the verdict accepts, though case `{}` failed or is a withdrawn golden", case.escape_debug())]
+    Contradicted { case: String },
     #[error("the {what} is about another draft or profile than this one")]
     SubjectMismatch { what: &'static str },
     #[error("asset name `{0}` is not one plain file name")]
@@ -211,7 +213,9 @@ impl ProposeError {
         match self {
             Self::Refused => "see the verdict's reasons with `handaxe runs show`".into(),
             Self::NoCases => "add cases to cases.jsonl and test again".into(),
-            Self::SubjectMismatch { .. } => "test the draft again".into(),
+            Self::Contradicted { .. } | Self::SubjectMismatch { .. } => {
+                "test the draft again".into()
+            }
             Self::AssetName(_) => "rename the asset: letters, digits, `.`, `_`, `-`".into(),
             Self::UnknownRun(_) => "`handaxe runs list`".into(),
             Self::Registry(e) => e.hint().into(),

@@ -51,6 +51,7 @@ pub(crate) fn statement(
                 "origin": c.origin,
                 "held_out": c.held_out,
                 "passed": c.passed,
+                "withdrawn": c.withdrawn,
                 "outcome": c.outcome,
             })).collect::<Vec<_>>(),
             "verdict": { "accepted": verdict.accepted, "scores": verdict.scores,

@@ -265,3 +265,106 @@ pub(crate) fn unknown(what: &'static str, found: &str) -> RegistryError {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use handaxe_types::{Preview, RunId, Task};
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::RunError;
+
+    fn limit_pages(registry: &Registry, extra: i64) {
+        let conn = registry.lock();
+        let pages: i64 = conn
+            .query_row("PRAGMA page_count", [], |r| r.get(0))
+            .unwrap();
+        conn.query_row(
+            &format!("PRAGMA max_page_count = {}", pages + extra),
+            [],
+            |_| Ok(()),
+        )
+        .unwrap();
+    }
+
+    fn fill(registry: &Registry, run: &RunId, round: i64) -> (usize, RunError) {
+        let mut kept = 0;
+        loop {
+            let value = json!([round, kept, "x".repeat(9_000)]);
+            match registry.step_put(run, &format!("{round}/{kept}"), &value) {
+                Ok(()) => kept += 1,
+                Err(e) => return (kept, e),
+            }
+        }
+    }
+
+    /// PERS03: a full disk is a typed error; what was acknowledged stays and work goes on later.
+    #[test]
+    fn a_full_disk_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(dir.path()).unwrap();
+        let task = Task {
+            question: "q".into(),
+            data: vec![],
+            goldens: vec![],
+            examples: vec![],
+            preview: Preview::None,
+        };
+        let run = registry.start_run(&task).unwrap();
+        for extra in 0..12 {
+            limit_pages(&registry, extra);
+            let (kept, error) = fill(&registry, run.id(), extra);
+            assert!(
+                matches!(error, RunError::Registry(RegistryError::Full { .. })),
+                "{error:?}"
+            );
+            let refused = registry.record_domain_refusal(None, "network", &"y".repeat(60_000));
+            assert!(matches!(refused, Err(RegistryError::Full { .. })));
+            for i in 0..kept {
+                let value = registry
+                    .step_get(run.id(), &format!("{extra}/{i}"))
+                    .unwrap();
+                assert_eq!(value.unwrap()[1], json!(i));
+            }
+            let found = registry.verify().unwrap();
+            assert!(found.ok && found.events == 1, "no half event: {found:?}");
+        }
+        limit_pages(&registry, 1_000_000);
+        registry.step_put(run.id(), "after", &json!(1)).unwrap();
+        assert!(registry.verify().unwrap().ok);
+    }
+
+    /// A writer that waits in vain gets a typed error and changes nothing.
+    #[test]
+    fn a_busy_database_is_a_typed_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = Registry::open(dir.path()).unwrap();
+        let two = Registry::open(dir.path()).unwrap();
+        two.lock().busy_timeout(Duration::ZERO).unwrap();
+        one.write::<_, RegistryError>("hold the lock", |_| {
+            let refused = two.record_domain_refusal(None, "x", "y");
+            assert!(matches!(refused, Err(RegistryError::Busy { .. })));
+            assert_eq!(two.verify()?.events, 0, "readers are not held up");
+            Ok(())
+        })
+        .unwrap();
+        two.record_domain_refusal(None, "x", "y").unwrap();
+    }
+
+    #[test]
+    fn durability_is_as_promised() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(dir.path()).unwrap();
+        let conn = registry.lock();
+        let text = |pragma: &str| -> String {
+            conn.query_row(&format!("SELECT {pragma} FROM pragma_{pragma}"), [], |r| {
+                r.get::<_, rusqlite::types::Value>(0)
+            })
+            .map(|v| format!("{v:?}"))
+            .unwrap()
+        };
+        assert_eq!(text("journal_mode"), "Text(\"wal\")");
+        assert_eq!(text("synchronous"), "Integer(2)");
+        assert_eq!(text("foreign_keys"), "Integer(1)");
+    }
+}

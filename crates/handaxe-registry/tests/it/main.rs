@@ -1,0 +1,16 @@
+//! The registry as its callers see it, and as someone with `sqlite3` and bad intent sees it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
+mod approvals;
+mod common;
+mod concurrency;
+mod crash;
+mod opening;
+mod runs;
+mod search;
+mod tamper;
+mod views;
