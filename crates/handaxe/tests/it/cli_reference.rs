@@ -1,0 +1,29 @@
+//! The whole surface of the command line, so that a change of it shows in review.
+
+use crate::lab::Lab;
+
+/// Every command, by its path.
+const COMMANDS: &[&str] = &[
+    "", "ask", "make", "run", "tools", "tools list", "tools show", "tools search", "tools test",
+    "tools import", "tools deprecate", "tools retire", "tools restore", "tools revoke",
+    "approvals", "approvals list", "approvals show", "approvals approve", "approvals reject",
+    "runs", "runs list", "runs show", "runs resume", "audit", "audit log", "audit verify",
+    "audit checkpoint", "audit export", "doctor", "sandbox", "sandbox run", "config",
+    "config show", "config path",
+];
+
+#[test]
+fn reference() {
+    let lab = Lab::new();
+    let mut text = String::new();
+    for command in COMMANDS {
+        let mut args: Vec<&str> = command.split_whitespace().collect();
+        args.push("--help");
+        let ran = lab.run(&args).exits(0);
+        text.push_str(&format!("# handaxe {command}\n\n{}\n", ran.stdout.trim_end()));
+        text.push('\n');
+    }
+    insta::assert_snapshot!(text);
+    // Asking for help touches nothing.
+    assert!(!lab.home().exists());
+}
