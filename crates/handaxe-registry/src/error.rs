@@ -90,7 +90,7 @@ impl RegistryError {
     pub(crate) fn sql(doing: &'static str, source: rusqlite::Error) -> Self {
         let code = source.sqlite_error().map(|e| (e.code, e.extended_code));
         match code {
-            Some((ErrorCode::DiskFull, _)) | Some((_, SQLITE_IOERR_SHMSIZE)) => {
+            Some((ErrorCode::DiskFull, _) | (_, SQLITE_IOERR_SHMSIZE)) => {
                 Self::Full { doing, source }
             }
             Some((ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _)) => {

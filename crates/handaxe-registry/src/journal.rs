@@ -79,7 +79,6 @@ pub(crate) fn row_digest(row: &rusqlite::Row<'_>) -> Digest {
     let statement: &rusqlite::Statement<'_> = row.as_ref();
     let columns: Map<String, Value> = statement
         .column_names()
-        .into_iter()
         .enumerate()
         .map(|(i, name)| {
             let value = match row.get_ref(i) {

@@ -12,7 +12,7 @@ use crate::common::{Home, draft, profile, result, task, tool};
 /// A journal of every kind of event, ending in one that records no row.
 fn busy_home() -> Home {
     let home = Home::new();
-    for i in 0..22 {
+    for i in 0..26 {
         let run = home.registry.start_run(&task("question")).unwrap();
         let request = home.propose(&draft(&format!("tool_{i:02}"), "why"), Some(run.id()));
         if i % 3 == 0 {
@@ -392,12 +392,10 @@ fn a_checkpoint_shows_a_rollback() {
         .change_state(&tool("count_text"), &StateChange::Revoke, "bad")
         .unwrap();
     let checkpoint = home.registry.checkpoint().unwrap();
-    drop(conn);
-    let path = home.path();
-    for file in ["handaxe.db-wal", "handaxe.db-shm"] {
-        let _ = std::fs::remove_file(path.join(file));
-    }
-    std::fs::copy(old, path.join("handaxe.db")).unwrap();
+    let path = home.path().with_extension("restored");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::rename(old, path.join("handaxe.db")).unwrap();
+    std::fs::rename(home.path().join("keys"), path.join("keys")).unwrap();
     let rolled_back = handaxe_registry::Registry::open(&path).unwrap();
     assert!(rolled_back.verify().unwrap().ok);
     assert!(!rolled_back.verify_with(&checkpoint).unwrap().ok);
