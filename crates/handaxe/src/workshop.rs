@@ -145,9 +145,12 @@ pub(crate) fn pipeline_failure(error: handaxe_agent::PipelineError) -> Failure {
         PipelineError::Sandbox(e) => sandbox_failure(&e),
         PipelineError::Registry(e) => registry_failure(&e),
         PipelineError::Run(e) => run_failure(&e),
-        PipelineError::Data { name, source } => {
-            let hint = source.hint();
-            Failure::failed("data", format!("{name}: {}", chain(&source))).hint(hint)
+        PipelineError::Data { source, .. } => {
+            let text = source.to_string();
+            match text.split_once("\nhint: ") {
+                Some((what, hint)) => Failure::failed("data", what).hint(hint),
+                None => Failure::failed("data", text),
+            }
         }
         PipelineError::Load(e) => Failure::failed(e.kind(), chain(&e)).hint(e.hint()),
         PipelineError::Approve(e) => Failure::new(Exit::Refused, e.kind(), chain(&e)).hint(e.hint()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use handaxe_registry::ApprovedTool;
 use handaxe_sandbox::{InlineFile, SessionSpec};
 use handaxe_types::{Capability, DataFile, Limits, Progress, RunId, ToolRef};
-use handaxe_validate::{Arguments, Contract, InvokeError, Mounted};
+use handaxe_validate::{Arguments, Contract, InvokeError};
 use serde_json::{Map, Value};
 
 use super::data::{Carried, carry};
@@ -47,18 +47,19 @@ pub fn use_tool(ctx: &Context, tool: &ApprovedTool, what: &Use<'_>) -> Result<In
         Carried::Inline(files) => (files, Vec::new()),
         Carried::Mounted(mounts) => (Vec::<InlineFile>::new(), mounts),
     };
-    let mounted = if mounts.is_empty() { &[][..] } else { &what.files[..] };
+    let bytes: u64 = what.files.iter().map(|f| f.bytes).sum();
     let writes = spec.capabilities.contains(&Capability::WriteFiles);
+    let mut limits = spec.limits.for_data(bytes, writes);
+    if let Some(ceiling) = &what.ceiling {
+        limits = limits.at_most(ceiling);
+    }
     let artifacts = if writes { Some(make_dir(&what.artifacts)?) } else { None };
     let arguments = Arguments {
         input: what.input.clone(),
         files,
-        mounted: mounted
-            .iter()
-            .map(|f| Mounted { name: f.name.clone(), bytes: f.bytes })
-            .collect(),
+        mounted: mounts.iter().map(|m| m.name.clone()).collect(),
         artifacts,
-        ceiling: what.ceiling.clone(),
+        limits: Some(limits),
     };
     contract.check_input(&arguments).map_err(UseError::Invoke)?;
     let session = ctx

@@ -1,6 +1,6 @@
 //! What to do about a task: reuse a tool, make one, answer directly, or refuse.
 
-use handaxe_composer::{Composed, Refusal};
+use handaxe_composer::{ComposeError, Composed, Refusal};
 use handaxe_registry::Hit;
 use handaxe_types::{Candidate, Need, Plan, Progress, Route, Task, ToolName, ToolRequest};
 use serde_json::{Map, Value};
@@ -102,7 +102,14 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
     for profiles in one_by_one {
         match handaxe_composer::compose(&task.question, profiles) {
             Ok(one) => composed.push(one),
-            Err(refusal) => return Ok(refused(&refusal)),
+            Err(ComposeError::Refused(refusal)) => return Ok(refused(&refusal)),
+            Err(error @ ComposeError::Emit(_)) => {
+                let route = Route::Refuse {
+                    reason: error.to_string(),
+                    hint: "say it another way, or connect a model: --model openai:NAME".to_owned(),
+                };
+                return Ok(Planned { plan: bare(route), composed: Vec::new() });
+            }
         }
     }
     let Some(first) = composed.first() else { return Ok(refused(&Refusal::NoData)) };

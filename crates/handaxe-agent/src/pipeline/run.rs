@@ -178,7 +178,8 @@ impl Walk<'_> {
         }
         match (&self.ctx.minds, composed.first()) {
             (Minds::Model(mind), _) => {
-                let mind = mind.for_run(self.ctx, &self.memory, self.task, request, data);
+                let memory = self.memory.clone();
+                let mind = mind.for_run(self.ctx, &memory, self.task, request, data);
                 let attempt = make(self.ctx, &self.memory, self.task, request, &mind)?;
                 self.approve(attempt, plan, &mind)
             }
