@@ -129,22 +129,12 @@ fn every_single_change_is_found_at_its_row() {
                 changed[i] = other;
                 delete(&conn, seq);
                 put(&conn, &changed);
-                let moved = if i == 0 { &changed[0] } else { &original[0] };
-                let found = verify();
-                match (i, moved) {
-                    (0, Value::Integer(n)) => {
-                        attack(
-                            seq.min(*n).min(if *n < 1 { *n } else { seq }),
-                            "seq",
-                            &found,
-                        );
-                        delete(&conn, *n);
-                    }
-                    _ => {
-                        attack(seq, "flip", &found);
-                        delete(&conn, seq);
-                    }
-                }
+                let at = match changed[0] {
+                    Value::Integer(moved) => moved,
+                    _ => seq,
+                };
+                attack(seq.min(at), "flip", &verify());
+                delete(&conn, at);
                 put(&conn, &original);
             }
         }
