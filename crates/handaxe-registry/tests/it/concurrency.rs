@@ -22,7 +22,7 @@ fn many_open_and_write_at_once() {
                         .step_put(run.id(), &format!("s{i}"), &json!([t, i]))
                         .unwrap();
                     let mut draft = draft("shared_name", "q");
-                    draft.code += &format!("# {t} {i}\n");
+                    draft.code = format!("{}# {t} {i}\n", draft.code);
                     let (trial, verdict) = proved(&draft);
                     registry
                         .propose(&draft, &trial, &verdict, None, i64::MAX)
