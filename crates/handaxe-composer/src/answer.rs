@@ -40,7 +40,7 @@ fn records(chain: &Chain, output: &Value) -> String {
         format!("Read {} {things}", grouped(read))
     } else {
         let kept: Vec<String> = chain.filters.iter().map(condition).collect();
-        format!("Read {} {things}, {} of them with {}", grouped(read), grouped(matched), kept.join(" and "))
+        format!("Read {} {things}, {} of them where {}", grouped(read), grouped(matched), kept.join(" and "))
     };
     for (name, says) in [
         ("skipped", "skipped as no record"),
@@ -102,13 +102,16 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
             let head = if total > rows.len() as u64 { format!("{} of {} groups:", rows.len(), grouped(total)) } else { format!("{} groups:", grouped(total)) };
             Some(format!("{head}\n{}", table(&heads, &rows)))
         }
-        Terminal::Rows { fields, .. } => {
+        Terminal::Rows { fields, order_by, .. } => {
             let rows = list(output, "rows")?;
             if rows.is_empty() {
                 return Some("No record fits.".to_owned());
             }
             let heads: Vec<String> = if fields.is_empty() {
-                rows.first()?.as_object()?.keys().cloned().collect()
+                let mut all: Vec<String> = rows.first()?.as_object()?.keys().cloned().collect();
+                // What they are ordered by must be seen.
+                all.sort_by_key(|h| Some(h) != order_by.as_ref());
+                all
             } else {
                 fields.clone()
             };

@@ -317,6 +317,20 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
             return Ok(Target::Records);
         }
         if let Some(fits) = p.fits(n) {
+            // "which year", where a date is called so.
+            let bucket = match p.spans[n].text.to_lowercase().as_str() {
+                "year" | "years" => Some(Bucket::Year),
+                "month" | "months" => Some(Bucket::Month),
+                "week" | "weeks" => Some(Bucket::Week),
+                "hour" | "hours" => Some(Bucket::Hour),
+                _ => None,
+            };
+            let unique = fits.iter().all(|f| p.field(*f).is_unique());
+            if let Some(bucket) = bucket.filter(|_| !unique && fits.iter().all(|f| p.field(*f).kind.is_time())) {
+                p.use_(which);
+                p.use_(n);
+                return Ok(Target::Bucket(bucket));
+            }
             // "what weight has …" never; a number is measured, not asked for.
             if fits.iter().all(|f| p.field(*f).kind == Kind::Number) {
                 return Ok(Target::Nothing);
@@ -358,7 +372,10 @@ fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
                 return over_measure(p, i, order).map(Some);
             }
             let target = target(p, i)?;
-            let Some(at) = p.next(i).filter(|n| p.fits(*n).is_some()).or_else(|| open_fields(p).into_iter().find(|f| *f > i)) else {
+            let Some(at) = p.next(i).filter(|n| p.fits(*n).is_some()).or_else(|| open_fields(p).into_iter().find(|f| *f > i)).or_else(|| {
+                // "when was the price highest".
+                open_fields(p).into_iter().rfind(|f| p.fits(*f).is_some_and(|f| f.iter().all(|f| p.field(*f).kind.is_number())))
+            }) else {
                 if p.has(|k| *k == Key::HowMany) {
                     return most(p, i, order).map(Some);
                 }
@@ -368,6 +385,9 @@ fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
             extreme_of(p, i, target, metric, order).map(Some)
         }
         Key::Adjective(meanings) => {
+            if !p.aggs.is_empty() {
+                return over_measure(p, i, meanings[0].0).map(Some);
+            }
             let orderable = |f: &Field| f.kind.is_number() || f.kind.is_time();
             let next = p.next(i).filter(|n| p.fits(*n).is_some_and(|f| f.iter().any(|f| orderable(p.field(*f)))));
             if let Some(n) = next {
@@ -417,6 +437,11 @@ fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
                 Target::Records
             } else {
                 target(p, i)?
+            };
+            // "who was the youngest", "the cheapest lamp": whose it is, not only how much.
+            let target = match target {
+                Target::Nothing if p.groups.is_empty() && p.bucket.is_none() => Target::Records,
+                other => other,
             };
             if let Some(mean) = p.find(|k| *k == Key::OnAverage) {
                 p.use_(mean);
@@ -1048,11 +1073,19 @@ fn which(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     }
     let Some(i) = p.find(|k| matches!(k, Key::Which | Key::When)) else {
         // "sorted by price", "orders over 100": the records themselves.
-        let said = !p.filters.is_empty() || p.sort.is_some();
-        if said && (p.has(|k| *k == Key::Entity) || p.sort.is_some()) && open_fields(p).is_empty() {
-            return rows_or_values(p).map(Some);
+        if p.filters.is_empty() && p.sort.is_none() {
+            return Ok(None);
         }
-        return Ok(None);
+        if let [at] = open_fields(p).as_slice()
+            && let Ok(field) = p.pick_at(*at, additive, "an amount")
+        {
+            let name = p.name(field);
+            return Err(Refusal::Ambiguous {
+                what: format!("`{name}` could be added up, averaged, or listed"),
+                options: vec![format!("total {name}"), format!("average {name}"), format!("list {name}")],
+            });
+        }
+        return rows_or_values(p).map(Some);
     };
     let when = p.key(i) == Some(&Key::When);
     p.use_(i);

@@ -41,6 +41,7 @@ impl<'a> Parse<'a> {
             top: None,
         };
         parse.beyond()?;
+        parse.units();
         parse.limits();
         parse.texts()?;
         parse.blanks()?;
@@ -156,6 +157,34 @@ impl<'a> Parse<'a> {
             }
         }
         Ok(())
+    }
+
+    /// "rainy days": where there is one record a day, days are records.
+    fn units(&mut self) {
+        let Ok(Some(time)) = self.time_field() else {
+            return;
+        };
+        let field = self.field(time);
+        let days = field.days.as_ref().and_then(|(a, b)| {
+            let day = |t: &str| t.parse::<jiff::civil::Date>().ok();
+            Some(f64::from((day(b)? - day(a)?).get_days()))
+        });
+        let Some(gap) = days.filter(|_| field.is_unique()).map(|d| d / (field.filled - 1) as f64) else {
+            return;
+        };
+        let unit = match gap {
+            0.9..1.5 => Bucket::Day,
+            27.0..32.0 => Bucket::Month,
+            364.0..367.0 => Bucket::Year,
+            _ => return,
+        };
+        for i in 0..self.spans.len() {
+            let by = self.prev(i).is_some_and(|p| matches!(self.key(p), Some(Key::By | Key::Which)));
+            let plural = self.spans[i].text.to_lowercase().ends_with('s');
+            if self.key(i) == Some(&Key::Bucket(unit)) && plural && !by {
+                self.spans[i].item = Item::Key(Key::Entity);
+            }
+        }
     }
 
     /// "top 5", "5 most common", "list 10 …".
@@ -713,10 +742,19 @@ impl<'a> Parse<'a> {
         self.add(field, op, Some(scalar));
     }
 
+    fn aggs_said(&self) -> Vec<usize> {
+        (0..self.spans.len()).filter(|i| matches!(self.key(*i), Some(Key::Agg(_)))).collect()
+    }
+
     fn sorts(&mut self) -> Result<(), Refusal> {
         while let Some(i) = self.find(|k| *k == Key::Sort) {
             let by = self.next(i).filter(|n| self.key(*n) == Some(&Key::By));
             let at = by.map_or_else(|| self.next(i), |b| self.next(b));
+            if at.is_none_or(|a| matches!(self.key(a), Some(Key::Direction(_)))) && !self.aggs_said().is_empty() {
+                // "sorted descending": by what is measured.
+                self.use_(i);
+                continue;
+            }
             let Some(at) = at.filter(|a| self.fits(*a).is_some()) else {
                 // "in order": nothing to sort by.
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
@@ -761,6 +799,20 @@ impl<'a> Parse<'a> {
                 let after = and.map_or_else(|| self.next(a), |n| self.next(n));
                 // "by region and city", "by region, city": further groups.
                 at = after.filter(|n| self.fits(*n).is_some() && (and.is_some() || *n == a + 1) && !self.followed_by_measure(*n));
+            }
+            if !took
+                && let Some(n) = self.next(i).filter(|n| self.key(*n) == Some(&Key::HowMany))
+                && let Some(f) = self.next(n).filter(|f| self.fits(*f).is_some())
+                && self.top.is_none()
+            {
+                // "per number of cylinders".
+                if let Ok(field) = self.pick_at(f, |f| f.is_category() && f.kind.is_number(), "a category") {
+                    self.groups.push(field);
+                    for s in [i, n, f] {
+                        self.use_(s);
+                    }
+                    continue;
+                }
             }
             if !took && let Some(n) = self.next(i) {
                 // "top 5 cities by number of orders", "by total quantity", "each one".
@@ -844,7 +896,17 @@ impl<'a> Parse<'a> {
     /// "average price", "min and max of price", "price on average".
     fn measures(&mut self) -> Result<(), Refusal> {
         let numeric = |f: &Field| f.kind.is_number();
-        while let Some(i) = self.find(|k| matches!(k, Key::Agg(_) | Key::OnAverage)) {
+        loop {
+            // "minimum and maximum": two ends are measures, one is a superlative.
+            let both = (0..self.spans.len()).find(|i| {
+                let and = self.next(*i).filter(|n| self.key(*n) == Some(&Key::And));
+                !self.spans[*i].used
+                    && matches!(self.key(*i), Some(Key::Ext(_)))
+                    && and.and_then(|a| self.next(a)).is_some_and(|n| matches!(self.key(n), Some(Key::Ext(_) | Key::Agg(_))))
+            });
+            let Some(i) = both.or_else(|| self.find(|k| matches!(k, Key::Agg(_) | Key::OnAverage))) else {
+                break;
+            };
             let mut functions = Vec::new();
             let mut used = Vec::new();
             let mut at = Some(i);

@@ -1,7 +1,7 @@
 //! A question cut into spans, each with what it stands for: a field, a value, a number, a date, a
 //! known phrase, or nothing that is known. The longest reading wins.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::dates::{When, when_at};
 use super::lexicon::{Key, PHRASES, SYNONYMS};
@@ -43,7 +43,7 @@ struct Names {
     /// Single words of names of several words.
     partial: HashMap<String, Vec<usize>>,
     values: HashMap<String, Vec<(usize, String)>>,
-    parts: HashMap<String, BTreeMap<usize, u32>>,
+    parts: HashMap<String, BTreeSet<usize>>,
     /// Words for one record: from the file's name and its identifier.
     entities: Vec<String>,
 }
@@ -130,7 +130,7 @@ fn field_values(i: usize, field: &Field, names: &mut Names) {
         if parts.len() > 1 && field.mean_length <= 30.0 && field.values_complete {
             for word in parts {
                 if word.len() > 2 {
-                    *names.parts.entry(word).or_default().entry(i).or_default() += 1;
+                    names.parts.entry(word).or_default().insert(i);
                 }
             }
         }
@@ -266,8 +266,7 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
         }
     }
     let parts = names.parts.get(&stemmed)?;
-    let fits: Vec<usize> = parts.iter().filter(|(_, n)| **n > 0).map(|(f, _)| *f).collect();
-    Some(Item::Part(fits, part[0].low.clone()))
+    Some(Item::Part(parts.iter().copied().collect(), stemmed))
 }
 
 /// Values with these words; where the case of one agrees exactly, only that.

@@ -97,7 +97,8 @@ fn run_tokens(run: &str, out: &mut Vec<Token>) {
     }
     // An address, a path or an IP is one word: it can only be a value.
     let dotted = run.matches('.').count() == 3 && run.split('.').all(|p| p.parse::<u8>().is_ok());
-    if run.contains('@') || run.contains("://") || dotted {
+    let path = run.starts_with('/') && run[1..].contains(char::is_alphanumeric);
+    if path || run.contains('@') || run.contains("://") || dotted {
         out.push(token(run, TokenKind::Word));
         return;
     }
