@@ -7,6 +7,7 @@
 mod anthropic;
 mod budget;
 mod cassette;
+mod connect;
 mod error;
 mod http;
 mod memo;
@@ -26,8 +27,9 @@ use serde_json::{Value, json};
 
 pub use budget::{Bound, Budget, BudgetExhausted, Budgeted};
 pub use cassette::{CassetteError, Header, Origin as CassetteOrigin, Replay};
+pub use connect::{HttpOptions, SetupError, Timeouts};
 pub use error::{ModelError, Phase};
-pub use http::{HttpModel, HttpOptions, MAX_BODY, SetupError, Timeouts};
+pub use http::{HttpModel, MAX_BODY};
 pub use memo::{Memo, ReplyStore, StoreError};
 pub use ollama::probe as probe_ollama;
 pub use record::{RecordError, Recorder};

@@ -7,8 +7,9 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::http::{self, HttpOptions, Timeouts, Wire, Without};
-use super::{Finish, ModelReply, ModelRequest, Secret, Tokens};
+use super::connect::client;
+use super::http::{Wire, Without};
+use super::{Finish, HttpOptions, ModelReply, ModelRequest, Secret, Timeouts, Tokens};
 
 const LOCAL: &str = "http://127.0.0.1:11434";
 
@@ -116,7 +117,7 @@ pub async fn probe(base_url: Option<&str>, patience: Duration) -> Option<Vec<Str
         },
         ..HttpOptions::default()
     };
-    let client = http::client(&url, &options).ok()?;
+    let client = client(&url, &options).ok()?;
     let asking = async {
         let mut response = client.get(url).send().await.ok()?.error_for_status().ok()?;
         let mut bytes = Vec::new();

@@ -7,6 +7,7 @@
 
 mod arbiter;
 mod author;
+mod documents;
 mod failure;
 mod planner;
 mod quote;

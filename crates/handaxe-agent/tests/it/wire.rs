@@ -1,18 +1,20 @@
 //! The three wire formats and every way a server can fail. Servers that behave are wiremock's;
 //! those that cut, drip or flood are plain listeners.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use handaxe_agent::model::{
-    Bound, Budget, Budgeted, Finish, HttpModel, HttpOptions, Message, Model, ModelError,
-    ModelReply, ModelRequest, ModelSpec, Phase, Recorder, Replay, Retries, RoleName, Secret,
-    SetupError, Speaker, Timeouts, Tokens, probe_ollama,
+    Bound, Budget, Budgeted, Finish, HttpModel, HttpOptions, Memo, Message, Model, ModelError,
+    ModelReply, ModelRequest, ModelSpec, Phase, Recorder, Replay, ReplyStore, Retries, RoleName,
+    Secret, SetupError, Speaker, StoreError, Timeouts, Tokens, probe_ollama,
 };
+use handaxe_types::Digest;
 use serde_json::{Value, json};
 use wiremock::matchers::{body_partial_json, header, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -778,4 +780,60 @@ async fn scripts() {
         let error = Replay::parse("s", text).err().unwrap().to_string();
         assert!(error.contains(needle), "{text}: {error}");
     }
+}
+
+/// The replies of one run, as a process after it finds them.
+#[derive(Default)]
+struct Kept(Mutex<HashMap<Digest, ModelReply>>);
+
+impl ReplyStore for &Kept {
+    fn get(&self, key: &Digest) -> Result<Option<ModelReply>, StoreError> {
+        Ok(self.0.lock().unwrap().get(key).cloned())
+    }
+
+    fn put(&self, key: &Digest, reply: &ModelReply) -> Result<(), StoreError> {
+        self.0.lock().unwrap().insert(*key, reply.clone());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_run_pays_nothing_twice() {
+    let script = r#"{"kind":"scripted"}
+        {"role":"planner","reply":"first","usage":{"input":7,"output":3}}
+        {"role":"planner","reply":"second","usage":{"input":7,"output":3}}"#;
+    let kept = Kept::default();
+    let other = ModelRequest {
+        system: "another prompt".to_owned(),
+        ..request()
+    };
+    for (asked, want) in [
+        (vec![request()], vec!["first"]),
+        // The next process: the first is remembered, and the script goes on with the second.
+        (vec![request(), other.clone()], vec!["first", "second"]),
+        (vec![request(), other], vec!["first", "second"]),
+    ] {
+        let budget = Arc::new(Budget::new(1000, Duration::from_mins(1)));
+        let replay = Arc::new(Replay::parse("s", script).unwrap());
+        let budgeted = Budgeted::new(Arc::clone(&replay), Arc::clone(&budget));
+        let model = Memo::new(budgeted, &kept);
+        for (request, want) in asked.iter().zip(&want) {
+            assert_eq!(model.complete(request).await.unwrap().text, *want);
+        }
+        // What was paid before counts, and the script stands where it would.
+        assert_eq!(budget.spent(), 10 * want.len() as u64);
+        assert_eq!(replay.left_over(), 2 - want.len());
+    }
+    // A key does not hang on what is left of the budget or the time.
+    let later = ModelRequest {
+        max_tokens: 5,
+        deadline: Instant::now(),
+        ..request()
+    };
+    let id = handaxe_agent::model::ModelId {
+        provider: "p".to_owned(),
+        name: "n".to_owned(),
+    };
+    assert_eq!(later.key(&id), request().key(&id));
+    assert_ne!(with_schema().key(&id), request().key(&id));
 }
