@@ -1,0 +1,238 @@
+//! Jails come, serve, and leave nothing behind.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use handaxe_sandbox::{Cancel, NativeSandbox, Sandbox, SessionSpec};
+use serde_json::json;
+
+use crate::support::{
+    LAUNCHER_VARIABLE, benign, call, config, launcher, output, run, sandbox_of, session,
+};
+
+#[test]
+fn every_interpreter_of_this_machine_works() {
+    let mut seen = BTreeSet::new();
+    for place in ["/usr/bin", "/usr/local/bin", "/opt/python/bin"] {
+        for minor in 9..=14 {
+            let python = Path::new(place).join(format!("python3.{minor}"));
+            if !python.exists() {
+                continue;
+            }
+            let mut config = config();
+            config.python = Some(python);
+            let sandbox = NativeSandbox::new(config).unwrap();
+            seen.insert(sandbox.interpreter().version.clone());
+            let session = sandbox.open(SessionSpec::default()).unwrap();
+            let code = "import decimal, hashlib, zlib, uuid, zoneinfo, datetime, statistics, csv, unicodedata, sqlite3 as _no\n";
+            let code = code.replace(", sqlite3 as _no", "");
+            let code = format!("{code}\ndef run():\n    return [hashlib.sha256(b'x').hexdigest()[:8], str(decimal.Decimal(1) / 3), zlib.crc32(b'x')]\n");
+            let result = run(&session, &call(&code, json!({})));
+            let want = json!(["2d711642", "0.3333333333333333333333333333", 2_363_233_923_u32]);
+            assert_eq!(output(&result), &want);
+        }
+    }
+    assert!(!seen.is_empty());
+}
+
+#[test]
+fn the_hash_seed_is_the_sessions() {
+    let code = "def run():\n    return [hash('a'), list({'b', 'a', 'c', 'd'})]\n";
+    let with = |hash_seed| {
+        let spec = SessionSpec { mounts: Vec::new(), hash_seed };
+        let session = sandbox_of(config()).open(spec).unwrap();
+        run(&session, &call(code, json!({}))).output.unwrap()
+    };
+    assert_eq!(with(0), with(0));
+    assert_ne!(with(0), with(1));
+}
+
+#[test]
+fn calls_from_many_threads_all_get_their_own_answer() {
+    let session = session();
+    let threads: Vec<_> = (0..12)
+        .map(|n| {
+            let session = Arc::clone(&session);
+            std::thread::spawn(move || {
+                for i in 0..5 {
+                    let code = "def run(n, i):\n    return [n, i]\n";
+                    let result = run(&session, &call(code, json!({"n": n, "i": i})));
+                    assert_eq!(output(&result), &json!([n, i]));
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|t| t.join().unwrap());
+}
+
+/// Descendants of a process, by the kernel's own list.
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut next = vec![pid];
+    while let Some(pid) = next.pop() {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|c| c.parse().ok()) {
+                found.push(child);
+                next.push(child);
+            }
+        }
+    }
+    found
+}
+
+fn exists(pid: u32) -> bool {
+    // A zombie whose new parent has not looked yet is dead all the same.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|s| !s.is_empty() && !s.starts_with(['Z', 'X']))
+}
+
+/// The other half of the next test: opens a jail, spins in it, is killed.
+#[test]
+#[ignore = "started by `killing_the_host_kills_everything` alone"]
+fn host_that_will_be_killed() {
+    let session = session();
+    let spin = call("def run():\n    while True: pass\n", json!({}));
+    let _ = session.call(&spin, &Cancel::default());
+}
+
+#[test]
+fn killing_the_host_kills_everything() {
+    #[expect(clippy::disallowed_methods, reason = "this test binary, to be killed")]
+    let mut host = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "lifecycle::host_that_will_be_killed", "--ignored"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    // The launcher, the server, the child that spins, and its successor.
+    let mut family = Vec::new();
+    while family.len() < 4 {
+        assert!(Instant::now() < until, "the jail never stood: {family:?}");
+        std::thread::sleep(Duration::from_millis(20));
+        family = descendants(host.id());
+    }
+    assert!(family.iter().all(|pid| exists(*pid)));
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let until = Instant::now() + Duration::from_secs(2);
+    while family.iter().any(|pid| exists(*pid)) {
+        assert!(Instant::now() < until, "survivors: {family:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn dropping_a_session_ends_its_jail() {
+    let before: BTreeSet<u32> = descendants(std::process::id()).into_iter().collect();
+    let session = session();
+    benign(&session);
+    let family: Vec<u32> =
+        descendants(std::process::id()).into_iter().filter(|p| !before.contains(p)).collect();
+    assert!(family.len() >= 2, "{family:?}");
+    drop(session);
+    // Other tests' jails may have come in between; they go as well, in their own time.
+    let until = Instant::now() + Duration::from_secs(60);
+    while family.iter().any(|pid| exists(*pid)) {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A thousand calls in a process of their own, so that other tests do not disturb the count.
+#[test]
+#[ignore = "started by `a_thousand_calls_leave_nothing` alone"]
+fn a_thousand_calls() {
+    let session = session();
+    let spend = |count: usize| {
+        let honest = call("def run(a):\n    return a\n", json!({"a": 1}));
+        let mut killed = call("def run():\n    while True: pass\n", json!({}));
+        killed.limits.wall_ms = 5;
+        let exits = call("import os\nos._exit(1)\n", json!({}));
+        for n in 0..count {
+            let _ = run(&session, match n % 20 {
+                0 => &killed,
+                1 => &exits,
+                _ => &honest,
+            });
+        }
+    };
+    spend(60);
+    let before = holdings();
+    spend(1000);
+    let until = Instant::now() + Duration::from_secs(5);
+    // A child or two may be on the way in or out.
+    while holdings().iter().zip(&before).any(|(now, then)| now.abs_diff(*then) > 12) {
+        assert!(Instant::now() < until, "{:?} before, {before:?} after", holdings());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Descriptors, processes, mounts and control groups of this process and its own.
+fn holdings() -> [usize; 4] {
+    let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
+    let lines = std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+    let own = format!("handaxe-{}-", std::process::id());
+    let mut groups = 0;
+    let mut next = vec![std::path::PathBuf::from("/sys/fs/cgroup/pids")];
+    while let Some(dir) = next.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&own) {
+                groups += std::fs::read_dir(entry.path())
+                    .map_or(0, |d| d.flatten().filter(|e| e.path().is_dir()).count());
+            }
+        }
+    }
+    [count("/proc/self/fd"), descendants(std::process::id()).len(), lines, groups]
+}
+
+#[track_caller]
+fn run_alone(command: &mut Command, name: &str) {
+    let done = command
+        .args(["--exact", name, "--include-ignored", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let fault = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success() && text.contains("1 passed"), "{text}\n{fault}");
+}
+
+#[test]
+fn a_thousand_calls_leave_nothing() {
+    #[expect(clippy::disallowed_methods, reason = "this test binary, alone")]
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    run_alone(&mut command, "lifecycle::a_thousand_calls");
+}
+
+/// The same tests as an ordinary user, who may make no control groups and open no root's files.
+#[test]
+fn an_ordinary_user_has_the_same_jail() {
+    if !rustix::process::geteuid().is_root() {
+        // Then every test here was one.
+        return;
+    }
+    let dir = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .unwrap();
+    let (tests, jail) = (dir.path().join("tests"), dir.path().join("launcher"));
+    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    std::fs::copy(launcher(), &jail).unwrap();
+    for name in [
+        "outcomes::ends_without_a_result",
+        "escapes::host_files_are_neither_read_nor_written",
+        "escapes::bombs_of_processes_and_threads_stop_at_the_cap",
+        "escapes::no_road_leads_to_the_network",
+        "limits::a_memory_bomb_stays_inside",
+        "faults::every_layer_is_in_force_here",
+    ] {
+        #[expect(clippy::disallowed_methods, reason = "this test binary as another user")]
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&tests);
+        command.env(LAUNCHER_VARIABLE, &jail).env("TMPDIR", "/tmp").current_dir("/");
+        run_alone(&mut command, name);
+    }
+}

@@ -1,0 +1,117 @@
+//! What every test here needs: a sandbox, a call, and the same probe run without any jail.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+use handaxe_sandbox::{
+    Call, Cancel, NativeConfig, NativeSandbox, Runtime, Sandbox, Session, SessionSpec,
+};
+use handaxe_types::{Layer, Limits, SandboxResult};
+use serde_json::{Value, json};
+
+pub(crate) const PROBES: [(&str, &str); 5] = [
+    ("kernel", include_str!("../probes/kernel.py")),
+    ("files", include_str!("../probes/files.py")),
+    ("network", include_str!("../probes/network.py")),
+    ("surroundings", include_str!("../probes/surroundings.py")),
+    ("bombs", include_str!("../probes/bombs.py")),
+];
+
+pub(crate) fn probe(name: &str) -> &'static str {
+    PROBES.iter().find(|(n, _)| *n == name).unwrap().1
+}
+
+/// Where an ordinary user's copy of these tests finds its launcher.
+pub(crate) const LAUNCHER_VARIABLE: &str = "HANDAXE_TEST_LAUNCHER";
+
+pub(crate) fn launcher() -> PathBuf {
+    std::env::var_os(LAUNCHER_VARIABLE)
+        .map_or_else(|| env!("CARGO_BIN_EXE_handaxe-jail-launcher").into(), PathBuf::from)
+}
+
+pub(crate) fn config() -> NativeConfig {
+    let mut config = NativeConfig::new(launcher());
+    config.python = Some("/usr/bin/python3".into());
+    config.idle = 1;
+    config
+}
+
+/// Probes of the kernel need `ctypes`, which production never loads.
+pub(crate) fn config_with_ctypes() -> NativeConfig {
+    let mut config = config();
+    config.modules.extend(["ctypes", "socket", "urllib.request"].map(str::to_owned));
+    config
+}
+
+pub(crate) fn sandbox_of(config: NativeConfig) -> NativeSandbox {
+    static RUNTIMES: [OnceLock<Runtime>; 2] = [OnceLock::new(), OnceLock::new()];
+    let more = config.modules.iter().any(|m| m == "ctypes");
+    let runtime = RUNTIMES[usize::from(more)]
+        .get_or_init(|| NativeSandbox::new(config.clone()).unwrap().runtime().clone());
+    NativeSandbox::with_runtime(config, runtime.clone())
+}
+
+pub(crate) fn session() -> Arc<dyn Session> {
+    sandbox_of(config()).open(SessionSpec::default()).unwrap()
+}
+
+/// A session without some layers, to see that what remains holds, or that nothing does.
+pub(crate) fn session_without(layers: &[Layer]) -> Arc<dyn Session> {
+    let mut config = config_with_ctypes();
+    config.knobs.skip = layers.to_vec();
+    sandbox_of(config).open(SessionSpec::default()).unwrap()
+}
+
+pub(crate) fn call(code: &str, input: Value) -> Call {
+    Call {
+        code: Arc::from(code),
+        input: input.as_object().unwrap().clone(),
+        files: Vec::new(),
+        assets: Vec::new(),
+        file_inputs: Vec::new(),
+        file_outputs: Vec::new(),
+        artifacts: None,
+        limits: Limits::default(),
+    }
+}
+
+#[track_caller]
+pub(crate) fn run(session: &Arc<dyn Session>, call: &Call) -> SandboxResult {
+    session.call(call, &Cancel::default()).unwrap()
+}
+
+/// Runs code without input under limits.
+#[track_caller]
+pub(crate) fn run_with(code: &str, change: impl FnOnce(&mut Limits)) -> SandboxResult {
+    let mut call = call(code, json!({}));
+    change(&mut call.limits);
+    run(&session(), &call)
+}
+
+#[track_caller]
+pub(crate) fn output(result: &SandboxResult) -> &Value {
+    result.output.as_ref().unwrap_or_else(|| panic!("{result:?}"))
+}
+
+/// The liveness control: an honest tool still works beside the attack.
+#[track_caller]
+pub(crate) fn benign(session: &Arc<dyn Session>) {
+    let result = run(session, &call("def run(a: int) -> int:\n    return a + 1\n", json!({"a": 1})));
+    assert_eq!(output(&result), &json!(2));
+}
+
+/// The positive control: the same probe, no jail.
+#[track_caller]
+pub(crate) fn outside(name: &str, input: &Value, directory: &Path) -> Value {
+    let script = "import json, sys\nns = {'__name__': 'tool'}\nexec(sys.argv[1], ns)\n\
+                  print(json.dumps(ns['run'](**json.loads(sys.argv[2]))))";
+    #[expect(clippy::disallowed_methods, reason = "the control runs our own probe outside")]
+    let done = Command::new("/usr/bin/python3")
+        .args(["-c", script, probe(name), &input.to_string()])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {said}"))
+}
