@@ -58,7 +58,12 @@ pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
     {
         translate(pattern).map_err(EvalError::from)?;
     }
-    if matches!(chain.terminal, Terminal::Convert { to: crate::Format::Text }) {
+    if matches!(
+        chain.terminal,
+        Terminal::Convert {
+            to: crate::Format::Text
+        }
+    ) {
         return Err(EvalError::TextOutput.into());
     }
     let tool = tools::tool(chain);

@@ -22,7 +22,7 @@ pub use chain::{
 };
 pub use compose::{ComposeError, Composed, compose, domain};
 pub use emit::{EmitError, Emitted, emit, invocation};
-pub use eval::{EvalError, convert, evaluate};
+pub use eval::{EvalError, PatternError, convert, evaluate};
 pub use needs::needs;
 pub use profile::{DataError, Field, Kind, Profile, SAMPLE, profile, profile_path};
 pub use question::{ABILITIES, Refusal};

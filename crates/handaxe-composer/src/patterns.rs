@@ -26,8 +26,18 @@ pub(crate) const TIMES: &[&str] = &[
 pub(crate) const TIME_INSIDE: &str = r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}))?|[0-9]{1,2}/[A-Za-z]{3}/[12][0-9]{3}:[0-9]{2}:[0-9]{2}:[0-9]{2}(?: ?[+-][0-9]{4})?";
 
 pub(crate) const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 /// A word: starts with a letter of any script, then letters, digits and inner apostrophes.

@@ -25,17 +25,17 @@ use lines::Lines;
 pub(crate) use json::{float_text, write_string};
 
 /// Longest line, in characters.
-pub const MAX_LINE_CHARS: usize = 8 << 20;
+pub(crate) const MAX_LINE_CHARS: usize = 8 << 20;
 /// Largest JSON document, in characters; JSON Lines has no such bound.
-pub const MAX_JSON_CHARS: usize = 16 << 20;
+pub(crate) const MAX_JSON_CHARS: usize = 16 << 20;
 /// Most field names in one file.
-pub const MAX_FIELDS: usize = 2000;
+pub(crate) const MAX_FIELDS: usize = 2000;
 /// Longest CSV field, in characters; the bound of Python's `csv`.
-pub const MAX_CELL_CHARS: usize = 131_072;
+pub(crate) const MAX_CELL_CHARS: usize = 131_072;
 /// Most brackets open at once in a JSON text, counted inside strings too.
-pub const MAX_DEPTH: usize = 100;
+pub(crate) const MAX_DEPTH: usize = 100;
 /// What counts as blank at the ends of a value.
-pub const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+pub(crate) const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// One value of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +90,9 @@ pub enum ReadError {
     Binary { line: u64 },
     #[error("line {line} is longer than {MAX_LINE_CHARS} characters")]
     LineTooLong { line: u64 },
-    #[error("line {line}: a field is longer than {MAX_CELL_CHARS} characters (a quote that is never closed?)")]
+    #[error(
+        "line {line}: a field is longer than {MAX_CELL_CHARS} characters (a quote that is never closed?)"
+    )]
     CellTooLong { line: u64 },
     #[error("line {line}: a quoted field goes on after its closing quote")]
     Quoting { line: u64 },
@@ -98,11 +100,15 @@ pub enum ReadError {
     OpenQuote,
     #[error("more than {MAX_FIELDS} different fields")]
     TooManyFields,
-    #[error("a JSON document of more than {MAX_JSON_CHARS} characters is not read whole; convert it to JSON Lines")]
+    #[error(
+        "a JSON document of more than {MAX_JSON_CHARS} characters is not read whole; convert it to JSON Lines"
+    )]
     JsonTooLarge,
     #[error("the file is not one JSON document")]
     NotJson,
-    #[error("the JSON document is neither an array of objects nor an object with exactly one in it")]
+    #[error(
+        "the JSON document is neither an array of objects nor an object with exactly one in it"
+    )]
     NoArray,
     #[error("nothing in the file could be read as {0}")]
     NothingRead(&'static str),
@@ -163,7 +169,10 @@ impl<R: Read> Records<R> {
     }
 
     /// The next record; `None` at the end, and ever after.
-    #[expect(clippy::should_implement_trait, reason = "errors end the stream; `Records` is an `Iterator` of results as well")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "errors end the stream; `Records` is an `Iterator` of results as well"
+    )]
     pub fn next(&mut self) -> Result<Option<Record>, ReadError> {
         if self.ended {
             return Ok(None);
@@ -239,7 +248,10 @@ impl<R: Read> Records<R> {
 
     fn next_json(&mut self) -> Result<Option<Record>, ReadError> {
         if self.array.is_none() {
-            let text = self.lines.rest(MAX_JSON_CHARS)?.ok_or(ReadError::JsonTooLarge)?;
+            let text = self
+                .lines
+                .rest(MAX_JSON_CHARS)?
+                .ok_or(ReadError::JsonTooLarge)?;
             let items = if text.trim_matches(BLANK).is_empty() {
                 Vec::new()
             } else {

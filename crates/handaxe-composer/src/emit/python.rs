@@ -70,18 +70,17 @@ pub(super) fn module(tool: &Tool) -> String {
     );
     for (name, source, _) in used {
         if name.starts_with("run_") {
-            out.push_str(&format!("\n\n{}\n", signature(&tool.params)));
+            out.push_str("\n\n");
+            out.push_str(&signature(&tool.params));
+            out.push('\n');
             out.push_str(source);
         } else {
-            out.push_str(if starts_with_constant(source) { "\n" } else { "\n\n" });
+            // One blank line after the imports, two between the parts.
+            out.push_str(if *name == tool.parts[0] { "\n" } else { "\n\n" });
             out.push_str(&filled(source));
         }
     }
     out
-}
-
-fn starts_with_constant(source: &str) -> bool {
-    source.starts_with(|c: char| c.is_ascii_uppercase() || c == '#')
 }
 
 /// A description as the text of a docstring: at most 98 characters a line.
@@ -130,14 +129,18 @@ fn literal(value: &Value) -> String {
                     '"' | '\\' => out.extend(['\\', c]),
                     ' '..='~' => out.push(c),
                     c if c.is_alphanumeric() => out.push(c),
-                    c if (c as u32) < 0x10000 => out.push_str(&format!("\\u{:04x}", c as u32)),
-                    c => out.push_str(&format!("\\U{:08x}", c as u32)),
+                    c if (c as u32) < 0x10000 => out.extend(escape(c, 'u', 4)),
+                    c => out.extend(escape(c, 'U', 8)),
                 }
             }
             out + "\""
         }
         other => other.to_string(),
     }
+}
+
+fn escape(c: char, letter: char, width: usize) -> Vec<char> {
+    format!("\\{letter}{:0width$x}", c as u32).chars().collect()
 }
 
 /// The part with the shared patterns put in.
@@ -162,12 +165,20 @@ fn filled(source: &str) -> String {
         ("@TIMES@", times.join("\n        ")),
         ("@TIME_INSIDE@", raw(TIME_INSIDE, 4)),
         ("@WORD@", raw(WORD, 4)),
-        ("@STOP_WORDS@.split()", format!("(\n        {}\n    ).split()", stop_words.replace("\n    ", "\n        "))),
+        (
+            "@STOP_WORDS@.split()",
+            format!(
+                "(\n        {}\n    ).split()",
+                stop_words.replace("\n    ", "\n        ")
+            ),
+        ),
         ("@TOKEN@", raw(TOKEN, 4)),
         ("@EXTRACTS@", extracts.join("\n    ")),
     ]
     .iter()
-    .fold(source.to_owned(), |text, (mark, put)| text.replace(mark, put))
+    .fold(source.to_owned(), |text, (mark, put)| {
+        text.replace(mark, put)
+    })
 }
 
 /// A text as raw string literals of at most [`PIECE`] characters, one a line.

@@ -38,7 +38,10 @@ pub(super) fn output(output: Output) -> Value {
         ("read", "Records read."),
         ("matched", "Records that passed the filter."),
         ("skipped", "Lines, rows or items that are no record."),
-        ("unreadable", "Characters that stand for bytes that are not UTF-8."),
+        (
+            "unreadable",
+            "Characters that stand for bytes that are not UTF-8.",
+        ),
     ] {
         fields.push((
             name,
@@ -110,8 +113,14 @@ pub(super) fn count() -> Output {
 
 pub(super) fn groups() -> Output {
     let row = object(vec![
-        ("group", json!({ "type": "object", "additionalProperties": maybe_text() })),
-        ("values", json!({ "type": "object", "additionalProperties": measured() })),
+        (
+            "group",
+            json!({ "type": "object", "additionalProperties": maybe_text() }),
+        ),
+        (
+            "values",
+            json!({ "type": "object", "additionalProperties": measured() }),
+        ),
     ]);
     Output(vec![
         ("groups", array(row)),
@@ -211,7 +220,10 @@ pub(super) fn described() -> Output {
         ("type", kinds),
         ("filled", natural()),
         ("blank", natural()),
-        ("distinct", json!({ "type": ["integer", "null"], "minimum": 0 })),
+        (
+            "distinct",
+            json!({ "type": ["integer", "null"], "minimum": 0 }),
+        ),
         ("min", measured()),
         ("max", measured()),
         ("mean", maybe_number()),

@@ -134,7 +134,13 @@ fn word(name: &'static str, value: &str, words: &[&str], what: &str) -> Param {
 }
 
 /// A list that is null unless a call says otherwise: a default list would be shared by calls.
-fn list(name: &'static str, annotation: &'static str, value: Value, items: Value, what: &str) -> Param {
+fn list(
+    name: &'static str,
+    annotation: &'static str,
+    value: Value,
+    items: Value,
+    what: &str,
+) -> Param {
     let given = value.as_array().is_some_and(|v| !v.is_empty());
     Param {
         name,
@@ -185,7 +191,12 @@ fn common(chain: &Chain) -> Vec<Param> {
             }),
             value: None,
         },
-        word("format", chain.format.as_str(), &FORMATS, "How the file is laid out."),
+        word(
+            "format",
+            chain.format.as_str(),
+            &FORMATS,
+            "How the file is laid out.",
+        ),
         list(
             "where",
             "list[dict] | None",
@@ -220,16 +231,22 @@ pub(super) fn tool(chain: &Chain) -> Tool {
         assets: BTreeMap::new(),
     };
     match &chain.terminal {
-        Terminal::Aggregate { measures, group_by, .. } if is_plain_count(measures, group_by) => {
-            base.named(
+        Terminal::Aggregate {
+            measures, group_by, ..
+        } if is_plain_count(measures, group_by) => base
+            .named(
                 "count_records",
                 "Counts the records of a CSV, TSV, JSON, JSON Lines or text file, all or those \
                  that pass a filter.",
             )
             .made_of(&["run_count"])
-            .gives(schema::count())
-        }
-        Terminal::Aggregate { measures, group_by, order, limit: most } => {
+            .gives(schema::count()),
+        Terminal::Aggregate {
+            measures,
+            group_by,
+            order,
+            limit: most,
+        } => {
             let measures: Vec<Value> = measures.iter().map(measure_json).collect();
             let orders = json!({
                 "type": ["string", "null"], "enum": ["ascending", "descending", null],
@@ -243,7 +260,14 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                      an optional filter, order and limit. Values that are no numbers are left out \
                      and counted as `ignored`.",
                 )
-                .made_of(&["order_key", "bounded", "total", "measure", "aggregate", "run_aggregate"])
+                .made_of(&[
+                    "order_key",
+                    "bounded",
+                    "total",
+                    "measure",
+                    "aggregate",
+                    "run_aggregate",
+                ])
                 .gives(schema::groups());
             tool.params.push(Param {
                 name: "measures",
@@ -276,7 +300,12 @@ pub(super) fn tool(chain: &Chain) -> Tool {
             tool.params.push(limit(*most));
             tool
         }
-        Terminal::Rows { fields, order_by, order, limit: most } => {
+        Terminal::Rows {
+            fields,
+            order_by,
+            order,
+            limit: most,
+        } => {
             let mut tool = base
                 .named(
                     "select_records",
@@ -294,8 +323,17 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                     json!({ "type": "string" }),
                     "Fields to keep, in order; null for all.",
                 ),
-                maybe_field("order_by", order_by.as_deref(), "Field to order by; null for file order."),
-                word("order", order.as_str(), &["ascending", "descending"], "Which way to order."),
+                maybe_field(
+                    "order_by",
+                    order_by.as_deref(),
+                    "Field to order by; null for file order.",
+                ),
+                word(
+                    "order",
+                    order.as_str(),
+                    &["ascending", "descending"],
+                    "Which way to order.",
+                ),
                 limit(*most),
             ]);
             tool
@@ -308,7 +346,10 @@ pub(super) fn tool(chain: &Chain) -> Tool {
             .made_of(&["order_key", "bounded", "value_counts", "run_distinct"])
             .gives(schema::distinct())
             .with([field("field", name, "The field.")]),
-        Terminal::Frequencies { field: name, limit: most } => base
+        Terminal::Frequencies {
+            field: name,
+            limit: most,
+        } => base
             .named(
                 "value_frequencies",
                 "How often each value of a field of a file occurs, most frequent first.",
@@ -316,7 +357,12 @@ pub(super) fn tool(chain: &Chain) -> Tool {
             .made_of(&["bounded", "value_counts", "most_common", "run_frequencies"])
             .gives(schema::frequencies())
             .with([field("field", name, "The field."), limit(*most)]),
-        Terminal::Words { field: name, limit: most, min_length, skip_stop_words } => base
+        Terminal::Words {
+            field: name,
+            limit: most,
+            min_length,
+            skip_stop_words,
+        } => base
             .named(
                 "word_frequencies",
                 "How often each word occurs in a text field of a file (`line` of a text file), \
@@ -343,7 +389,11 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                 ),
             ])
             .about("text"),
-        Terminal::Histogram { field: name, bucket, measure } => {
+        Terminal::Histogram {
+            field: name,
+            bucket,
+            measure,
+        } => {
             let buckets: Vec<&str> = BUCKETS.iter().map(|b| b.as_str()).collect();
             base.named(
                 "time_histogram",
@@ -356,7 +406,12 @@ pub(super) fn tool(chain: &Chain) -> Tool {
             .with([
                 field("field", name, "The field that holds the time."),
                 word("bucket", bucket.as_str(), &buckets, "How long a bucket is."),
-                word("func", measure.func.as_str(), &funcs(), "What to compute for each bucket."),
+                word(
+                    "func",
+                    measure.func.as_str(),
+                    &funcs(),
+                    "What to compute for each bucket.",
+                ),
                 maybe_field(
                     "value_field",
                     measure.field.as_deref(),
@@ -364,8 +419,16 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                 ),
             ])
         }
-        Terminal::Extract { field: name, what, limit: most } => {
-            let place = maybe_field("field", name.as_deref(), "The field to look in; null for all.");
+        Terminal::Extract {
+            field: name,
+            what,
+            limit: most,
+        } => {
+            let place = maybe_field(
+                "field",
+                name.as_deref(),
+                "The field to look in; null for all.",
+            );
             match what {
                 Extractable::Pattern(pattern) => base
                     .named(
@@ -405,7 +468,10 @@ pub(super) fn tool(chain: &Chain) -> Tool {
             .with([limit(*most)])
             .about("parsing")
         }
-        Terminal::Sentiment { field: name, group_by } => {
+        Terminal::Sentiment {
+            field: name,
+            group_by,
+        } => {
             let mut tool = base
                 .named(
                     "sentiment_analyzer",
@@ -418,7 +484,11 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                 .gives(schema::sentiment())
                 .with([
                     field("field", name, "The field that holds the text."),
-                    maybe_field("group_by", group_by.as_deref(), "Field to group by; null for none."),
+                    maybe_field(
+                        "group_by",
+                        group_by.as_deref(),
+                        "Field to group by; null for none.",
+                    ),
                     own(
                         "positive_at",
                         "float",
@@ -442,10 +512,8 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                     ),
                 ])
                 .about("text");
-            tool.assets.insert(
-                "lexicon.tsv".to_owned(),
-                Asset(LEXICON.as_bytes().to_vec()),
-            );
+            tool.assets
+                .insert("lexicon.tsv".to_owned(), Asset(LEXICON.as_bytes().to_vec()));
             tool
         }
         Terminal::Convert { to } => {

@@ -52,7 +52,12 @@ struct Running {
 
 impl Running {
     /// Takes a record in; `false` where its value is there but no number.
-    fn add(&mut self, measure: &Measure, record: &Record, kept: &mut u64) -> Result<bool, EvalError> {
+    fn add(
+        &mut self,
+        measure: &Measure,
+        record: &Record,
+        kept: &mut u64,
+    ) -> Result<bool, EvalError> {
         let Some(field) = &measure.field else {
             self.count += 1;
             return Ok(true);
@@ -82,10 +87,18 @@ impl Running {
             });
         };
         match measure.func {
-            Func::Min if self.number.is_none_or(|n| number.order(n) == Ordering::Less) => {
+            Func::Min
+                if self
+                    .number
+                    .is_none_or(|n| number.order(n) == Ordering::Less) =>
+            {
                 self.number = Some(number);
             }
-            Func::Max if self.number.is_none_or(|n| number.order(n) == Ordering::Greater) => {
+            Func::Max
+                if self
+                    .number
+                    .is_none_or(|n| number.order(n) == Ordering::Greater) =>
+            {
                 self.number = Some(number);
             }
             Func::Sum | Func::Mean => self.sum.add(number),
@@ -157,7 +170,11 @@ fn deviation(values: &[Number]) -> Option<f64> {
         return None;
     }
     let mean = fsum(values.iter().map(|v| v.float())) / values.len() as f64;
-    let squares = fsum(values.iter().map(|v| (v.float() - mean) * (v.float() - mean)));
+    let squares = fsum(
+        values
+            .iter()
+            .map(|v| (v.float() - mean) * (v.float() - mean)),
+    );
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 

@@ -39,7 +39,9 @@ pub fn convert(chain: &Chain, data: impl Read, out: &mut dyn Write) -> Result<()
     let written = match to {
         Format::Csv => table(&names, &records, ',', out),
         Format::Tsv => table(&names, &records, '\t', out),
-        Format::Jsonl => records.iter().try_for_each(|r| writeln!(out, "{}", object(r))),
+        Format::Jsonl => records
+            .iter()
+            .try_for_each(|r| writeln!(out, "{}", object(r))),
         Format::Json => array(&records, out),
         Format::Text => return Err(EvalError::TextOutput),
     };

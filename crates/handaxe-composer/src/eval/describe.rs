@@ -36,7 +36,10 @@ impl Column {
             return;
         }
         self.filled += 1;
-        if let Some(n) = number(value) {
+        // One value that is no number settles it, and one that is no time: the rest need no try.
+        if self.sum.count == self.filled - 1
+            && let Some(n) = number(value)
+        {
             self.sum.add(n);
             self.floats += u64::from(matches!(n, Number::Float(_)));
             if self.low.is_none_or(|low| n.order(low).is_lt()) {
@@ -47,7 +50,6 @@ impl Column {
             }
         }
         self.booleans += u64::from(matches!(text.as_str(), "true" | "false" | "True" | "False"));
-        // One value that is no time settles it; the rest need not be tried.
         if self.times == self.filled - 1
             && let Some(time) = parse_time(&text)
         {

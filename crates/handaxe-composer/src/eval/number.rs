@@ -48,7 +48,11 @@ impl Number {
 
 fn mixed(a: i64, b: f64) -> Ordering {
     if b.abs() >= 1e19 {
-        return if b > 0.0 { Ordering::Less } else { Ordering::Greater };
+        return if b > 0.0 {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        };
     }
     let floor = b.floor();
     match i128::from(a).cmp(&(floor as i128)) {
@@ -157,11 +161,11 @@ mod tests {
     #[test]
     fn order_is_exact() {
         let big = 999_999_999_999_999_999;
+        assert_eq!(Number::Int(big).order(Number::Float(1e18)), Ordering::Less);
         assert_eq!(
-            Number::Int(big).order(Number::Float(1e18)),
-            Ordering::Less
+            Number::Int(-1).order(Number::Float(-1.5)),
+            Ordering::Greater
         );
-        assert_eq!(Number::Int(-1).order(Number::Float(-1.5)), Ordering::Greater);
         assert_eq!(Number::Float(2.0).order(Number::Int(2)), Ordering::Equal);
     }
 }

@@ -205,9 +205,16 @@ mod tests {
     #[test]
     fn the_lexicon_is_well_formed() {
         assert!(ENTRIES.len() > 1000, "{}", ENTRIES.len());
-        assert_eq!(ENTRIES.len(), LEXICON.lines().count(), "no word twice, no bad line");
+        assert_eq!(
+            ENTRIES.len(),
+            LEXICON.lines().count(),
+            "no word twice, no bad line"
+        );
         for (word, entry) in ENTRIES.iter() {
-            assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'\''));
+            assert!(
+                word.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'\'')
+            );
             if let Entry::Weight(w) = entry {
                 assert!(w.fract() == 0.0 && (1.0..=4.0).contains(&w.abs()), "{word}");
             }

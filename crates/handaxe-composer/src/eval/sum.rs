@@ -29,8 +29,7 @@ impl Sum {
     /// The sum: whole where every term was whole (and it fits 64 bits).
     pub(crate) fn total(&self) -> Number {
         if !self.floats {
-            return i64::try_from(self.whole)
-                .map_or(Number::Float(self.whole as f64), Number::Int);
+            return i64::try_from(self.whole).map_or(Number::Float(self.whole as f64), Number::Int);
         }
         let mut partials = self.partials.clone();
         grow(&mut partials, self.whole as f64);

@@ -66,7 +66,12 @@ fn iso(found: &regex::Captures<'_>) -> Option<String> {
         if !(1..=12).contains(&hour) {
             return None;
         }
-        hour = hour % 12 + if half.eq_ignore_ascii_case("pm") { 12 } else { 0 };
+        hour = hour % 12
+            + if half.eq_ignore_ascii_case("pm") {
+                12
+            } else {
+                0
+            };
     }
     if hour > 23 || minute > 59 || second > 59 {
         return None;
@@ -74,7 +79,11 @@ fn iso(found: &regex::Captures<'_>) -> Option<String> {
     let offset = part("z").map_or(0, |zone| {
         let digits = zone.trim_start_matches(['+', '-']).replace(':', "");
         let minutes = digits.parse::<i64>().map_or(0, |d| d / 100 * 60 + d % 100);
-        if zone.starts_with('-') { -minutes } else { minutes }
+        if zone.starts_with('-') {
+            -minutes
+        } else {
+            minutes
+        }
     });
     let seconds = days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     Some(format_instant(seconds - offset * 60, micros))
@@ -84,11 +93,11 @@ fn format_instant(seconds: i64, micros: i64) -> String {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = date_of(days);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    let mut out = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    let whole = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     if micros > 0 {
-        out.push_str(&format!(".{micros:06}"));
+        return format!("{whole}.{micros:06}");
     }
-    out
+    whole
 }
 
 fn leap(year: i64) -> bool {
@@ -121,7 +130,11 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let shifted = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
@@ -150,13 +163,22 @@ pub(crate) fn bucket_of(time: &str, bucket: Bucket) -> Option<String> {
             // An ISO week belongs to the year of its Thursday.
             let (year, _, _) = date_of(days - weekday + 3);
             let first = days_before(year, 1, 1);
-            Some(format!("{year}-W{:02}", (days - weekday + 3 - first) / 7 + 1))
+            Some(format!(
+                "{year}-W{:02}",
+                (days - weekday + 3 - first) / 7 + 1
+            ))
         }
     }
 }
 
 pub(crate) const WEEKDAYS: [&str; 7] = [
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
 ];
 
 #[cfg(test)]
@@ -169,8 +191,14 @@ mod tests {
             ("2024-01-31", Some("2024-01-31")),
             ("2024-01-31 12:00:00", Some("2024-01-31T12:00:00")),
             ("2024-01-31T12:00:00Z", Some("2024-01-31T12:00:00")),
-            ("2024-01-31T12:00:00.250+02:00", Some("2024-01-31T10:00:00.250000")),
-            ("2024-01-31 12:00:00,123", Some("2024-01-31T12:00:00.123000")),
+            (
+                "2024-01-31T12:00:00.250+02:00",
+                Some("2024-01-31T10:00:00.250000"),
+            ),
+            (
+                "2024-01-31 12:00:00,123",
+                Some("2024-01-31T12:00:00.123000"),
+            ),
             ("31/Jan/2024:12:00:00 +0000", Some("2024-01-31T12:00:00")),
             ("Jan 31 2024", Some("2024-01-31")),
             ("January 31, 2024 1:05 PM", Some("2024-01-31T13:05:00")),
@@ -188,7 +216,10 @@ mod tests {
             ("12", None),
             ("0.5", None),
             ("Marble 5, 2000", None),
-            ("a line at 2024-01-31 12:00:00 and more", Some("2024-01-31T12:00:00")),
+            (
+                "a line at 2024-01-31 12:00:00 and more",
+                Some("2024-01-31T12:00:00"),
+            ),
         ] {
             assert_eq!(parse_time(text).as_deref(), expected, "{text}");
         }

@@ -101,7 +101,13 @@ impl Parser<'_> {
         match self.peek()? {
             b'{' => self.object(),
             b'[' => self.array(),
-            b'"' => Some(self.string()?.map_or(Json::Broken, Json::Text)),
+            b'"' => self.string().map(|(text, whole)| {
+                if whole {
+                    Json::Text(text)
+                } else {
+                    Json::Broken
+                }
+            }),
             b't' => self.word("true", Json::Bool(true)),
             b'f' => self.word("false", Json::Bool(false)),
             b'n' => self.word("null", Json::Null),
@@ -142,27 +148,27 @@ impl Parser<'_> {
             if self.peek() != Some(b'"') {
                 return None;
             }
-            let name = self.string()?;
+            let (name, name_whole) = self.string()?;
             self.blank();
             if !self.eat(b':') {
                 return None;
             }
             let value = self.value()?;
-            whole &= name.is_some();
-            let name = name.unwrap_or_default();
-            match places.get(&name) {
-                Some(&place) => {
-                    let (_, old): &mut (String, Json) = members.get_mut(place)?;
-                    *old = value;
-                }
-                None => {
-                    places.insert(name.clone(), members.len());
-                    members.push((name, value));
-                }
+            whole &= name_whole;
+            if let Some(&place) = places.get(&name) {
+                let (_, old): &mut (String, Json) = members.get_mut(place)?;
+                *old = value;
+            } else {
+                places.insert(name.clone(), members.len());
+                members.push((name, value));
             }
             self.blank();
             if self.eat(b'}') {
-                return Some(if whole { Json::Object(members) } else { Json::Broken });
+                return Some(if whole {
+                    Json::Object(members)
+                } else {
+                    Json::Broken
+                });
             }
             if !self.eat(b',') {
                 return None;
@@ -170,8 +176,8 @@ impl Parser<'_> {
         }
     }
 
-    /// The text, or `Some(None)` for one that holds half a surrogate pair.
-    fn string(&mut self) -> Option<Option<String>> {
+    /// The text, and whether it is whole: `false` where it held half a surrogate pair.
+    fn string(&mut self) -> Option<(String, bool)> {
         self.at += 1;
         let mut out = String::new();
         let mut whole = true;
@@ -183,7 +189,7 @@ impl Parser<'_> {
             match self.peek()? {
                 b'"' => {
                     self.at += 1;
-                    return Some(whole.then_some(out));
+                    return Some((out, whole));
                 }
                 b'\\' => {
                     self.at += 1;
@@ -199,7 +205,7 @@ impl Parser<'_> {
                         b'r' => '\r',
                         b't' => '\t',
                         b'u' => {
-                            let c = self.unicode()?;
+                            let c = char::from_u32(self.unicode()?);
                             whole &= c.is_some();
                             c.unwrap_or_default()
                         }
@@ -211,20 +217,19 @@ impl Parser<'_> {
         }
     }
 
-    fn unicode(&mut self) -> Option<Option<char>> {
+    /// A code point, or half a surrogate pair.
+    fn unicode(&mut self) -> Option<u32> {
         let high = self.hex()?;
         let after = self.at;
         if (0xd800..0xdc00).contains(&high) && self.eat(b'\\') && self.eat(b'u') {
             let low = self.hex()?;
             if (0xdc00..0xe000).contains(&low) {
-                return Some(char::from_u32(
-                    0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00),
-                ));
+                return Some(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
             }
         }
         // What follows half a pair stands for itself.
         self.at = after;
-        Some(char::from_u32(high))
+        Some(high)
     }
 
     fn hex(&mut self) -> Option<u32> {
@@ -329,7 +334,7 @@ pub(crate) fn write_string(text: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c if c < ' ' => out.extend(format!("\\u{:04x}", c as u32).chars()),
             c => out.push(c),
         }
     }

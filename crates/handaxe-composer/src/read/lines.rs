@@ -46,20 +46,16 @@ impl<R: Read> Lines<R> {
                 }
             }
             any = true;
-            match buffer.iter().position(|b| matches!(b, b'\n' | b'\r')) {
-                Some(at) => {
-                    bytes.extend_from_slice(&buffer[..at]);
-                    self.after_cr = buffer[at] == b'\r';
-                    self.source.consume(at + 1);
-                    ended = true;
-                    break;
-                }
-                None => {
-                    bytes.extend_from_slice(buffer);
-                    let taken = buffer.len();
-                    self.source.consume(taken);
-                }
+            if let Some(at) = buffer.iter().position(|b| matches!(b, b'\n' | b'\r')) {
+                bytes.extend_from_slice(&buffer[..at]);
+                self.after_cr = buffer[at] == b'\r';
+                self.source.consume(at + 1);
+                ended = true;
+                break;
             }
+            bytes.extend_from_slice(buffer);
+            let taken = buffer.len();
+            self.source.consume(taken);
             if bytes.len() > 4 * MAX_LINE_CHARS {
                 return Err(ReadError::LineTooLong {
                     line: self.number + 1,

@@ -39,26 +39,132 @@ const FORMATS: [Format; 5] = [
 const COLUMNS: [&str; 6] = ["name", "num", "when", "msg", "cat", "user.id"];
 
 const NUMBERS: &[&str] = &[
-    "0", "1", "2", "-3", "7", "42", "0.1", "0.2", "0.30", "1e3", "-1.5e-7", "1,234", "1,234.50", "$5.20",
-    "12%", "-0", "-0.0", "007", "999999999999999999", "12345678901234567890", "1e149", "1e150",
-    "1e400", "N/A", "", " 8 ", "1.0", "1e16", "123456789012345.6", "0.1e-5", "5 kg", ".5", "5.", "+4",
-    "9007199254740993", "€9", "1e22", "3.14159",
+    "0",
+    "1",
+    "2",
+    "-3",
+    "7",
+    "42",
+    "0.1",
+    "0.2",
+    "0.30",
+    "1e3",
+    "-1.5e-7",
+    "1,234",
+    "1,234.50",
+    "$5.20",
+    "12%",
+    "-0",
+    "-0.0",
+    "007",
+    "999999999999999999",
+    "12345678901234567890",
+    "1e149",
+    "1e150",
+    "1e400",
+    "N/A",
+    "",
+    " 8 ",
+    "1.0",
+    "1e16",
+    "123456789012345.6",
+    "0.1e-5",
+    "5 kg",
+    ".5",
+    "5.",
+    "+4",
+    "9007199254740993",
+    "€9",
+    "1e22",
+    "3.14159",
 ];
 const TIMES: &[&str] = &[
-    "2024-01-31", "2024-01-31 12:00:00", "2024-01-31T12:00:00Z", "2024-02-29T23:59:59.250+02:00",
-    "31/Jan/2024:12:00:00 +0000", "Jan 31 2024", "January 5, 2023 1:05 PM", "1/31/2024", "31/1/2024",
-    "2024-13-01", "2023-02-29", "1706702400", "1706702400123", "1955", "2024-05", "20240131",
-    "Wed, 31 Jan 2024 12:00:00 GMT", "Wed Jan 31 12:00:00 2024", "2024-12-30 05:06:07,123", "noon", "",
-    "2021-01-03", "2020/1/2", "2024-01-31 12:00:00 -0530", "12/31/1999 12:00 am", "2024-01-31T25:00:00",
-    "on 2024-03-04 05:06:07 it broke", "31-Jan-2024", "1999-12-31T23:59:59.999999-01:00",
+    "2024-01-31",
+    "2024-01-31 12:00:00",
+    "2024-01-31T12:00:00Z",
+    "2024-02-29T23:59:59.250+02:00",
+    "31/Jan/2024:12:00:00 +0000",
+    "Jan 31 2024",
+    "January 5, 2023 1:05 PM",
+    "1/31/2024",
+    "31/1/2024",
+    "2024-13-01",
+    "2023-02-29",
+    "1706702400",
+    "1706702400123",
+    "1955",
+    "2024-05",
+    "20240131",
+    "Wed, 31 Jan 2024 12:00:00 GMT",
+    "Wed Jan 31 12:00:00 2024",
+    "2024-12-30 05:06:07,123",
+    "noon",
+    "",
+    "2021-01-03",
+    "2020/1/2",
+    "2024-01-31 12:00:00 -0530",
+    "12/31/1999 12:00 am",
+    "2024-01-31T25:00:00",
+    "on 2024-03-04 05:06:07 it broke",
+    "31-Jan-2024",
+    "1999-12-31T23:59:59.999999-01:00",
 ];
 const WORDS: &[&str] = &[
-    "the", "good", "not", "bad", "very", "error", "errors", "no", "0", "failed", "succeeded", "slow",
-    "naïve", "ÉTÉ", "don't", "can’t", "timeout", "x1", "42", "-5", "1,234.5", "10-20", "a.b@example.com",
-    "(joe@mail.example.org)", "https://example.com/a?b=c.", "<http://x.y/z>", "10.0.0.1", "10.0.0.1:80",
-    "fe80::1", "12:30:45", "256.1.1.1", "1.2.3.4.5", "2024-01-31", "Jan 5, 2024", "ERR-12", "ERR-7",
-    "user=bob", "日本語", "привет", "wonderful", "terrible", "slightly", "Σίσυφος", "İstanbul", "ß",
-    "straße", "\u{fffd}", "é\u{301}", "\u{1f600}", "crash", "healthy", "denied", "\u{a0}", "\u{85}", "\u{1c}",
+    "the",
+    "good",
+    "not",
+    "bad",
+    "very",
+    "error",
+    "errors",
+    "no",
+    "0",
+    "failed",
+    "succeeded",
+    "slow",
+    "naïve",
+    "ÉTÉ",
+    "don't",
+    "can’t",
+    "timeout",
+    "x1",
+    "42",
+    "-5",
+    "1,234.5",
+    "10-20",
+    "a.b@example.com",
+    "(joe@mail.example.org)",
+    "https://example.com/a?b=c.",
+    "<http://x.y/z>",
+    "10.0.0.1",
+    "10.0.0.1:80",
+    "fe80::1",
+    "12:30:45",
+    "256.1.1.1",
+    "1.2.3.4.5",
+    "2024-01-31",
+    "Jan 5, 2024",
+    "ERR-12",
+    "ERR-7",
+    "user=bob",
+    "日本語",
+    "привет",
+    "wonderful",
+    "terrible",
+    "slightly",
+    "Σίσυφος",
+    "İstanbul",
+    "ß",
+    "straße",
+    "\u{fffd}",
+    "é\u{301}",
+    "\u{1f600}",
+    "crash",
+    "healthy",
+    "denied",
+    "\u{a0}",
+    "\u{85}",
+    "\u{1c}",
 ];
 
 fn sentence(rng: &mut Rng) -> String {
@@ -69,15 +175,25 @@ fn sentence(rng: &mut Rng) -> String {
 
 fn cell(rng: &mut Rng, column: &str) -> String {
     if rng.one_in(40) {
-        return rng.pick(&["", "true", "False", "\"", "a,b", "a\tb", "l1\nl2", " x ", "é\"q\"", "NULL"]).to_owned();
+        return rng
+            .pick(&[
+                "", "true", "False", "\"", "a,b", "a\tb", "l1\nl2", " x ", "é\"q\"", "NULL",
+            ])
+            .to_owned();
     }
     match column {
         "num" => rng.pick(NUMBERS).to_owned(),
         "when" => rng.pick(TIMES).to_owned(),
         "msg" => sentence(rng),
-        "cat" => rng.pick(&["a", "B", "b", "10", "9", "", "Zürich", "true"]).to_owned(),
-        "user.id" => rng.pick(&["1", "2", "3", "18446744073709551616", "x"]).to_owned(),
-        _ => rng.pick(&["Ann", "bob", "BOB", "Élan", "élan", "Σ", "ς", "o'neil"]).to_owned(),
+        "cat" => rng
+            .pick(&["a", "B", "b", "10", "9", "", "Zürich", "true"])
+            .to_owned(),
+        "user.id" => rng
+            .pick(&["1", "2", "3", "18446744073709551616", "x"])
+            .to_owned(),
+        _ => rng
+            .pick(&["Ann", "bob", "BOB", "Élan", "élan", "Σ", "ς", "o'neil"])
+            .to_owned(),
     }
 }
 
@@ -95,14 +211,38 @@ fn json_value(rng: &mut Rng, column: &str) -> String {
     match rng.below(14) {
         0 => rng
             .pick(&[
-                "null", "true", "false", "[]", "[1,2.50,\"x\",{\"k\":null}]", "{}", "{\"k\":{\"z\":1}}",
-                "1e5", "-0", "-0.0", "1E-7", "123456789012345678", "1234567890123456789", "1e400",
-                "0.1", "\"\\u00e9\\ud83d\\ude00\"", "\"\\ud800\"", "\"\\/\\b\\f\"", "1e16", "NaN", "01",
-                "[[[1e22,-1.0]]]", "\"\\udc00x\"", "\"\\ud800\\u0041\"",
+                "null",
+                "true",
+                "false",
+                "[]",
+                "[1,2.50,\"x\",{\"k\":null}]",
+                "{}",
+                "{\"k\":{\"z\":1}}",
+                "1e5",
+                "-0",
+                "-0.0",
+                "1E-7",
+                "123456789012345678",
+                "1234567890123456789",
+                "1e400",
+                "0.1",
+                "\"\\u00e9\\ud83d\\ude00\"",
+                "\"\\ud800\"",
+                "\"\\/\\b\\f\"",
+                "1e16",
+                "NaN",
+                "01",
+                "[[[1e22,-1.0]]]",
+                "\"\\udc00x\"",
+                "\"\\ud800\\u0041\"",
             ])
             .to_owned(),
         1..=6 if column == "num" || column == "user.id" => {
-            if text.parse::<f64>().is_ok() && !text.starts_with(['+', '.']) && !text.ends_with('.') && !text.starts_with("00") {
+            if text.parse::<f64>().is_ok()
+                && !text.starts_with(['+', '.'])
+                && !text.ends_with('.')
+                && !text.starts_with("00")
+            {
                 text
             } else {
                 string(&text)
@@ -147,7 +287,13 @@ pub(crate) fn file(rng: &mut Rng, format: Format) -> Vec<u8> {
             let delimiter = if format == Format::Csv { ',' } else { '\t' };
             let line = |cells: Vec<String>| cells.join(&delimiter.to_string()) + end;
             if !rng.one_in(30) {
-                let header = COLUMNS.map(|c| if rng.one_in(60) { " num ".to_owned() } else { c.to_owned() });
+                let header = COLUMNS.map(|c| {
+                    if rng.one_in(60) {
+                        " num ".to_owned()
+                    } else {
+                        c.to_owned()
+                    }
+                });
                 out.push_str(&line(header.to_vec()));
                 for _ in 0..rows {
                     let mut cells: Vec<String> = COLUMNS
@@ -168,7 +314,9 @@ pub(crate) fn file(rng: &mut Rng, format: Format) -> Vec<u8> {
                 }
             }
             if rng.one_in(40) {
-                out.push_str(rng.pick(&["\"open", "\"a\"b", "a\"b", "\"\"", "\"x\ny\"", "\"\"\"\""]));
+                out.push_str(
+                    rng.pick(&["\"open", "\"a\"b", "a\"b", "\"\"", "\"x\ny\"", "\"\"\"\""]),
+                );
             }
         }
         Format::Jsonl => {
@@ -176,7 +324,20 @@ pub(crate) fn file(rng: &mut Rng, format: Format) -> Vec<u8> {
                 if rng.one_in(12) {
                     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(99), "]".repeat(99));
                     let deeper = format!("{{\"a\":{}1{}}}", "[".repeat(100), "]".repeat(100));
-                    let bad = ["nonsense", "{\"a\":", "[1]", "3", "{} {}", "", "  ", "{'a':1}", &deep, &deeper, "{}", "{\"a\":1,}"];
+                    let bad = [
+                        "nonsense",
+                        "{\"a\":",
+                        "[1]",
+                        "3",
+                        "{} {}",
+                        "",
+                        "  ",
+                        "{'a':1}",
+                        &deep,
+                        &deeper,
+                        "{}",
+                        "{\"a\":1,}",
+                    ];
                     out.push_str(rng.pick(&bad));
                 } else {
                     out.push_str(&json_object(rng));
@@ -202,7 +363,12 @@ pub(crate) fn file(rng: &mut Rng, format: Format) -> Vec<u8> {
         Format::Text => {
             for _ in 0..rows {
                 let line = match rng.below(4) {
-                    0 => format!("{} {} {}", rng.pick(TIMES), rng.pick(&["INFO", "ERROR", "WARN"]), sentence(rng)),
+                    0 => format!(
+                        "{} {} {}",
+                        rng.pick(TIMES),
+                        rng.pick(&["INFO", "ERROR", "WARN"]),
+                        sentence(rng)
+                    ),
                     1 => cell(rng, "num"),
                     2 => cell(rng, "when"),
                     _ => sentence(rng),
@@ -219,7 +385,9 @@ pub(crate) fn file(rng: &mut Rng, format: Format) -> Vec<u8> {
     for _ in 0..(if rng.one_in(8) { 3 } else { 0 }) {
         if !bytes.is_empty() {
             let at = rng.below(bytes.len());
-            bytes[at] = rng.pick(&[0xff, 0xc3, 0xe2, 0xf0, 0x80, b'\n', b'\r', b'"', 0xed, 0xa0, 0x0b, 0x0c]);
+            bytes[at] = rng.pick(&[
+                0xff, 0xc3, 0xe2, 0xf0, 0x80, b'\n', b'\r', b'"', 0xed, 0xa0, 0x0b, 0x0c,
+            ]);
         }
     }
     if rng.one_in(60) && !bytes.is_empty() {
@@ -260,7 +428,10 @@ fn filter(rng: &mut Rng, format: Format) -> Filter {
         0 => Scalar::Int(rng.below(50) as i64),
         1 => Scalar::Float(0.5),
         2 => Scalar::Bool(rng.one_in(2)),
-        3 => Scalar::Text(rng.pick(&["2024", "2024-01", "2024-01-31", "a", "e", "error", ""]).to_owned()),
+        3 => Scalar::Text(
+            rng.pick(&["2024", "2024-01", "2024-01-31", "a", "e", "error", ""])
+                .to_owned(),
+        ),
         _ => Scalar::Text(text),
     };
     let valueless = matches!(op, Op::Empty | Op::NotEmpty) || rng.one_in(60);
@@ -283,7 +454,13 @@ fn measure(rng: &mut Rng, format: Format) -> Measure {
         Func::Stdev,
     ]);
     let plain = func == Func::Count && rng.one_in(2) || rng.one_in(50);
-    let field = if rng.one_in(3) { column(rng, format) } else if format == Format::Text { "line".into() } else { "num".into() };
+    let field = if rng.one_in(3) {
+        column(rng, format)
+    } else if format == Format::Text {
+        "line".into()
+    } else {
+        "num".into()
+    };
     Measure {
         func,
         field: (!plain).then_some(field),
@@ -299,7 +476,11 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
     let filters = (0..rng.below(3).saturating_sub(usize::from(rng.one_in(2))))
         .map(|_| filter(rng, format))
         .collect();
-    let order = if rng.one_in(2) { Order::Ascending } else { Order::Descending };
+    let order = if rng.one_in(2) {
+        Order::Ascending
+    } else {
+        Order::Descending
+    };
     let count = Measure {
         func: Func::Count,
         field: None,
@@ -312,7 +493,9 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             limit: None,
         },
         1..=3 => Terminal::Aggregate {
-            measures: (0..1 + rng.below(3)).map(|_| measure(rng, format)).collect(),
+            measures: (0..1 + rng.below(3))
+                .map(|_| measure(rng, format))
+                .collect(),
             group_by: (0..rng.below(3)).map(|_| column(rng, format)).collect(),
             order: rng.one_in(2).then_some(order),
             limit: limit(rng),
@@ -331,13 +514,21 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             limit: limit(rng),
         },
         8 => Terminal::Words {
-            field: if format == Format::Text { "line".into() } else { "msg".into() },
+            field: if format == Format::Text {
+                "line".into()
+            } else {
+                "msg".into()
+            },
             limit: 1 + rng.below(30) as u32,
             min_length: 1 + rng.below(4) as u32,
             skip_stop_words: rng.one_in(2),
         },
         9 | 10 => Terminal::Histogram {
-            field: if format == Format::Text { "line".into() } else { "when".into() },
+            field: if format == Format::Text {
+                "line".into()
+            } else {
+                "when".into()
+            },
             bucket: rng.pick(&[
                 Bucket::Minute,
                 Bucket::Hour,
@@ -368,7 +559,11 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             limit: limit(rng),
         },
         12 => Terminal::Sentiment {
-            field: if format == Format::Text { "line".into() } else { "msg".into() },
+            field: if format == Format::Text {
+                "line".into()
+            } else {
+                "msg".into()
+            },
             group_by: rng.one_in(2).then(|| column(rng, format)),
         },
         13 => Terminal::Convert {

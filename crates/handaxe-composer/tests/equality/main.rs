@@ -22,7 +22,10 @@ struct Job {
     tool: String,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test runs this crate's own Python, in no jail: nothing of it comes from outside")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test runs this crate's own Python, in no jail: nothing of it comes from outside"
+)]
 fn python(tools: &BTreeMap<String, String>, jobs: &[Job]) -> Vec<Value> {
     let assets = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
     let jobs_json: Vec<Value> = jobs
@@ -34,7 +37,10 @@ fn python(tools: &BTreeMap<String, String>, jobs: &[Job]) -> Vec<Value> {
         .collect();
     let todo = json!({ "assets": assets, "tools": tools, "jobs": jobs_json }).to_string();
     let mut child = Command::new("python3")
-        .args(["-B", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/equality/driver.py")])
+        .args([
+            "-B",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/equality/driver.py"),
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -54,7 +60,10 @@ fn ours(job: &Job) -> Value {
     match evaluate(&job.chain, job.bytes.as_slice()) {
         Ok(value) => {
             let mut result = json!({ "ok": value });
-            if matches!(job.chain.terminal, handaxe_composer::Terminal::Convert { .. }) {
+            if matches!(
+                job.chain.terminal,
+                handaxe_composer::Terminal::Convert { .. }
+            ) {
                 let mut out = Vec::new();
                 convert(&job.chain, job.bytes.as_slice(), &mut out).unwrap();
                 result["written"] = json!(String::from_utf8(out).unwrap());
@@ -117,7 +126,10 @@ fn rust_and_python_agree() {
     }
     assert_eq!(wrong, 0, "of {rounds} from seed {seed}");
     // A test in which everything is refused shows nothing.
-    assert!(good * 10 > rounds * 6, "only {good} of {rounds} gave a result");
+    assert!(
+        good * 10 > rounds * 6,
+        "only {good} of {rounds} gave a result"
+    );
     assert!(tools.len() >= 12, "{:?}", tools.keys());
 }
 

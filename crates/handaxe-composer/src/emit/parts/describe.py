@@ -22,14 +22,14 @@ class Column:
         if not text:
             return
         self.filled += 1
-        number = number_of(value)
+        # One value that is no number settles it, and one that is no time; the rest need not be tried.
+        number = number_of(value) if self.total.count == self.filled - 1 else None
         if number is not None:
             self.total.add(number)
             self.floats += isinstance(number, float)
             self.low = number if self.low is None or number < self.low else self.low
             self.high = number if self.high is None or number > self.high else self.high
         self.booleans += text in ("true", "false", "True", "False")
-        # One value that is no time settles it; the rest need not be tried.
         time = time_of(text) if self.times == self.filled - 1 else None
         if time is not None:
             self.times += 1

@@ -15,10 +15,6 @@ def text_of(value) -> str:
 
 def number_of(value):
     """The number that a value is, or None: `1,234`, `$5.20` and `12%` are 1234, 5.2 and 12."""
-    if value is None or isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
     if isinstance(value, str):
         found = NUMBER.fullmatch(value.strip(BLANK))
         if not found:
@@ -28,4 +24,6 @@ def number_of(value):
         if not exponent and "." not in digits and len(digits) <= 18:
             return int(sign + digits)
         value = float(sign + digits + exponent)
-    return value if abs(value) < HUGE else None
+    elif value is None or isinstance(value, bool):
+        return None
+    return value if isinstance(value, int) or abs(value) < HUGE else None
