@@ -91,15 +91,16 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
             if *limit == Some(1) && rows.len() == 1 && order.is_some() {
                 let way = if *order == Some(Order::Descending) { "largest" } else { "smallest" };
                 return Some(format!(
-                    "{}: {} is {}, the {way} of {} groups by {}.",
+                    "{}: {} is {}, the {way} of {} {} by {}.",
                     rows[0][0],
                     measured(measure),
                     rows[0].last()?,
                     grouped(total),
+                    if total == 1 { "group" } else { "groups" },
                     group_by.join(", ")
                 ));
             }
-            let head = if total > rows.len() as u64 { format!("{} of {} groups:", rows.len(), grouped(total)) } else { format!("{} groups:", grouped(total)) };
+            let head = if total > rows.len() as u64 { format!("{} of {} groups:", rows.len(), grouped(total)) } else { format!("{} {}:", grouped(total), if total == 1 { "group" } else { "groups" }) };
             Some(format!("{head}\n{}", table(&heads, &rows)))
         }
         Terminal::Rows { fields, order_by, .. } => {
@@ -188,11 +189,11 @@ fn counted(output: &Value, name: &str, key: &str, column: &str, head: &str) -> O
 
 fn sentiment(output: &Value, group_by: Option<&str>) -> Option<String> {
     let class = |v: &Value, name: &str| v.get(name).and_then(Value::as_u64);
-    let all = output.get("total").filter(|t| t.is_object()).unwrap_or(output);
+    let all = output.get("totals")?;
     let (positive, neutral, negative) = (class(all, "positive")?, class(all, "neutral")?, class(all, "negative")?);
     let total = (positive + neutral + negative).max(1);
     let share = |n: u64| format!("{} ({:.0} %)", grouped(n), n as f64 * 100.0 / total as f64);
-    let mean = all.get("mean_score").map_or(String::new(), plain);
+    let mean = output.get("mean_score").map_or(String::new(), plain);
     let mut text = format!("{} positive, {} neutral, {} negative; the mean score is {mean}.", share(positive), share(neutral), share(negative));
     if let (Some(field), Some(groups)) = (group_by, list(output, "groups"))
         && !groups.is_empty()

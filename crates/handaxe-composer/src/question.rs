@@ -51,8 +51,9 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
     let left: Vec<String> = parse
         .spans
         .iter()
-        .filter(|s| !s.used && !harmless(&s.item))
-        .map(|s| s.text.clone())
+        .enumerate()
+        .filter(|(i, s)| !s.used && !harmless(&s.item) && !(opening(&s.item) && parse.spans[..*i].iter().all(|b| harmless(&b.item) || opening(&b.item))))
+        .map(|(_, s)| s.text.clone())
         .collect();
     if !left.is_empty() {
         return Err(parse.not_understood(left));
@@ -76,5 +77,10 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
 
 /// Spans that change nothing when they are not used.
 fn harmless(item: &Item) -> bool {
-    matches!(item, Item::Key(Key::Filler | Key::In | Key::And | Key::Entity | Key::Which | Key::List))
+    matches!(item, Item::Key(Key::Filler | Key::In | Key::And | Key::Entity | Key::Which))
+}
+
+/// Verbs that say nothing more at the head of a question.
+fn opening(item: &Item) -> bool {
+    matches!(item, Item::Key(Key::List))
 }

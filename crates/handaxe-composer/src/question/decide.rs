@@ -599,6 +599,23 @@ fn most(p: &mut Parse<'_>, i: usize, order: Order) -> Result<Decided, Refusal> {
         p.use_(unique);
     }
     let after = p.next(i);
+    // "busiest month", "quietest city".
+    let superlative = p.spans[i].text.to_lowercase().ends_with("est");
+    let target = match (target, after) {
+        (Target::Nothing, Some(n)) if superlative => {
+            if let Some(Key::Bucket(bucket)) = p.key(n).cloned() {
+                p.use_(n);
+                Target::Bucket(bucket)
+            } else if p.fits(n).is_some() {
+                let field = p.pick_at(n, |f| f.kind != Kind::Number, "something to choose among")?;
+                p.use_(n);
+                Target::Field(field)
+            } else {
+                Target::Nothing
+            }
+        }
+        (target, _) => target,
+    };
     let after = after.and_then(|n| if p.spans[n].used { p.next(n) } else { Some(n) });
     let metric = after.filter(|n| p.fits(*n).is_some());
     let Some(at) = metric else {
@@ -740,7 +757,7 @@ fn aggregates(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
         Some(Key::Direction(d)) => Some(*d),
         _ => order,
     };
-    if let Some(d) = direction {
+    if let Some(d) = direction.filter(|_| !group_by.is_empty()) {
         p.use_(d);
     }
     plain(Terminal::Aggregate {
@@ -895,7 +912,7 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     if let Some(u) = unique {
         p.use_(u);
     }
-    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which)) {
+    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which)).filter(|v| *v < i) {
         p.use_(verb);
     }
     // "how many days": records where there is one a day.
@@ -975,6 +992,8 @@ fn frequencies(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
             p.name(field)
         }
         ([], [_]) => group_names(p).concat(),
+        // "how often did it snow".
+        ([], []) if !p.filters.is_empty() => return count(p).map(Some),
         _ => return Err(p.not_understood(vec![p.spans[i].text.clone()])),
     };
     plain(Terminal::Frequencies {

@@ -62,7 +62,7 @@ use Order::{Ascending as Asc, Descending as Desc};
 /// Phrases by meaning, `|` between them; the longest that fits wins.
 #[rustfmt::skip]
 pub(super) const PHRASES: &[(&str, Key)] = &[
-    ("how many|number of|total number of|the count of|count of|count|counts|tally|total count of|how many times|number", K::HowMany),
+    ("how many|number of|total number of|the count of|count of|count|counts|tally|total count of|how many times|count how many|count how many times|number", K::HowMany),
     ("how much", K::HowMuch),
     ("total|sum|sum of|sum up|add up|overall total|totals", K::Agg(Func::Sum)),
     ("average|avg|mean|averages|averaged", K::Agg(Func::Mean)),
@@ -117,7 +117,7 @@ pub(super) const PHRASES: &[(&str, Key)] = &[
     ("after|later than", K::After),
     ("since|from when|starting from|starting in|onwards from|beginning in", K::Since),
     ("until|till|through|up until|up through", K::Until),
-    ("sort|sorted|sort by|order by|sorted by|ordered by|ordered|ranked by|rank by|ranked|in order of|ordering by|sort them by|arranged by|rank|order", K::Sort),
+    ("sort|sorted|sort by|order by|sorted by|ordered by|ranked by|rank by|ranked|in order of|ordering by|sort them by|arranged by|order them by|rank them by|sort the", K::Sort),
     ("descending|desc|highest first|largest first|biggest first|most first|latest first|newest first|in descending order|from highest to lowest|from high to low", K::Direction(Desc)),
     ("ascending|asc|lowest first|smallest first|earliest first|oldest first|in ascending order|from lowest to highest|alphabetically|from low to high|chronologically", K::Direction(Asc)),
     ("csv|comma separated values|csv file|csv format", K::Format(Format::Csv)),
@@ -132,7 +132,7 @@ pub(super) const PHRASES: &[(&str, Key)] = &[
     ("matching|match|matches|pattern|regex|regular expression|matching the pattern|matching the regex|matching regex|matching the regular expression|that match|the pattern|matching pattern", K::Pattern),
     ("unique|distinct|different|individual|separate", K::Unique),
     ("record|records|row|rows|entry|entries|item|items|event|events|observation|observations|data points|data point|cases|case|instances|instance|occurrences|occurrence|lines|line|log lines|log entries|log|logs|log messages|examples|samples|measurements|readings|ones", K::Entity),
-    ("please|can you|could you|would you|i want to know|i would like to know|tell me|let me know|me|us|i|we|you|the|a|an|all|of|is|are|was|were|be|been|do|does|did|done|there|has|have|had|having|this|that|these|those|my|our|your|it|its|their|them|they|where|with|than|out|file|files|data|dataset|data set|table|sheet|spreadsheet|whole|entire|in the data|in this file|in total|overall|altogether|in all|value|values|also|only|just|here|attached|given|with a|with an|need to know|need|want|want to know|know|like|calculate|compute|what is|what are|what was|what were|which is|which are|along with|together with|as|into|together|would|could|can|should|will|hi|hello|thanks|thank you|now|then|exactly how many|called|named|name is|ever|recorded|records of|seen|appear|appears|appeared|occur|occurs|occurred|occurring|happen|happened|happens|exist|exists|found|set|equal|worth|quickly|so|each of|get me|look at|looking at|work out|figure out|determine|field|column|labelled|labeled|marked|some|any|contents|content of|go|went|stand|s|t|if|let|but|results|result|to me|for me|whats|wheres|hows|respectively|amongst|among|info about|information about|one|present in|type of|types of|kind of|kinds of|type|kinds|types|kind|belong|belonging|come|comes|came|located|situated|based|made|built|placed|logged|reported|listed", K::Filler),
+    ("please|can you|could you|would you|i want to know|i would like to know|tell me|let me know|me|us|i|we|you|the|a|an|all|of|is|are|was|were|be|been|do|does|did|done|there|has|have|had|having|this|that|these|those|my|our|your|it|its|their|them|they|where|with|than|out|file|files|data|dataset|data set|table|sheet|spreadsheet|whole|entire|in the data|in this file|in total|overall|altogether|in all|value|values|also|only|just|here|attached|given|with a|with an|need to know|need|want|want to know|know|like|calculate|compute|what is|what are|what was|what were|which is|which are|along with|together with|as|into|together|would|could|can|should|will|hi|hello|thanks|thank you|now|then|exactly how many|called|named|name is|ever|recorded|records of|seen|appear|appears|appeared|occur|occurs|occurred|occurring|happen|happened|happens|exist|exists|found|set|equal|worth|quickly|so|each of|get me|look at|looking at|work out|figure out|determine|field|column|labelled|labeled|marked|some|any|contents|content of|go|went|stand|s|t|if|let|but|results|result|to me|for me|whats|wheres|hows|respectively|amongst|among|info about|information about|one|present in|type of|types of|kind of|kinds of|type|kinds|types|kind|belong|belonging|come|comes|came|located|situated|based|made|built|placed|logged|reported|listed|gets|got", K::Filler),
     ("percent|percentage|share|proportion|fraction|ratio|rate|%|what percent|percent of", K::Beyond("percentages, shares and ratios")),
     ("correlation|correlate|correlated|correlates|relationship|regression|relation|depend", K::Beyond("correlation between fields")),
     ("compare|compared|versus|vs|comparison", K::Beyond("comparisons side by side (ask for it `by` the field instead)")),
@@ -180,9 +180,8 @@ pub(super) const SYNONYMS: &[(&str, &[&str])] = &[
     ("price", &["cost", "amount"]),
     ("severity", &["level"]),
     ("level", &["severity"]),
-    ("sold", &["qty", "sale", "unit"]),
-    ("sell", &["qty", "sale", "unit"]),
-    ("sale", &["qty", "sold", "unit"]),
+    ("sold", &["qty", "unit"]),
+    ("sell", &["qty", "unit"]),
     ("rain", &["precipitation", "rainfall"]),
     ("rainfall", &["precipitation", "rain"]),
     ("weigh", &["weight"]),

@@ -215,7 +215,9 @@ impl<'a> Parse<'a> {
                 self.next(i).and_then(|n| self.key(n)),
                 Some(Key::Ext(_) | Key::Most(_) | Key::Common(_) | Key::Adjective(_))
             );
-            let listed = self.prev(i).is_some_and(|p| matches!(self.key(p), Some(Key::List)))
+            let counted = self.next(i).is_some_and(|n| self.fits(n).is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text)))
+                && (i..self.spans.len()).any(|j| matches!(self.key(j), Some(Key::Ext(_) | Key::Most(_))));
+            let listed = counted || self.prev(i).is_some_and(|p| matches!(self.key(p), Some(Key::List)))
                 && self.next(i).is_some_and(|n| {
                     matches!(self.key(n), Some(Key::Entity)) || self.fits(n).is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text))
                 });
@@ -306,6 +308,12 @@ impl<'a> Parse<'a> {
         while let Some(i) = self.find(|k| matches!(k, Key::Missing | Key::Present)) {
             let negated = self.prev(i).filter(|p| self.key(*p) == Some(&Key::Not));
             let missing = (self.key(i) == Some(&Key::Missing)) != negated.is_some();
+            let without = ["without", "with no", "no"].iter().any(|w| self.spans[i].text.to_lowercase().starts_with(w));
+            if without && self.next(i).is_some_and(|n| matches!(self.spans[n].item, Item::Value(_))) {
+                // "without rain": not that value.
+                self.spans[i].item = Item::Key(Key::Not);
+                continue;
+            }
             let next = self.next(i).filter(|n| self.fits(*n).is_some());
             let before = negated.unwrap_or(i);
             let prev = self.prev(before).filter(|p| self.fits(*p).is_some() && !self.preceded_by_group(*p));
@@ -366,8 +374,19 @@ impl<'a> Parse<'a> {
     fn compared_field(&mut self, sign: usize, number: usize) -> Result<usize, Refusal> {
         let numeric = |f: &Field| f.kind.is_number();
         let any = |p: &Self, i: usize| p.fits(i).is_some_and(|f| f.iter().any(|f| numeric(p.field(*f))));
-        let prev = self.prev(sign).filter(|p| any(self, *p));
+        let mut prev = self.prev(sign);
+        if let Some(p) = prev.filter(|p| self.key(*p) == Some(&Key::Entity)) {
+            // "price records below 20".
+            prev = self.prev(p);
+        }
+        let prev = prev.filter(|p| any(self, *p));
         let next = self.next(number).filter(|n| any(self, *n));
+        if let (Some(p), Some(n)) = (prev, next)
+            && self.fits(p) == self.fits(n)
+        {
+            // "weigh more than 4000 lbs".
+            self.use_(n);
+        }
         if let Some(at) = prev.or(next) {
             let field = self.pick_at(at, numeric, "a number")?;
             self.use_(at);
@@ -632,6 +651,21 @@ impl<'a> Parse<'a> {
             if self.spans[i].used {
                 continue;
             }
+            // "international in the name".
+            let inside = self.next(i).filter(|n| self.key(*n) == Some(&Key::In) && self.spans[*n].text.eq_ignore_ascii_case("in"));
+            let named = inside.and_then(|n| self.next(n)).filter(|f| {
+                self.fits(*f).is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text && !self.field(*f).is_category()))
+            });
+            let sought = matches!(self.spans[i].item, Item::Value(_) | Item::Part(..) | Item::Unknown | Item::Quoted(_));
+            if let (Some(at), Some(link), true) = (named, inside, sought) {
+                let field = self.pick_at(at, |_| true, "text")?;
+                let text = self.spans[i].text.clone();
+                for s in [i, link, at] {
+                    self.use_(s);
+                }
+                self.add(field, Op::Contains, Some(Scalar::Text(text)));
+                continue;
+            }
             let (fits, part) = match self.spans[i].item.clone() {
                 Item::Value(fits) => (fits, None),
                 Item::Part(fields, word) => (fields.into_iter().map(|f| (f, word.clone())).collect(), Some(word)),
@@ -750,6 +784,18 @@ impl<'a> Parse<'a> {
         while let Some(i) = self.find(|k| *k == Key::Sort) {
             let by = self.next(i).filter(|n| self.key(*n) == Some(&Key::By));
             let at = by.map_or_else(|| self.next(i), |b| self.next(b));
+            if let Some(count) = at.filter(|a| self.key(*a) == Some(&Key::HowMany))
+                && let Some(group) = self.prev(i).filter(|g| self.fits(*g).is_some())
+            {
+                // "states sorted by number of airports".
+                let field = self.pick_at(group, |f| f.kind != Kind::Number, "a category")?;
+                self.groups.push(field);
+                for s in [Some(i), by, Some(group)].into_iter().flatten() {
+                    self.use_(s);
+                }
+                let _ = count;
+                continue;
+            }
             if at.is_none_or(|a| matches!(self.key(a), Some(Key::Direction(_)))) && !self.aggs_said().is_empty() {
                 // "sorted descending": by what is measured.
                 self.use_(i);
@@ -816,7 +862,9 @@ impl<'a> Parse<'a> {
             }
             if !took && let Some(n) = self.next(i) {
                 // "top 5 cities by number of orders", "by total quantity", "each one".
-                if matches!(self.key(n), Some(Key::HowMany | Key::Agg(_) | Key::Entity | Key::Ext(_) | Key::Unique)) {
+                let counted = self.top.is_some() && self.spans[n].used && matches!(self.spans[n].item, Item::Value(_));
+                let measured = matches!(self.key(n), Some(Key::HowMany | Key::Agg(_) | Key::Ext(_) | Key::Unique));
+                if counted || measured || (self.top.is_some() && self.key(n) == Some(&Key::Entity)) {
                     self.use_(i);
                 }
             }
@@ -920,6 +968,13 @@ impl<'a> Parse<'a> {
                 }
                 used.push(a);
                 at = self.next(a);
+                // "average monthly price", "average order price".
+                while let Some(between) = at.filter(|b| {
+                    let passed = self.key(*b) == Some(&Key::Entity) || (self.spans[*b].used && matches!(self.key(*b), Some(Key::Bucket(_))));
+                    passed && self.next(*b).is_some_and(|n| self.fits(n).is_some_and(|f| f.iter().any(|f| numeric(self.field(*f)))))
+                }) {
+                    at = self.next(between);
+                }
             }
             // The verb of "how many … in total" says no more than "how many".
             let sum_only = functions == [Func::Sum];

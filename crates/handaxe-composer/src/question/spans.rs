@@ -1,7 +1,7 @@
 //! A question cut into spans, each with what it stands for: a field, a value, a number, a date, a
 //! known phrase, or nothing that is known. The longest reading wins.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::dates::{When, when_at};
 use super::lexicon::{Key, PHRASES, SYNONYMS};
@@ -35,6 +35,9 @@ pub(super) struct Span {
 /// Most words in a name, a value or a phrase.
 const MAX_WORDS: usize = 7;
 
+/// Values that must begin with a word before it stands for them.
+const MIN_PART: u32 = 3;
+
 /// What the data offers to match words against.
 struct Names {
     phrases: HashMap<String, Key>,
@@ -43,7 +46,7 @@ struct Names {
     /// Single words of names of several words.
     partial: HashMap<String, Vec<usize>>,
     values: HashMap<String, Vec<(usize, String)>>,
-    parts: HashMap<String, BTreeSet<usize>>,
+    parts: HashMap<String, BTreeMap<usize, u32>>,
     /// Words for one record: from the file's name and its identifier.
     entities: Vec<String>,
 }
@@ -128,9 +131,10 @@ fn field_values(i: usize, field: &Field, names: &mut Names) {
             fits.push((i, value.clone()));
         }
         if parts.len() > 1 && field.mean_length <= 30.0 && field.values_complete {
-            for word in parts {
+            // The first word is what a label is of: "toyota corolla" is a toyota.
+            for word in parts.into_iter().take(1) {
                 if word.len() > 2 {
-                    names.parts.entry(word).or_default().insert(i);
+                    *names.parts.entry(word).or_default().entry(i).or_default() += 1;
                 }
             }
         }
@@ -215,6 +219,15 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
             && low.len() > 1
             && part.iter().all(|t| t.raw.chars().all(char::is_uppercase))
             && value.as_ref().is_some_and(|v| v.iter().any(|(_, v)| *v == part[0].raw));
+        // `GET` is somebody's word, not ours; `CSV` and `URL` are always written so.
+        let theirs = !shouting
+            && part.len() == 1
+            && low.len() > 1
+            && part[0].raw.chars().all(char::is_uppercase)
+            && !matches!(key, Key::Format(_) | Key::What(_) | Key::Not | Key::And | Key::In);
+        if theirs && !capitals {
+            return Some(Item::Unknown);
+        }
         if !capitals {
             return Some(Item::Key(key.clone()));
         }
@@ -224,6 +237,10 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
     }
     if part.len() > 1 {
         return None;
+    }
+    let chosen = matches!(previous, Some(Item::Key(Key::By | Key::Which)));
+    if chosen && let Some(fits) = synonyms(&stemmed, names) {
+        return Some(Item::Field { fits, exact: false });
     }
     if names.entities.contains(&stemmed) {
         return Some(Item::Key(Key::Entity));
@@ -243,18 +260,8 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
             return Some(Item::Field { fits, exact: false });
         }
     }
-    for (said, meant) in SYNONYMS {
-        if *said == stemmed {
-            let mut fits: Vec<usize> = meant
-                .iter()
-                .flat_map(|m| names.whole.get(*m).into_iter().chain(names.partial.get(*m)).flatten().copied())
-                .collect();
-            fits.sort_unstable();
-            fits.dedup();
-            if !fits.is_empty() {
-                return Some(Item::Field { fits, exact: false });
-            }
-        }
+    if let Some(fits) = synonyms(&stemmed, names) {
+        return Some(Item::Field { fits, exact: false });
     }
     // "rainy", "sunny", "foggy".
     if let Some(base) = stemmed.strip_suffix('y') {
@@ -266,7 +273,20 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
         }
     }
     let parts = names.parts.get(&stemmed)?;
-    Some(Item::Part(parts.iter().copied().collect(), stemmed))
+    let often: Vec<usize> = parts.iter().filter(|(_, n)| **n >= MIN_PART).map(|(f, _)| *f).collect();
+    (!often.is_empty()).then_some(Item::Part(often, stemmed))
+}
+
+/// Fields that go by another word.
+fn synonyms(stemmed: &str, names: &Names) -> Option<Vec<usize>> {
+    let (_, meant) = SYNONYMS.iter().find(|(said, _)| *said == stemmed)?;
+    let mut fits: Vec<usize> = meant
+        .iter()
+        .flat_map(|m| names.whole.get(*m).into_iter().chain(names.partial.get(*m)).flatten().copied())
+        .collect();
+    fits.sort_unstable();
+    fits.dedup();
+    (!fits.is_empty()).then_some(fits)
 }
 
 /// Values with these words; where the case of one agrees exactly, only that.
