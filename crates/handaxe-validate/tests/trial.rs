@@ -331,8 +331,10 @@ fn the_host_decides() {
             let (trial, _) = try_cases(answer, &[&value.to_string()]);
             let case = &trial.cases[0];
             let failure = case.failure.as_deref().unwrap_or("passed");
-            let bare = needle.replace("raised KeyError", "raised KeyError");
-            assert!(!case.passed && failure.contains(&bare), "{text}: {failure}");
+            assert!(
+                !case.passed && failure.contains(needle),
+                "{text}: {failure}"
+            );
             assert!(!judge(&trial, &Policy::default()).accepted, "{text}");
         }
     }
@@ -389,6 +391,8 @@ fn held_out_cases_tell_nothing() {
                     None,
                     Some(("ValueError", "saw 1, a held-out input")),
                 ))
+            } else if c.input["n"] == 3 {
+                ok(json!(424242))
             } else {
                 ok(json!("not an integer: 424242"))
             }
@@ -396,6 +400,7 @@ fn held_out_cases_tell_nothing() {
         &[
             r#"{"input":{"n":1},"expect":777777,"held_out":true}"#,
             r#"{"input":{"n":2},"expect":777777,"held_out":true}"#,
+            r#"{"input":{"n":3},"expect":777777,"held_out":true}"#,
             r#"{"input":{"n":2},"holds":"777777 in","held_out":true}"#,
             r#"{"input":{"n":-777777},"expect":1,"held_out":true}"#,
         ],
