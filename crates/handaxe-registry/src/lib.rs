@@ -18,6 +18,7 @@ mod evidence;
 mod invocations;
 mod journal;
 mod load;
+mod propose;
 mod readme;
 mod registry;
 mod runs;

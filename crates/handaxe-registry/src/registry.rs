@@ -1,5 +1,7 @@
 //! The handle: opening a home, transactions, the clock, and who is acting.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,6 +55,7 @@ impl Registry {
             source,
         })?;
         let path = home.join("handaxe.db");
+        let fresh = !path.exists();
         let mut conn = Connection::open_with_flags(
             &path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -60,6 +63,12 @@ impl Registry {
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .step("open the database")?;
+        if fresh {
+            // For its owner alone, whatever the umask; SQLite gives its side files the same mode.
+            // By path: closing another descriptor of the file would drop SQLite's locks on it. A
+            // failure leaves the home's own mode, 0700, to keep others out.
+            let _ = std::fs::set_permissions(&path, Permissions::from_mode(0o600));
+        }
         conn.busy_timeout(BUSY_TIMEOUT)
             .step("set the busy timeout")?;
         schema::check_owner(&conn, &path)?;

@@ -79,6 +79,23 @@ fn a_damaged_database_is_a_typed_error() {
 }
 
 #[test]
+fn the_home_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new();
+    home.register(&draft("count_text", "why"));
+    for (path, mode) in [
+        ("", 0o700),
+        ("handaxe.db", 0o600),
+        ("handaxe.db-wal", 0o600),
+        ("handaxe.db-shm", 0o600),
+        ("tools", 0o700),
+    ] {
+        let found = std::fs::metadata(home.path().join(path)).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, mode, "{path}");
+    }
+}
+
+#[test]
 fn a_home_that_cannot_be_made() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
