@@ -4,12 +4,14 @@
 //! known phrase or filler, and each must be used by exactly one part of the chain. A wrong answer
 //! is far worse than a refusal, so what is left over refuses, and so does what fits twice.
 
+mod conditions;
 mod dates;
 mod decide;
 mod lexicon;
 mod parse;
 mod refusal;
 mod spans;
+mod superlative;
 mod tokens;
 
 use crate::profile::Profile;
