@@ -18,8 +18,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     rustc
         .args(["--crate-name", "handaxe_hook", "--crate-type", "cdylib"])
         .args(["--edition", "2024", "--target", &std::env::var("TARGET")?])
-        .args(["-C", "panic=abort", "-C", "opt-level=2", "-C", "strip=symbols"])
-        .args(["-C", "link-arg=-nostdlib", "-C", "target-feature=-crt-static"])
+        .args([
+            "-C",
+            "panic=abort",
+            "-C",
+            "opt-level=2",
+            "-C",
+            "strip=symbols",
+        ])
+        .args([
+            "-C",
+            "link-arg=-nostdlib",
+            "-C",
+            "target-feature=-crt-static",
+        ])
         .arg("-o")
         .arg(&out)
         .arg("src/hook/main.rs");

@@ -113,7 +113,12 @@ pub fn all_layers() -> &'static [Layer] {
 }
 
 fn from_bits(bits: u32) -> Vec<Layer> {
-    LAYERS.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, l)| *l).collect()
+    LAYERS
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| bits >> i & 1 == 1)
+        .map(|(_, l)| *l)
+        .collect()
 }
 
 #[cfg(feature = "testing")]
@@ -152,7 +157,12 @@ impl ChildReport {
             }
         };
         let pages = u64::from(word(9)) | u64::from(word(13)) << 32;
-        Some(Self { failure, layers: from_bits(word(5)), landlock_abi: word(17), pages })
+        Some(Self {
+            failure,
+            layers: from_bits(word(5)),
+            landlock_abi: word(17),
+            pages,
+        })
     }
 }
 
@@ -162,7 +172,13 @@ mod tests {
 
     #[test]
     fn bits_name_the_layers_that_the_hook_means() {
-        let names = ["user_namespace", "pid_namespace", "landlock", "seccomp", "closed_descriptors"];
+        let names = [
+            "user_namespace",
+            "pid_namespace",
+            "landlock",
+            "seccomp",
+            "closed_descriptors",
+        ];
         let bits = [1_u32, 2, 10, 13, 16];
         for (name, bit) in names.into_iter().zip(bits) {
             assert_eq!(from_bits(1 << bit)[0].as_str(), name);
@@ -171,7 +187,10 @@ mod tests {
         report[0] = 16;
         report[1] = 38;
         let (layer, doing, errno) = ChildReport::parse(&report).unwrap().failure.unwrap();
-        assert_eq!((layer, doing, errno), (Layer::Landlock, "confine itself with Landlock", 38));
+        assert_eq!(
+            (layer, doing, errno),
+            (Layer::Landlock, "confine itself with Landlock", 38)
+        );
         report[0] = 99;
         assert!(ChildReport::parse(&report).is_none());
     }

@@ -36,10 +36,10 @@ mod launcher;
 mod process;
 pub mod seccomp;
 
+#[cfg(feature = "testing")]
+pub use config::Knobs;
 pub use config::{
     ChildReport, DataFile, Directory, JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, all_layers,
 };
-#[cfg(feature = "testing")]
-pub use config::Knobs;
 pub use launcher::{ENVIRONMENT, main_if_asked, source_digest};
 pub use process::cpu_time;

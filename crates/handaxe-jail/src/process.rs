@@ -7,7 +7,10 @@ use std::time::Duration;
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     // A process's clock is named by its complemented id and the clock's kind (2: scheduled time).
     let clock = (!(pid.cast_signed()) << 3) | 2;
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: writes one `timespec`, which lives here; an unknown clock is an error, not a write.
     let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
     (result == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))

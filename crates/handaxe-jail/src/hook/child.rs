@@ -26,16 +26,28 @@ pub(crate) mod layer {
 /// The steps, in order: the layer each one makes, and what it does, for "failed to …".
 pub(crate) const STEPS: &[(u32, &str)] = &[
     (layer::CLOSED_DESCRIPTORS, "read the plan"),
-    (layer::CLOSED_DESCRIPTORS, "put the call's descriptors in place"),
+    (
+        layer::CLOSED_DESCRIPTORS,
+        "put the call's descriptors in place",
+    ),
     (layer::CGROUP, "join the call's control groups"),
-    (layer::USER_NAMESPACE, "enter new user, mount, ipc, uts and cgroup namespaces"),
+    (
+        layer::USER_NAMESPACE,
+        "enter new user, mount, ipc, uts and cgroup namespaces",
+    ),
     (layer::USER_NAMESPACE, "map the one user and group"),
-    (layer::PID_NAMESPACE, "confirm a process-id namespace of its own"),
+    (
+        layer::PID_NAMESPACE,
+        "confirm a process-id namespace of its own",
+    ),
     (layer::MOUNT_NAMESPACE, "confirm its other namespaces"),
     (layer::RLIMITS, "measure its own size"),
     (layer::CLOSED_DESCRIPTORS, "close every other descriptor"),
     (layer::PRIVATE_SCRATCH, "mount its scratch"),
-    (layer::PRIVATE_SCRATCH, "lay out the directories for the call's own files"),
+    (
+        layer::PRIVATE_SCRATCH,
+        "lay out the directories for the call's own files",
+    ),
     (layer::READ_ONLY_ROOT, "confirm that the root is read-only"),
     (layer::RLIMITS, "set resource limits"),
     (layer::NO_CAPABILITIES, "drop every capability"),
@@ -80,9 +92,15 @@ struct Plan<'a> {
     /// Whether this child can take files with its call.
     inline: bool,
     /// Layers that a test takes away, or pretends are missing.
-    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "read by tests alone"))]
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "read by tests alone")
+    )]
     skip: u32,
-    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "read by tests alone"))]
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "read by tests alone")
+    )]
     missing: u32,
     filter: &'a [u8],
     readable: &'a [u8],
@@ -97,8 +115,23 @@ impl<'a> Plan<'a> {
         for (word, chunk) in words.iter_mut().zip(head.chunks_exact(8)) {
             *word = u64::from_le_bytes(chunk.try_into().ok()?);
         }
-        let [a, b, c, d, proc, e, f, scratch_bytes, scratch_inodes, inline, skip, missing, x, y, z] =
-            words;
+        let [
+            a,
+            b,
+            c,
+            d,
+            proc,
+            e,
+            f,
+            scratch_bytes,
+            scratch_inodes,
+            inline,
+            skip,
+            missing,
+            x,
+            y,
+            z,
+        ] = words;
         let (filter, rest) = rest.split_at_checked(x as usize)?;
         let (readable, rest) = rest.split_at_checked(y as usize)?;
         let (data, rest) = rest.split_at_checked(z as usize)?;
@@ -177,7 +210,8 @@ pub(crate) fn harden(plan: &[u8]) -> Report {
     ];
     for (index, step) in steps.into_iter().enumerate() {
         let (layer, _) = STEPS[index + 1];
-        let done = if plan.lacks(layer) {
+        // The first step is what a failure is told over.
+        let done = if index > 0 && plan.lacks(layer) {
             Err(sys::ENOSYS)
         } else {
             step(&plan, &mut report)
@@ -228,7 +262,10 @@ const NAMESPACES: [(u32, &[u8]); 5] = [
 fn identity(plan: &Plan<'_>, path: &[u8]) -> Result<[u8; 32], Errno> {
     let mut out = [0; 32];
     let at = out.as_mut_ptr() as usize;
-    call(nr::READLINKAT, &[plan.proc, path.as_ptr() as usize, at, out.len()])?;
+    call(
+        nr::READLINKAT,
+        &[plan.proc, path.as_ptr() as usize, at, out.len()],
+    )?;
     Ok(out)
 }
 
@@ -251,6 +288,8 @@ fn map_ids(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
     sys::write_file(plan.proc, b"self/setgroups\0", b"deny")?;
     sys::write_file(plan.proc, b"self/uid_map\0", b"1000 0 1")?;
     sys::write_file(plan.proc, b"self/gid_map\0", b"1000 0 1")?;
+    // No namespaces within: the filter says so too, and where /proc is read-only, it alone.
+    let _ = sys::write_file(plan.proc, b"sys/user/max_user_namespaces\0", b"0");
     match call(nr::GETUID, &[])? {
         1000 => Ok(()),
         _ => Err(sys::EPERM),
@@ -267,7 +306,11 @@ fn confirm_pid_namespace(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno>
 
 fn confirm_namespaces(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     let all = NAMESPACES.iter().fold(0, |all, (layer, _)| all | layer);
-    if report.layers & all == all { Ok(()) } else { Err(sys::ENOTRECOVERABLE) }
+    if report.layers & all == all {
+        Ok(())
+    } else {
+        Err(sys::ENOTRECOVERABLE)
+    }
 }
 
 fn measure(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
@@ -299,17 +342,26 @@ const MS_NOEXEC: usize = 8;
 fn mount_tmpfs(at: &[u8], options: &Text) -> Result<(), Errno> {
     let flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
     let (kind, options) = (b"tmpfs\0".as_ptr() as usize, options.c().as_ptr() as usize);
-    call(nr::MOUNT, &[kind, at.as_ptr() as usize, kind, flags, options]).map(drop)
+    call(
+        nr::MOUNT,
+        &[kind, at.as_ptr() as usize, kind, flags, options],
+    )
+    .map(drop)
 }
 
 fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     const TMPFS: usize = 0x0102_1994;
-    let options = Text::new().push(b"mode=0700,size=").number(plan.scratch_bytes);
+    let options = Text::new()
+        .push(b"mode=0700,size=")
+        .number(plan.scratch_bytes);
     let options = options.push(b",nr_inodes=").number(plan.scratch_inodes);
     mount_tmpfs(b"/work\0", &options)?;
     call(nr::CHDIR, &[b"/work\0".as_ptr() as usize])?;
     let mut seen = [0_usize; 32];
-    call(nr::STATFS, &[b".\0".as_ptr() as usize, seen.as_mut_ptr() as usize])?;
+    call(
+        nr::STATFS,
+        &[b".\0".as_ptr() as usize, seen.as_mut_ptr() as usize],
+    )?;
     let (kind, block, blocks, inodes) = (seen[0], seen[1], seen[2], seen[5]);
     let wanted = (plan.scratch_bytes as usize).div_ceil(block.max(1));
     if kind != TMPFS || blocks != wanted || inodes != plan.scratch_inodes as usize {
@@ -344,8 +396,16 @@ fn mount_files(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
     }
     for (index, name) in names().enumerate() {
         let path = Text::new().push(b"/data/").push(&name[..name.len() - 1]);
-        sys::close(sys::open(sys::AT_FDCWD, path.c(), sys::O_WRONLY | sys::O_CREAT)?);
-        let (fd, empty, at) = (first + index, b"\0".as_ptr() as usize, path.c().as_ptr() as usize);
+        sys::close(sys::open(
+            sys::AT_FDCWD,
+            path.c(),
+            sys::O_WRONLY | sys::O_CREAT,
+        )?);
+        let (fd, empty, at) = (
+            first + index,
+            b"\0".as_ptr() as usize,
+            path.c().as_ptr() as usize,
+        );
         let args = [fd, empty, sys::AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH];
         call(nr::MOVE_MOUNT, &args)?;
         sys::close(fd);
@@ -357,7 +417,10 @@ fn confirm_read_only_root(plan: &Plan<'_>, report: &mut Report) -> Result<(), Er
     if plan.skips(layer::READ_ONLY_ROOT) {
         return Ok(());
     }
-    match call(nr::MKDIRAT, &[sys::AT_FDCWD, b"/probe\0".as_ptr() as usize, 0o700]) {
+    match call(
+        nr::MKDIRAT,
+        &[sys::AT_FDCWD, b"/probe\0".as_ptr() as usize, 0o700],
+    ) {
         Err(sys::EROFS) => report.layers |= layer::READ_ONLY_ROOT,
         Err(errno) => return Err(errno),
         Ok(_) => return Err(sys::ENOTRECOVERABLE),
@@ -367,14 +430,14 @@ fn confirm_read_only_root(plan: &Plan<'_>, report: &mut Report) -> Result<(), Er
 
 /// What no call may pass, whatever its own limits: resource number, value.
 const CEILINGS: [(usize, u64); 8] = [
-    (4, 0),        // core
-    (7, 1024),     // open files
-    (3, 8 << 20),  // stack
-    (6, 128),      // processes and threads
-    (8, 0),        // locked memory
-    (11, 64),      // pending signals
-    (12, 0),       // message queues
-    (14, 0),       // real-time priority
+    (4, 0),       // core
+    (7, 1024),    // open files
+    (3, 8 << 20), // stack
+    (6, 128),     // processes and threads
+    (8, 0),       // locked memory
+    (11, 64),     // pending signals
+    (12, 0),      // message queues
+    (14, 0),      // real-time priority
 ];
 
 fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
@@ -425,8 +488,14 @@ fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> 
     prctl(SET_SECUREBITS, LOCKED)?;
     let header = [0x2008_0522_u32, 0];
     let (none, mut seen) = ([0_u32; 6], [1_u32; 6]);
-    call(nr::CAPSET, &[header.as_ptr() as usize, none.as_ptr() as usize])?;
-    call(nr::CAPGET, &[header.as_ptr() as usize, seen.as_mut_ptr() as usize])?;
+    call(
+        nr::CAPSET,
+        &[header.as_ptr() as usize, none.as_ptr() as usize],
+    )?;
+    call(
+        nr::CAPGET,
+        &[header.as_ptr() as usize, seen.as_mut_ptr() as usize],
+    )?;
     if seen != none || (0..64).any(|c| prctl(CAPBSET_READ, c) == Ok(1)) {
         return Err(sys::ENOTRECOVERABLE);
     }
@@ -457,8 +526,11 @@ fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     if abi < landlock::FLOOR {
         return Err(sys::ENOSYS);
     }
-    let own: &[&[u8]] =
-        if plan.inline { &[b"/work\0", b"/data\0", b"/assets\0"] } else { &[b"/work\0"] };
+    let own: &[&[u8]] = if plan.inline {
+        &[b"/work\0", b"/data\0", b"/assets\0"]
+    } else {
+        &[b"/work\0"]
+    };
     landlock::confine(abi, plan.readable.split_inclusive(|b| *b == 0), own)?;
     // The root directory may be read by its permissions and by no rule.
     match sys::open(sys::AT_FDCWD, b"/\0", sys::O_DIRECTORY) {
@@ -483,8 +555,14 @@ fn filter(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
         return Ok(());
     }
     let len = (plan.filter.len() / 8) as u16;
-    let program = Program { len, instructions: plan.filter.as_ptr() };
-    call(nr::SECCOMP, &[SET_MODE_FILTER, 0, &raw const program as usize])?;
+    let program = Program {
+        len,
+        instructions: plan.filter.as_ptr(),
+    };
+    call(
+        nr::SECCOMP,
+        &[SET_MODE_FILTER, 0, &raw const program as usize],
+    )?;
     if call(nr::SOCKET, &[AF_UNIX, SOCK_STREAM, 0]) != Err(sys::EPERM) {
         return Err(sys::ENOTRECOVERABLE);
     }
@@ -500,8 +578,14 @@ pub(crate) fn rest() -> ! {
 }
 
 /// The hook's own code failed: end at once, without a result.
-#[cfg_attr(test, expect(dead_code, reason = "called by the module's panic handler"))]
-#[cfg_attr(not(test), allow(dead_code, reason = "called by the module's panic handler"))]
+#[cfg_attr(
+    test,
+    expect(dead_code, reason = "called by the module's panic handler")
+)]
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "called by the module's panic handler")
+)]
 pub(crate) fn die() -> ! {
     #[cfg(target_arch = "x86_64")]
     const EXIT_GROUP: usize = 231;

@@ -39,12 +39,16 @@ const V1: u64 = EXECUTE
 /// What a kernel of this version can be asked to refuse.
 fn known(abi: u64) -> u64 {
     let later = [(2, REFER), (3, TRUNCATE), (5, IOCTL_DEV)];
-    later.iter().filter(|(from, _)| abi >= *from).fold(V1, |all, (_, right)| all | right)
+    later
+        .iter()
+        .filter(|(from, _)| abi >= *from)
+        .fold(V1, |all, (_, right)| all | right)
 }
 
 const READ: u64 = READ_FILE | READ_DIR;
 /// A directory of one's own: no sockets, pipes, links or devices in it.
-const OWN: u64 = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE;
+const OWN: u64 =
+    READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE;
 const CHANGE: u64 = V1 & !READ & !EXECUTE;
 
 #[repr(C)]
@@ -72,7 +76,14 @@ pub(crate) fn confine<'a>(
     own: &[&[u8]],
 ) -> Result<(), Errno> {
     let (net, scoped) = (if abi >= 4 { 3 } else { 0 }, if abi >= 6 { 3 } else { 0 });
-    let rules = Ruleset::new(abi, &Attributes { fs: known(abi), net, scoped })?;
+    let rules = Ruleset::new(
+        abi,
+        &Attributes {
+            fs: known(abi),
+            net,
+            scoped,
+        },
+    )?;
     for path in read {
         rules.allow(path, READ)?;
     }
@@ -85,7 +96,14 @@ pub(crate) fn confine<'a>(
 /// A second layer: from now on nothing is changed outside `own`.
 pub(crate) fn seal(abi: u64, own: &[u8]) -> Result<(), Errno> {
     let fs = (CHANGE | TRUNCATE | REFER) & known(abi);
-    let rules = Ruleset::new(abi, &Attributes { fs, net: 0, scoped: 0 })?;
+    let rules = Ruleset::new(
+        abi,
+        &Attributes {
+            fs,
+            net: 0,
+            scoped: 0,
+        },
+    )?;
     rules.allow(own, OWN & fs)?;
     rules.restrict()
 }
@@ -111,8 +129,14 @@ impl Ruleset {
             Err(errno) => return Err(errno),
         };
         let add = |allowed| {
-            let rule = Beneath { allowed, parent: parent as i32 };
-            call(nr::LANDLOCK_ADD_RULE, &[self.0, 1, &raw const rule as usize, 0])
+            let rule = Beneath {
+                allowed,
+                parent: parent as i32,
+            };
+            call(
+                nr::LANDLOCK_ADD_RULE,
+                &[self.0, 1, &raw const rule as usize, 0],
+            )
         };
         // A file has none of a directory's rights.
         let done = match add(allowed) {

@@ -13,7 +13,9 @@ mod text;
 
 /// The step of a child's report (1-based): its layer's bit, and what was being done.
 pub(crate) fn step(number: u8) -> Option<(u32, &'static str)> {
-    child::STEPS.get(usize::from(number).checked_sub(1)?).copied()
+    child::STEPS
+        .get(usize::from(number).checked_sub(1)?)
+        .copied()
 }
 
 #[cfg(test)]

@@ -131,7 +131,10 @@ pub(crate) const O_DIRECTORY: usize = 0o40_000;
 /// Opens `path`, which ends in NUL.
 pub(crate) fn open(at: usize, path: &[u8], flags: usize) -> Result<usize, Errno> {
     debug_assert!(path.ends_with(b"\0"));
-    call(nr::OPENAT, &[at, path.as_ptr() as usize, flags | O_CLOEXEC, 0o600])
+    call(
+        nr::OPENAT,
+        &[at, path.as_ptr() as usize, flags | O_CLOEXEC, 0o600],
+    )
 }
 
 pub(crate) fn close(fd: usize) {
@@ -167,8 +170,18 @@ pub(crate) struct Rlimit {
 
 /// Sets both the soft and the hard limit, and reads them back.
 pub(crate) fn set_rlimit(resource: usize, value: u64) -> Result<(), Errno> {
-    let (new, mut seen) = (Rlimit { soft: value, hard: value }, Rlimit::default());
+    let (new, mut seen) = (
+        Rlimit {
+            soft: value,
+            hard: value,
+        },
+        Rlimit::default(),
+    );
     call(nr::PRLIMIT64, &[0, resource, &raw const new as usize, 0])?;
     call(nr::PRLIMIT64, &[0, resource, 0, &raw mut seen as usize])?;
-    if seen == new { Ok(()) } else { Err(ENOTRECOVERABLE) }
+    if seen == new {
+        Ok(())
+    } else {
+        Err(ENOTRECOVERABLE)
+    }
 }

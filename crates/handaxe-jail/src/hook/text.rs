@@ -8,7 +8,10 @@ pub(crate) struct Text {
 
 impl Text {
     pub(crate) fn new() -> Self {
-        Self { bytes: [0; 512], len: 0 }
+        Self {
+            bytes: [0; 512],
+            len: 0,
+        }
     }
 
     /// Appends; what would not fit is left out, and the string then names nothing that exists.
@@ -46,7 +49,11 @@ mod tests {
 
     #[test]
     fn builds_options() {
-        let text = Text::new().push(b"size=").number(0).push(b",nr=").number(u64::MAX);
+        let text = Text::new()
+            .push(b"size=")
+            .number(0)
+            .push(b",nr=")
+            .number(u64::MAX);
         assert_eq!(text.c(), b"size=0,nr=18446744073709551615\0");
         let full = Text::new().push(&[b'x'; 600]);
         assert_eq!((full.c().len(), full.c()[511]), (512, 0));

@@ -18,8 +18,11 @@ const SERVER: &str = include_str!("../python/server.py");
 const HOOK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hook.so"));
 
 /// The server's whole environment but for `PYTHONHASHSEED`, which is the session's.
-pub const ENVIRONMENT: [(&str, &str); 3] =
-    [("LC_ALL", "C.UTF-8"), ("MALLOC_ARENA_MAX", "1"), ("TZ", "UTC")];
+pub const ENVIRONMENT: [(&str, &str); 3] = [
+    ("LC_ALL", "C.UTF-8"),
+    ("MALLOC_ARENA_MAX", "1"),
+    ("TZ", "UTC"),
+];
 
 /// Digest over everything in this crate that a tool could tell apart.
 pub fn source_digest() -> Digest {
@@ -38,7 +41,10 @@ pub fn source_digest() -> Digest {
 /// Becomes the launcher, and never returns, where the first argument asks for it. To be called
 /// first in `main`, before any thread exists.
 pub fn main_if_asked() {
-    if std::env::args_os().nth(1).is_some_and(|a| a == JAIL_ARGUMENT) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|a| a == JAIL_ARGUMENT)
+    {
         std::process::exit(run());
     }
 }
@@ -83,7 +89,11 @@ fn launch(control: BorrowedFd<'_>) -> Result<steps::Server, LaunchError> {
     // Root can reach files that the jail's user cannot, so it takes hold of them first; a user
     // can only do that from a mount namespace of its own.
     let root = steps::is_root();
-    let held = if root { Some(root::hold(&config)?) } else { None };
+    let held = if root {
+        Some(root::hold(&config)?)
+    } else {
+        None
+    };
     if root {
         steps::drop_to(config.drop_to)?;
     }
@@ -103,8 +113,10 @@ fn launch(control: BorrowedFd<'_>) -> Result<steps::Server, LaunchError> {
 /// What the server reads when it starts.
 fn settings(config: &Launch) -> serde_json::Value {
     #[cfg(feature = "testing")]
-    let (skip, missing) =
-        (crate::config::to_bits(&config.knobs.skip), crate::config::to_bits(&config.knobs.missing));
+    let (skip, missing) = (
+        crate::config::to_bits(&config.knobs.skip),
+        crate::config::to_bits(&config.knobs.missing),
+    );
     #[cfg(not(feature = "testing"))]
     let (skip, missing) = (0, 0);
     let mut readable: Vec<_> = config.directories.iter().map(|d| d.path.clone()).collect();

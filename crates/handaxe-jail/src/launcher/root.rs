@@ -42,35 +42,56 @@ pub(super) fn hold(config: &Launch) -> Result<Held, LaunchError> {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE
             | OpenTreeFlags::OPEN_TREE_CLOEXEC
             | OpenTreeFlags::AT_RECURSIVE;
-        let fd = rustix::mount::open_tree(CWD, path, flags)
-            .map_err(|errno| LaunchError::Hold { path: path.to_owned(), errno })?;
-        restrict(fd.as_fd(), attributes, true)
-            .map_err(|errno| LaunchError::Restrict { path: path.to_owned(), errno })?;
+        let fd = rustix::mount::open_tree(CWD, path, flags).map_err(|errno| LaunchError::Hold {
+            path: path.to_owned(),
+            errno,
+        })?;
+        restrict(fd.as_fd(), attributes, true).map_err(|errno| LaunchError::Restrict {
+            path: path.to_owned(),
+            errno,
+        })?;
         Ok::<_, LaunchError>(fd)
     };
     let readable = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
     for directory in &config.directories {
         let fd = tree(&directory.path, readable)?;
         let (path, covered) = (directory.path.clone(), directory.covered.clone());
-        trees.push(Tree { fd, path, directory: true, covered });
+        trees.push(Tree {
+            fd,
+            path,
+            directory: true,
+            covered,
+        });
     }
     for path in &config.files {
         let fd = tree(path, readable)?;
-        trees.push(Tree { fd, path: path.clone(), directory: false, covered: Vec::new() });
+        trees.push(Tree {
+            fd,
+            path: path.clone(),
+            directory: false,
+            covered: Vec::new(),
+        });
     }
     for file in &config.data {
         let fd = tree(&file.path, readable | ATTR_NOEXEC)?;
         same(&fd, file)?;
         let path = Path::new("/data").join(&file.name);
-        trees.push(Tree { fd, path, directory: false, covered: Vec::new() });
+        trees.push(Tree {
+            fd,
+            path,
+            directory: false,
+            covered: Vec::new(),
+        });
     }
     Ok(Held { trees })
 }
 
 /// The file that was taken must be the one that the host checked.
 fn same(fd: &OwnedFd, file: &DataFile) -> Result<(), LaunchError> {
-    let found = rustix::fs::fstat(fd)
-        .map_err(|errno| LaunchError::Hold { path: file.path.clone(), errno })?;
+    let found = rustix::fs::fstat(fd).map_err(|errno| LaunchError::Hold {
+        path: file.path.clone(),
+        errno,
+    })?;
     if (found.st_dev, found.st_ino) == (file.device, file.inode) {
         Ok(())
     } else {
@@ -80,8 +101,12 @@ fn same(fd: &OwnedFd, file: &DataFile) -> Result<(), LaunchError> {
 
 /// Adds mount attributes to a mount, and to those beneath it.
 fn restrict(fd: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<(), Errno> {
-    let change =
-        libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let change = libc::mount_attr {
+        attr_set: attributes,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
     let mut flags = libc::AT_EMPTY_PATH;
     if recursive {
         flags |= libc::AT_RECURSIVE;
@@ -145,7 +170,12 @@ pub(super) fn build(
         parents(root, inside, false)?;
         match rustix::fs::symlinkat(target, root, inside) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(LaunchError::Place { path: link.clone(), errno }),
+            Err(errno) => {
+                return Err(LaunchError::Place {
+                    path: link.clone(),
+                    errno,
+                });
+            }
         }
     }
     #[cfg(feature = "testing")]
@@ -194,7 +224,10 @@ fn parents(root: BorrowedFd<'_>, path: &Path, itself: bool) -> Result<(), Launch
 }
 
 fn write(root: BorrowedFd<'_>, path: &Path, bytes: &[u8]) -> Result<(), LaunchError> {
-    let failed = |errno| LaunchError::Place { path: path.to_owned(), errno };
+    let failed = |errno| LaunchError::Place {
+        path: path.to_owned(),
+        errno,
+    };
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o444);
     let fd = rustix::fs::openat(root, path, flags, mode).map_err(failed)?;
@@ -209,11 +242,17 @@ fn attach(root: BorrowedFd<'_>, tree: &Tree) -> Result<(), LaunchError> {
     if !tree.directory {
         match write(root, path, b"") {
             // A library may lie in a directory that is bound already.
-            Err(LaunchError::Place { errno: Errno::EXIST | Errno::ROFS, .. }) => return Ok(()),
+            Err(LaunchError::Place {
+                errno: Errno::EXIST | Errno::ROFS,
+                ..
+            }) => return Ok(()),
             done => done?,
         }
     }
-    let failed = |errno| LaunchError::Mount { path: tree.path.clone(), errno };
+    let failed = |errno| LaunchError::Mount {
+        path: tree.path.clone(),
+        errno,
+    };
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     rustix::mount::move_mount(tree.fd.as_fd(), "", root, path, flags).map_err(failed)?;
     for name in &tree.covered {
@@ -221,11 +260,18 @@ fn attach(root: BorrowedFd<'_>, tree: &Tree) -> Result<(), LaunchError> {
         if !is_directory(root, &over) {
             continue;
         }
-        let failed = |errno| LaunchError::Mount { path: over.clone(), errno };
+        let failed = |errno| LaunchError::Mount {
+            path: over.clone(),
+            errno,
+        };
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let empty = rustix::mount::open_tree(root, "handaxe/empty", flags).map_err(failed)?;
-        restrict(empty.as_fd(), ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, false)
-            .map_err(failed)?;
+        restrict(
+            empty.as_fd(),
+            ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC,
+            false,
+        )
+        .map_err(failed)?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         rustix::mount::move_mount(empty.as_fd(), "", root, &over, flags).map_err(failed)?;
     }

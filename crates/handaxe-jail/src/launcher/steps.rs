@@ -244,10 +244,12 @@ pub(super) fn start(
     proc: OwnedFd,
     config: &Launch,
 ) -> Result<Server, LaunchError> {
-    let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| LaunchError::Execute {
-        path: config.python.clone(),
-        errno: Errno::INVAL,
-    });
+    let c = |bytes: &[u8]| {
+        CString::new(bytes).map_err(|_| LaunchError::Execute {
+            path: config.python.clone(),
+            errno: Errno::INVAL,
+        })
+    };
     let python = c(config.python.as_os_str().as_bytes())?;
     let mut arguments = vec![python.clone()];
     for argument in ["-S", "-B", "-s", "-X", "utf8", "/handaxe/server.py"] {
@@ -264,7 +266,14 @@ pub(super) fn start(
         0 => {
             let error = become_server(control, &proc, config, &python, &arguments, &environment);
             let (layer, errno) = (error.layer(), error.errno());
-            tell(control, &Launched::Failed { reason: error.to_string(), layer, errno });
+            tell(
+                control,
+                &Launched::Failed {
+                    reason: error.to_string(),
+                    layer,
+                    errno,
+                },
+            );
             // SAFETY: ends the child without running what the parent registered to run at exit.
             unsafe { libc::_exit(1) }
         }
@@ -296,7 +305,12 @@ fn become_server(
     arguments: &[CString],
     environment: &[CString],
 ) -> LaunchError {
-    tell(control, &Launched::Started { layers: confirmed(config) });
+    tell(
+        control,
+        &Launched::Started {
+            layers: confirmed(config),
+        },
+    );
     // SAFETY: duplicates and closes descriptors of a process that is about to be another program;
     // 1 (null) also serves as its standard input.
     let done = unsafe {
@@ -315,13 +329,19 @@ fn become_server(
         return LaunchError::Descriptors(errno);
     }
     let pointers = |list: &[CString]| {
-        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
+        list.iter()
+            .map(|s| s.as_ptr())
+            .chain([std::ptr::null()])
+            .collect::<Vec<_>>()
     };
     let (arguments, environment) = (pointers(arguments), pointers(environment));
     // SAFETY: NUL-terminated strings in NULL-terminated lists, all alive until the call.
     let result = unsafe { libc::execve(python.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
     let errno = checked(result).err().unwrap_or(Errno::IO);
-    LaunchError::Execute { path: config.python.clone(), errno }
+    LaunchError::Execute {
+        path: config.python.clone(),
+        errno,
+    }
 }
 
 /// Waits until the host lets go of its end or the server ends, then ends everything. The server
@@ -348,11 +368,18 @@ pub(super) fn watch(control: BorrowedFd<'_>, server: Server) {
 /// Fails as the kernel would, where a test says that it lacks this layer.
 #[cfg(feature = "testing")]
 pub(super) fn pretend_missing(config: &Launch, layer: Layer) -> Result<(), Errno> {
-    if config.knobs.missing.contains(&layer) { Err(Errno::NOSYS) } else { Ok(()) }
+    if config.knobs.missing.contains(&layer) {
+        Err(Errno::NOSYS)
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(not(feature = "testing"))]
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the test's version")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the signature of the test's version"
+)]
 pub(super) fn pretend_missing(_: &Launch, _: Layer) -> Result<(), Errno> {
     Ok(())
 }

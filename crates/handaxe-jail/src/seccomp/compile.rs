@@ -33,7 +33,12 @@ const EPERM: u32 = 1;
 const X32: u32 = 0x4000_0000;
 
 fn op(code: u16, k: u32) -> Insn {
-    Insn { code, jt: 0, jf: 0, k }
+    Insn {
+        code,
+        jt: 0,
+        jf: 0,
+        k,
+    }
 }
 
 fn verdict(action: Action) -> Insn {
@@ -54,8 +59,17 @@ pub fn compile(list: &List, arch: Arch) -> Result<Vec<u8>, SeccompError> {
         let Some(number) = call.number(arch) else {
             continue;
         };
-        if let Some(arg) = call.rules.iter().flat_map(|r| &r.when).map(|c| c.arg).find(|a| *a > 5) {
-            return Err(SeccompError::Argument { name: call.name.clone(), arg });
+        if let Some(arg) = call
+            .rules
+            .iter()
+            .flat_map(|r| &r.when)
+            .map(|c| c.arg)
+            .find(|a| *a > 5)
+        {
+            return Err(SeccompError::Argument {
+                name: call.name.clone(),
+                arg,
+            });
         }
         leaves.push((number, rules(&call.rules), &call.name));
     }
@@ -66,7 +80,12 @@ pub fn compile(list: &List, arch: Arch) -> Result<Vec<u8>, SeccompError> {
 
     let mut program = vec![
         op(LOAD, ARCH),
-        Insn { code: JUMP_EQ, jt: 1, jf: 0, k: arch.audit() },
+        Insn {
+            code: JUMP_EQ,
+            jt: 1,
+            jf: 0,
+            k: arch.audit(),
+        },
         op(RETURN, KILL_PROCESS),
         op(LOAD, NUMBER),
     ];
@@ -107,10 +126,20 @@ fn tree(ranges: &[(u32, Vec<Insn>)]) -> Vec<Insn> {
     let (low, high) = ranges.split_at(ranges.len() / 2);
     let (below, above) = (tree(low), tree(high));
     let mut out = match u8::try_from(below.len()) {
-        Ok(skip) => vec![Insn { code: JUMP_GE, jt: skip, jf: 0, k: high[0].0 }],
+        Ok(skip) => vec![Insn {
+            code: JUMP_GE,
+            jt: skip,
+            jf: 0,
+            k: high[0].0,
+        }],
         // Too far for a conditional jump: it steps over a plain one.
         Err(_) => vec![
-            Insn { code: JUMP_GE, jt: 0, jf: 1, k: high[0].0 },
+            Insn {
+                code: JUMP_GE,
+                jt: 0,
+                jf: 1,
+                k: high[0].0,
+            },
             op(JUMP, below.len() as u32),
         ],
     };
@@ -126,8 +155,10 @@ fn rules(rules: &[Rule]) -> Vec<Insn> {
         let mut body: Vec<Insn> = Vec::new();
         for condition in &rule.when {
             for (half, shift) in [(0, 0), (4, 32)] {
-                let (mask, value) =
-                    ((condition.mask >> shift) as u32, (condition.value >> shift) as u32);
+                let (mask, value) = (
+                    (condition.mask >> shift) as u32,
+                    (condition.value >> shift) as u32,
+                );
                 if mask == 0 {
                     continue;
                 }
@@ -188,13 +219,26 @@ mod tests {
 
     /// What the list says, read without the compiler.
     fn expected(list: &List, arch: Arch, number: u32, args: [u64; 6]) -> u32 {
-        let Some(call) = list.syscalls.iter().find(|c| c.number(arch) == Some(number)) else {
-            return if arch == Arch::X86_64 && number >= X32 { KILL_PROCESS } else { ERRNO | EPERM };
+        let Some(call) = list
+            .syscalls
+            .iter()
+            .find(|c| c.number(arch) == Some(number))
+        else {
+            return if arch == Arch::X86_64 && number >= X32 {
+                KILL_PROCESS
+            } else {
+                ERRNO | EPERM
+            };
         };
         let holds = |r: &&Rule| {
-            r.when.iter().all(|c| args[usize::from(c.arg)] & c.mask == c.value)
+            r.when
+                .iter()
+                .all(|c| args[usize::from(c.arg)] & c.mask == c.value)
         };
-        call.rules.iter().find(holds).map_or(ERRNO | EPERM, |r| verdict(r.action).k)
+        call.rules
+            .iter()
+            .find(holds)
+            .map_or(ERRNO | EPERM, |r| verdict(r.action).k)
     }
 
     #[test]
@@ -204,7 +248,12 @@ mod tests {
             let program = compile(&list, arch).unwrap();
             let mut arguments: Vec<[u64; 6]> = vec![[0; 6], [u64::MAX; 6], [1; 6]];
             // Every value that a rule names, each with one bit altered, in every bit.
-            for c in list.syscalls.iter().flat_map(|s| &s.rules).flat_map(|r| &r.when) {
+            for c in list
+                .syscalls
+                .iter()
+                .flat_map(|s| &s.rules)
+                .flat_map(|r| &r.when)
+            {
                 for bit in std::iter::once(0).chain((0..64).map(|b| 1_u64 << b)) {
                     let mut args = [0; 6];
                     args[usize::from(c.arg)] = c.value ^ bit;
@@ -221,14 +270,22 @@ mod tests {
                     );
                 }
             }
-            assert_eq!(run(&program, 0x4000_0003, 1, [0; 6]), KILL_PROCESS, "32-bit");
+            assert_eq!(
+                run(&program, 0x4000_0003, 1, [0; 6]),
+                KILL_PROCESS,
+                "32-bit"
+            );
         }
     }
 
     #[test]
     fn a_call_passes_few_instructions() {
         let program = compile(&parse(LIST).unwrap(), Arch::NATIVE).unwrap();
-        assert!(program.len() / 8 < 400, "{} instructions", program.len() / 8);
+        assert!(
+            program.len() / 8 < 400,
+            "{} instructions",
+            program.len() / 8
+        );
     }
 
     #[test]

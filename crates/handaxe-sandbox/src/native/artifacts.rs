@@ -36,16 +36,27 @@ impl Sink {
         announced: Vec<(String, u64)>,
     ) -> Result<Self, SandboxError> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(directory, flags, Mode::empty())
-            .map_err(|e| SandboxError::Io { doing: "opening the artefacts' directory", source: e.into() })?;
-        Ok(Self { directory, announced, done: Vec::new(), current: None, kept: false })
+        let directory =
+            rustix::fs::open(directory, flags, Mode::empty()).map_err(|e| SandboxError::Io {
+                doing: "opening the artefacts' directory",
+                source: e.into(),
+            })?;
+        Ok(Self {
+            directory,
+            announced,
+            done: Vec::new(),
+            current: None,
+            kept: false,
+        })
     }
 
     /// Takes what belongs to the files; gives what is left over.
     pub(super) fn take<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], SandboxError> {
         while let Some((name, size)) = self.announced.get(self.done.len()).cloned() {
-            let failed =
-                |source: std::io::Error| SandboxError::Artifact { name: name.clone(), source };
+            let failed = |source: std::io::Error| SandboxError::Artifact {
+                name: name.clone(),
+                source,
+            };
             if self.current.is_none() {
                 let flags = OFlags::CREATE
                     | OFlags::EXCL
@@ -60,7 +71,9 @@ impl Sink {
             let Some((file, hash, left)) = &mut self.current else {
                 break;
             };
-            let part = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            let part = bytes
+                .len()
+                .min(usize::try_from(*left).unwrap_or(usize::MAX));
             file.write_all(&bytes[..part]).map_err(failed)?;
             hash.update(&bytes[..part]);
             *left -= part as u64;
@@ -70,7 +83,11 @@ impl Sink {
             }
             let digest = Digest::from_bytes(hash.clone().finalize().into());
             self.current = None;
-            self.done.push(Artifact { name, bytes: size, digest });
+            self.done.push(Artifact {
+                name,
+                bytes: size,
+                digest,
+            });
         }
         Ok(bytes)
     }
@@ -112,7 +129,17 @@ mod tests {
         for good in ["a", "a b.csv", "…", ".hidden", &"x".repeat(255)] {
             assert!(is_plain(good), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "/a", "a\0", "a\nb", "\u{1b}[2J", &"x".repeat(256)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/a",
+            "a\0",
+            "a\nb",
+            "\u{1b}[2J",
+            &"x".repeat(256),
+        ] {
             assert!(!is_plain(bad), "{bad:?}");
         }
     }
@@ -120,7 +147,8 @@ mod tests {
     #[test]
     fn bytes_go_where_they_were_announced_and_the_rest_is_left_over() {
         let dir = tempfile::tempdir().unwrap();
-        let mut sink = Sink::new(dir.path(), announce(&[("a", 3), ("empty", 0), ("b", 2)])).unwrap();
+        let mut sink =
+            Sink::new(dir.path(), announce(&[("a", 3), ("empty", 0), ("b", 2)])).unwrap();
         assert_eq!(sink.take(b"xy").unwrap(), b"");
         assert!(!sink.is_complete());
         assert_eq!(sink.take(b"zBB!").unwrap(), b"!");
@@ -139,7 +167,10 @@ mod tests {
         std::fs::write(dir.path().join("there"), b"old").unwrap();
         for name in ["link", "there"] {
             let mut sink = Sink::new(dir.path(), announce(&[("first", 1), (name, 1)])).unwrap();
-            assert!(matches!(sink.take(b"12"), Err(SandboxError::Artifact { .. })));
+            assert!(matches!(
+                sink.take(b"12"),
+                Err(SandboxError::Artifact { .. })
+            ));
         }
         assert_eq!(std::fs::read(dir.path().join("there")).unwrap(), b"old");
         assert_eq!(std::fs::read(outside.path()).unwrap(), b"");

@@ -9,20 +9,18 @@ use std::time::{Duration, Instant};
 
 use handaxe_jail::ChildReport;
 use handaxe_types::json::{self, Bounds, JsonError};
-use handaxe_types::{
-    Artifact, Layer, Limits, LimitHit, Outcome, RunError, SandboxResult, Usage,
-};
+use handaxe_types::{Artifact, Layer, LimitHit, Limits, Outcome, RunError, SandboxResult, Usage};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use serde_json::{Map, Value};
 
 use super::artifacts::{Sink, is_plain};
+use super::is_required;
 use super::jail::{Ended, readable, timespec};
 use super::layers::missing;
 use super::pool::{Class, Pool, Ready};
 use super::wire::{FrameError, HEAD, Head, Meta, NONCE, Request, Status};
-use super::is_required;
 use crate::{Call, Cancel, InlineFile, SandboxError};
 
 /// Files that travel with a call, all of a kind together.
@@ -36,7 +34,10 @@ const SLICE: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_millis(250);
 
 fn broken(doing: &'static str) -> impl Fn(Errno) -> SandboxError {
-    move |errno| SandboxError::Io { doing, source: errno.into() }
+    move |errno| SandboxError::Io {
+        doing,
+        source: errno.into(),
+    }
 }
 
 /// Runs one call in one child.
@@ -58,11 +59,17 @@ pub(super) fn run(
     let pid = process_id(&child.ends.pidfd)?;
     let base = handaxe_jail::cpu_time(pid).unwrap_or_default();
     if let Some(group) = &child.group {
-        let all = call.limits.memory_bytes.saturating_add(call.limits.scratch_bytes);
+        let all = call
+            .limits
+            .memory_bytes
+            .saturating_add(call.limits.scratch_bytes);
         // The group also carries the interpreter's own touched pages.
-        group.limit(all.saturating_add(OWN_BYTES), call.limits.processes).map_err(|source| {
-            SandboxError::Io { doing: "setting the call's control group", source }
-        })?;
+        group
+            .limit(all.saturating_add(OWN_BYTES), call.limits.processes)
+            .map_err(|source| SandboxError::Io {
+                doing: "setting the call's control group",
+                source,
+            })?;
     }
     let mut nonce = [0; NONCE];
     getrandom::fill(&mut nonce).map_err(|e| SandboxError::Io {
@@ -85,7 +92,11 @@ pub(super) fn run(
 
     // Only where no result came must the way it died be known.
     let told = watch.told();
-    let died = if told { None } else { pool.ended(child.id, GRACE * 8) };
+    let died = if told {
+        None
+    } else {
+        pool.ended(child.id, GRACE * 8)
+    };
     if let Some(ended) = died {
         usage.cpu_ms = usage.cpu_ms.max(ms(ended.cpu.saturating_sub(base)));
         usage.max_rss_kib = usage.max_rss_kib.max(ended.max_rss_kib);
@@ -111,7 +122,10 @@ fn check_files(call: &Call, mounts: &BTreeSet<String>) -> Result<(), SandboxErro
         let mut total = 0;
         for InlineFile { name, bytes } in list {
             let refuse = |reason: &str| {
-                Err(SandboxError::File { name: name.clone(), reason: reason.to_owned() })
+                Err(SandboxError::File {
+                    name: name.clone(),
+                    reason: reason.to_owned(),
+                })
             };
             if !is_plain(name) {
                 return refuse("its name must be one plain component");
@@ -136,7 +150,10 @@ fn input(call: &Call, mounts: &BTreeSet<String>) -> Result<Map<String, Value>, S
             Ok(Value::String(format!("/data/{name}")))
         } else {
             let name = name.chars().take(255).collect();
-            Err(SandboxError::File { name, reason: "no file of this name is attached".to_owned() })
+            Err(SandboxError::File {
+                name,
+                reason: "no file of this name is attached".to_owned(),
+            })
         }
     };
     for property in &call.file_inputs {
@@ -164,18 +181,41 @@ fn request<'a>(
     base: Duration,
     seal: bool,
 ) -> Request<'a> {
-    let Limits { cpu_ms, memory_bytes, file_bytes, open_files, processes, .. } = call.limits;
+    let Limits {
+        cpu_ms,
+        memory_bytes,
+        file_bytes,
+        open_files,
+        processes,
+        ..
+    } = call.limits;
     let address_space = greeted.address_space.saturating_add(memory_bytes);
     // The floor under the watchdog, in whole seconds, one to spare.
     let cpu = (base + Duration::from_millis(cpu_ms)).as_secs() + 2;
-    let files = call.files.iter().map(|f| ("/data", f.name.as_str(), f.bytes.len()));
-    let assets = call.assets.iter().map(|f| ("/assets", f.name.as_str(), f.bytes.len()));
+    let files = call
+        .files
+        .iter()
+        .map(|f| ("/data", f.name.as_str(), f.bytes.len()));
+    let assets = call
+        .assets
+        .iter()
+        .map(|f| ("/assets", f.name.as_str(), f.bytes.len()));
     Request {
         code: &call.code,
         input,
         files: files.chain(assets).collect(),
-        file_outputs: if call.artifacts.is_some() { &call.file_outputs } else { &[] },
-        rlimits: vec![(9, address_space), (0, cpu), (1, file_bytes), (7, open_files), (6, processes)],
+        file_outputs: if call.artifacts.is_some() {
+            &call.file_outputs
+        } else {
+            &[]
+        },
+        rlimits: vec![
+            (9, address_space),
+            (0, cpu),
+            (1, file_bytes),
+            (7, open_files),
+            (6, processes),
+        ],
         output_bytes: call.limits.output_bytes,
         artifact_bytes: call.limits.scratch_bytes,
         seal,
@@ -231,7 +271,10 @@ pub(super) fn greet(
             }
         }
     }
-    let protocol = |detail: &str| SandboxError::Protocol { doing, detail: detail.to_owned() };
+    let protocol = |detail: &str| SandboxError::Protocol {
+        doing,
+        detail: detail.to_owned(),
+    };
     let mut report = [0; ChildReport::BYTES];
     report.copy_from_slice(&said[4..4 + ChildReport::BYTES]);
     let report = ChildReport::parse(&report).filter(|_| said.starts_with(b"HXRY"));
@@ -243,17 +286,30 @@ pub(super) fn greet(
     if &said[said.len() - 4..] != b"HXGO" {
         return Err(protocol("its rehearsal failed"));
     }
-    let mut layers: Vec<Layer> = pool.jail.layers.iter().chain(&report.layers).copied().collect();
+    let mut layers: Vec<Layer> = pool
+        .jail
+        .layers
+        .iter()
+        .chain(&report.layers)
+        .copied()
+        .collect();
     layers.push(Layer::Watchdog);
     layers.sort_unstable();
     layers.dedup();
     for layer in handaxe_jail::all_layers() {
         if is_required(*layer) && !layers.contains(layer) && !excused.contains(layer) {
-            return Err(missing(*layer, "a child did not find it in force".to_owned()));
+            return Err(missing(
+                *layer,
+                "a child did not find it in force".to_owned(),
+            ));
         }
     }
     let address_space = report.pages * rustix::param::page_size() as u64;
-    Ok(Greeted { layers, landlock_abi: report.landlock_abi, address_space })
+    Ok(Greeted {
+        layers,
+        landlock_abi: report.landlock_abi,
+        address_space,
+    })
 }
 
 /// The process's number as this host's `/proc` and clocks know it.
@@ -262,8 +318,13 @@ fn process_id(pidfd: &OwnedFd) -> Result<u32, SandboxError> {
     let doing = "reading a child's process number";
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let text = fs::read_to_string(path).map_err(|source| SandboxError::Io { doing, source })?;
-    let number = text.lines().find_map(|l| l.strip_prefix("Pid:")?.trim().parse().ok());
-    number.ok_or_else(|| SandboxError::Protocol { doing, detail: "it has none".to_owned() })
+    let number = text
+        .lines()
+        .find_map(|l| l.strip_prefix("Pid:")?.trim().parse().ok());
+    number.ok_or_else(|| SandboxError::Protocol {
+        doing,
+        detail: "it has none".to_owned(),
+    })
 }
 
 /// Why the conversation was over.
@@ -314,7 +375,12 @@ struct Stream {
 impl Stream {
     fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { bytes: Vec::new(), limit, open: true, over: false }
+        Self {
+            bytes: Vec::new(),
+            limit,
+            open: true,
+            over: false,
+        }
     }
 
     fn take(&mut self, part: &[u8]) {
@@ -346,7 +412,19 @@ impl<'a> Watch<'a> {
         let stream = || Stream::new(call.limits.stdio_bytes);
         let (stdout, stderr, result) = (stream(), stream(), Result_::Head(Vec::new()));
         let usage = Usage::default();
-        Self { call, cancel, nonce, pid, base, started, result, stdout, stderr, usage, end: None }
+        Self {
+            call,
+            cancel,
+            nonce,
+            pid,
+            base,
+            started,
+            result,
+            stdout,
+            stderr,
+            usage,
+            end: None,
+        }
     }
 
     /// Talks to the child until there is an end.
@@ -401,7 +479,9 @@ impl<'a> Watch<'a> {
     }
 
     fn cpu(&self) -> Duration {
-        handaxe_jail::cpu_time(self.pid).unwrap_or_default().saturating_sub(self.base)
+        handaxe_jail::cpu_time(self.pid)
+            .unwrap_or_default()
+            .saturating_sub(self.base)
     }
 
     fn wait(
@@ -412,7 +492,10 @@ impl<'a> Watch<'a> {
         buffer: &mut [u8],
     ) -> Result<(), SandboxError> {
         let mut fds = vec![PollFd::new(&ends.result, PollFlags::IN)];
-        let streams = [(&ends.stdout, self.stdout.open), (&ends.stderr, self.stderr.open)];
+        let streams = [
+            (&ends.stdout, self.stdout.open),
+            (&ends.stderr, self.stderr.open),
+        ];
         for (fd, open) in streams {
             // A closed stream is told again and again; nothing is asked of it.
             let fd = if open { fd } else { &ends.result };
@@ -444,7 +527,11 @@ impl<'a> Watch<'a> {
     }
 
     fn stream(&mut self, number: u8, fd: &OwnedFd, buffer: &mut [u8]) -> Result<(), SandboxError> {
-        let stream = if number == 1 { &mut self.stdout } else { &mut self.stderr };
+        let stream = if number == 1 {
+            &mut self.stdout
+        } else {
+            &mut self.stderr
+        };
         match read(fd, buffer)? {
             None => stream.open = false,
             Some(bytes) => stream.take(bytes),
@@ -456,16 +543,20 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes the rest of both streams of a process that has been killed.
-    fn drain(
-        &mut self,
-        ends: &super::jail::Ends,
-        buffer: &mut [u8],
-    ) -> Result<(), SandboxError> {
+    fn drain(&mut self, ends: &super::jail::Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
         let until = Instant::now() + GRACE;
         for number in [1, 2] {
-            let fd = if number == 1 { &ends.stdout } else { &ends.stderr };
+            let fd = if number == 1 {
+                &ends.stdout
+            } else {
+                &ends.stderr
+            };
             loop {
-                let stream = if number == 1 { &self.stdout } else { &self.stderr };
+                let stream = if number == 1 {
+                    &self.stdout
+                } else {
+                    &self.stderr
+                };
                 if !stream.open || stream.over || !readable(fd.as_fd(), until) {
                     break;
                 }
@@ -511,7 +602,11 @@ impl<'a> Watch<'a> {
         {
             bytes = sink.take(bytes).map_err(End::Artifact)?;
         }
-        if bytes.is_empty() { Ok(()) } else { Err(End::Trailing) }
+        if bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(End::Trailing)
+        }
     }
 
     /// Where announced files go; they are announced only when asked for, under plain names, each
@@ -521,14 +616,16 @@ impl<'a> Watch<'a> {
             return Ok(None);
         }
         let names: BTreeSet<&String> = meta.files.iter().map(|(name, _)| name).collect();
-        let total = meta.files.iter().try_fold(0_u64, |sum, (_, size)| sum.checked_add(*size));
+        let total = meta
+            .files
+            .iter()
+            .try_fold(0_u64, |sum, (_, size)| sum.checked_add(*size));
         let fits = total.is_some_and(|t| t <= self.call.limits.scratch_bytes);
         let plain = names.len() == meta.files.len() && names.iter().all(|n| is_plain(n));
         let wanted = meta.status == Status::Ok && !self.call.file_outputs.is_empty();
         match &self.call.artifacts {
             Some(directory) if fits && plain && wanted => {
-                let mut sink =
-                    Sink::new(directory, meta.files.clone()).map_err(End::Artifact)?;
+                let mut sink = Sink::new(directory, meta.files.clone()).map_err(End::Artifact)?;
                 // Empty files need no byte to be there.
                 sink.take(&[]).map_err(End::Artifact)?;
                 Ok(Some(sink))
@@ -550,9 +647,17 @@ impl<'a> Watch<'a> {
     fn measure(&self) -> Usage {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let peak = status.lines().find_map(|line| {
-            line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok()
+            line.strip_prefix("VmHWM:")?
+                .trim()
+                .strip_suffix("kB")?
+                .trim()
+                .parse()
+                .ok()
         });
-        Usage { cpu_ms: ms(self.cpu()), max_rss_kib: peak.unwrap_or(0) }
+        Usage {
+            cpu_ms: ms(self.cpu()),
+            max_rss_kib: peak.unwrap_or(0),
+        }
     }
 
     /// Tells how it ended.
@@ -580,7 +685,10 @@ impl<'a> Watch<'a> {
         };
         let told = self.told();
         let over = self.stdout.over || self.stderr.over;
-        let (limits, started) = (&self.call.limits, matches!(&self.result, Result_::Head(h) if h.is_empty()));
+        let (limits, started) = (
+            &self.call.limits,
+            matches!(&self.result, Result_::Head(h) if h.is_empty()),
+        );
         let ended = match self.end {
             Some(End::Artifact(error)) => return Err(error),
             Some(End::Closed) if told && !over => {
@@ -595,9 +703,10 @@ impl<'a> Watch<'a> {
                 Verdict::limit(Outcome::OutputLimit, LimitHit::Output)
             }
             Some(End::Frame(error)) => Verdict::said(Outcome::Protocol, error.to_string()),
-            Some(End::Trailing) => {
-                Verdict::said(Outcome::Protocol, "there is more after the result".to_owned())
-            }
+            Some(End::Trailing) => Verdict::said(
+                Outcome::Protocol,
+                "there is more after the result".to_owned(),
+            ),
             Some(End::Closed | End::Cancelled) | None => {
                 death(died, out_of_memory, started, usage, limits)
             }
@@ -622,11 +731,19 @@ struct Verdict {
 
 impl Verdict {
     fn limit(outcome: Outcome, limit: LimitHit) -> Self {
-        Self { outcome, limit: Some(limit), reason: None }
+        Self {
+            outcome,
+            limit: Some(limit),
+            reason: None,
+        }
     }
 
     fn said(outcome: Outcome, reason: String) -> Self {
-        Self { outcome, limit: None, reason: Some(reason) }
+        Self {
+            outcome,
+            limit: None,
+            reason: Some(reason),
+        }
     }
 }
 
@@ -670,7 +787,10 @@ fn death(
         }
         0 => {
             let code = ended.status >> 8 & 0xff;
-            Verdict::said(Outcome::Crash, format!("it exited with code {code} without a result"))
+            Verdict::said(
+                Outcome::Crash,
+                format!("it exited with code {code} without a result"),
+            )
         }
         other => Verdict::said(Outcome::Crash, format!("ended by signal {other}")),
     }
@@ -690,8 +810,10 @@ fn finish(result: &mut SandboxResult, told: Result_, limits: &Limits) {
     };
     match meta.status {
         Status::Ok => {
-            let bounds =
-                Bounds { bytes: usize::try_from(limits.output_bytes).unwrap_or(usize::MAX), ..Bounds::DEFAULT };
+            let bounds = Bounds {
+                bytes: usize::try_from(limits.output_bytes).unwrap_or(usize::MAX),
+                ..Bounds::DEFAULT
+            };
             match json::parse(&output, bounds) {
                 Ok(value) => {
                     result.outcome = Outcome::Ok;
@@ -709,7 +831,11 @@ fn finish(result: &mut SandboxResult, told: Result_, limits: &Limits) {
         }
         Status::ToolError => {
             let memory = error.kind == "MemoryError";
-            result.outcome = if memory { Outcome::Memory } else { Outcome::ToolError };
+            result.outcome = if memory {
+                Outcome::Memory
+            } else {
+                Outcome::ToolError
+            };
             result.limit = memory.then_some(LimitHit::Memory);
             result.exit_code = Some(1);
             result.error = Some(error);
@@ -722,7 +848,12 @@ fn not_json(result: &mut SandboxResult, error: &JsonError) {
     result.outcome = Outcome::ToolError;
     result.exit_code = Some(1);
     let (kind, message) = ("NotJson".to_owned(), format!("the output: {error}"));
-    result.error = Some(RunError { kind, message, line: None, errno: None });
+    result.error = Some(RunError {
+        kind,
+        message,
+        line: None,
+        errno: None,
+    });
 }
 
 fn clip(mut text: String, most: usize) -> String {

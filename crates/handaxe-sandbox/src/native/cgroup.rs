@@ -49,27 +49,39 @@ fn place(cgroup: &str, mountinfo: &str) -> Option<Place> {
         })
     };
     let beneath = |root: &str, point: &str, path: &str| {
-        let inner = if root == "/" { path } else { path.strip_prefix(root)? };
+        let inner = if root == "/" {
+            path
+        } else {
+            path.strip_prefix(root)?
+        };
         Some(Path::new(point).join(inner.trim_start_matches('/')))
     };
     let v1 = |controller: &str| {
         let path = own(controller)?;
-        let (root, point, ..) = mounts
-            .iter()
-            .find(|(_, _, kind, options)| {
-                *kind == "cgroup" && options.split(',').any(|o| o == controller)
-            })?;
+        let (root, point, ..) = mounts.iter().find(|(_, _, kind, options)| {
+            *kind == "cgroup" && options.split(',').any(|o| o == controller)
+        })?;
         beneath(root, point, path)
     };
     if let (Some(memory), Some(pids)) = (v1("memory"), v1("pids")) {
-        return Some(Place { kind: Kind::V1, parents: vec![memory, pids] });
+        return Some(Place {
+            kind: Kind::V1,
+            parents: vec![memory, pids],
+        });
     }
     let path = own("")?;
     let (root, point, ..) = mounts.iter().find(|(_, _, kind, _)| *kind == "cgroup2")?;
     let own = beneath(root, point, path)?;
     // A group with processes in it cannot hand controllers to its children, so ours go beside it.
-    let parent = if path == "/" || path == *root { own } else { own.parent()?.to_owned() };
-    Some(Place { kind: Kind::V2, parents: vec![parent] })
+    let parent = if path == "/" || path == *root {
+        own
+    } else {
+        own.parent()?.to_owned()
+    };
+    Some(Place {
+        kind: Kind::V2,
+        parents: vec![parent],
+    })
 }
 
 /// Root, mount point, type and super options of a line of `mountinfo`.
@@ -85,7 +97,11 @@ fn mount(line: &str) -> Option<(&str, &str, &str, &str)> {
 impl Groups {
     /// Makes the session's group where this process may; otherwise says why there is none.
     pub(super) fn new(name: &str) -> Arc<Self> {
-        let none = |note: String| Self { kind: Kind::None, bases: Vec::new(), note };
+        let none = |note: String| Self {
+            kind: Kind::None,
+            bases: Vec::new(),
+            note,
+        };
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let Some(place) = place(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")) else {
             return Arc::new(none("no control groups are mounted".to_owned()));
@@ -104,14 +120,25 @@ impl Groups {
         };
         match made() {
             Ok(()) => {
-                let note = if place.kind == Kind::V1 { "v1: memory, pids" } else { "v2: memory, pids" };
-                Arc::new(Self { kind: place.kind, bases, note: note.to_owned() })
+                let note = if place.kind == Kind::V1 {
+                    "v1: memory, pids"
+                } else {
+                    "v2: memory, pids"
+                };
+                Arc::new(Self {
+                    kind: place.kind,
+                    bases,
+                    note: note.to_owned(),
+                })
             }
             Err(error) => {
                 for base in bases {
                     let _ = fs::remove_dir(base);
                 }
-                Arc::new(none(format!("no group can be made in {}: {error}", place.parents[0].display())))
+                Arc::new(none(format!(
+                    "no group can be made in {}: {error}",
+                    place.parents[0].display()
+                )))
             }
         }
     }
@@ -121,7 +148,10 @@ impl Groups {
         if self.kind == Kind::None {
             return Ok(None);
         }
-        let mut group = Group { parent: Arc::clone(self), paths: Vec::new() };
+        let mut group = Group {
+            parent: Arc::clone(self),
+            paths: Vec::new(),
+        };
         for base in &self.bases {
             let path = base.join(id.to_string());
             fs::create_dir(&path)?;
@@ -149,7 +179,10 @@ impl Group {
     pub(super) fn doors(&self) -> io::Result<Vec<OwnedFd>> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let open = |p: &PathBuf| rustix::fs::open(p.join("cgroup.procs"), flags, Mode::empty());
-        self.paths.iter().map(|p| open(p).map_err(io::Error::from)).collect()
+        self.paths
+            .iter()
+            .map(|p| open(p).map_err(io::Error::from))
+            .collect()
     }
 
     /// Bounds a call. Swap counts as memory where it is counted at all.
@@ -180,14 +213,19 @@ impl Group {
             Kind::V1 => "memory.oom_control",
             _ => "memory.events",
         };
-        let text = self.paths.first().and_then(|p| fs::read_to_string(p.join(file)).ok());
+        let text = self
+            .paths
+            .first()
+            .and_then(|p| fs::read_to_string(p.join(file)).ok());
         text.is_some_and(|t| counted(&t, "oom_kill") > 0)
     }
 }
 
 /// The number after a word at the start of a line.
 fn counted(text: &str, word: &str) -> u64 {
-    let line = text.lines().find_map(|l| l.strip_prefix(word)?.strip_prefix(' '));
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix(word)?.strip_prefix(' '));
     line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
@@ -217,8 +255,7 @@ mod tests {
                       31 25 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
                       32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
     const V2: &str = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
-    const NESTED: &str =
-        "30 25 0:26 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n\
+    const NESTED: &str = "30 25 0:26 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n\
          31 25 0:27 /docker/abc /sys/fs/cgroup/pids ro - cgroup cgroup rw,pids\n";
 
     #[test]
@@ -233,14 +270,24 @@ mod tests {
         check(
             "8:pids:/\n4:memory:/a/b\n0::/\n",
             V1,
-            Some((Kind::V1, &["/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/pids/"])),
+            Some((
+                Kind::V1,
+                &["/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/pids/"],
+            )),
         );
-        check("0::/user.slice/x.scope\n", V2, Some((Kind::V2, &["/sys/fs/cgroup/user.slice"])));
+        check(
+            "0::/user.slice/x.scope\n",
+            V2,
+            Some((Kind::V2, &["/sys/fs/cgroup/user.slice"])),
+        );
         check("0::/\n", V2, Some((Kind::V2, &["/sys/fs/cgroup/"])));
         check(
             "8:pids:/docker/abc\n4:memory:/docker/abc/d\n",
             NESTED,
-            Some((Kind::V1, &["/sys/fs/cgroup/memory/d", "/sys/fs/cgroup/pids/"])),
+            Some((
+                Kind::V1,
+                &["/sys/fs/cgroup/memory/d", "/sys/fs/cgroup/pids/"],
+            )),
         );
         check("8:pids:/elsewhere\n4:memory:/elsewhere\n", NESTED, None);
         check("", "", None);
@@ -248,7 +295,10 @@ mod tests {
 
     #[test]
     fn counts_kills() {
-        assert_eq!(counted("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "oom_kill"), 3);
+        assert_eq!(
+            counted("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "oom_kill"),
+            3
+        );
         assert_eq!(counted("low 0\noom 1\noom_kill 0\n", "oom_kill"), 0);
     }
 }

@@ -27,8 +27,13 @@ pub struct Runtime {
 }
 
 /// Entries of a standard library that a tool has no business with.
-pub(super) const COVERED: [&str; 5] =
-    ["site-packages", "dist-packages", "test", "ensurepip", "idlelib"];
+pub(super) const COVERED: [&str; 5] = [
+    "site-packages",
+    "dist-packages",
+    "test",
+    "ensurepip",
+    "idlelib",
+];
 
 /// Time zones for `zoneinfo`.
 const ZONES: &str = "/usr/share/zoneinfo";
@@ -50,7 +55,9 @@ struct Probed {
 }
 
 fn none(reason: impl Into<String>) -> SandboxError {
-    SandboxError::NoInterpreter { reason: reason.into() }
+    SandboxError::NoInterpreter {
+        reason: reason.into(),
+    }
 }
 
 /// `python` where given, else the first `python3` on `search`, else `/usr/bin/python3`.
@@ -62,7 +69,10 @@ pub(super) fn find(
     if let Some(python) = python {
         return inspect(python, search, modules);
     }
-    let on_path = search.into_iter().flat_map(std::env::split_paths).map(|d| d.join("python3"));
+    let on_path = search
+        .into_iter()
+        .flat_map(std::env::split_paths)
+        .map(|d| d.join("python3"));
     let mut reasons = Vec::new();
     for candidate in on_path.chain([PathBuf::from("/usr/bin/python3")]) {
         if !candidate.is_absolute() || !candidate.is_file() {
@@ -88,16 +98,26 @@ fn inspect(
 ) -> Result<Runtime, SandboxError> {
     let shown = python.display();
     let text = run(python, search, modules).map_err(|e| none(format!("{shown}: {e}")))?;
-    let bounds = Bounds { bytes: 1 << 20, depth: 4 };
-    let probed: Probed = json::parse_as(&text, bounds)
-        .map_err(|_| none(format!("{shown} is not a Python 3 (its answer made no sense)")))?;
+    let bounds = Bounds {
+        bytes: 1 << 20,
+        depth: 4,
+    };
+    let probed: Probed = json::parse_as(&text, bounds).map_err(|_| {
+        none(format!(
+            "{shown} is not a Python 3 (its answer made no sense)"
+        ))
+    })?;
     let [major, minor, patch] = probed.version;
     let name = format!("{} {major}.{minor}.{patch}", probed.implementation);
     if probed.implementation != "cpython" || (major, minor) < (3, 9) || major != 3 {
-        return Err(none(format!("{shown} is {name}; CPython 3.9 or newer is needed")));
+        return Err(none(format!(
+            "{shown} is {name}; CPython 3.9 or newer is needed"
+        )));
     }
     if probed.free_threaded {
-        return Err(none(format!("{shown} is a free-threaded build, which cannot be jailed yet")));
+        return Err(none(format!(
+            "{shown} is a free-threaded build, which cannot be jailed yet"
+        )));
     }
     let bytes = std::fs::read(&probed.executable)
         .map_err(|e| none(format!("cannot read {}: {e}", probed.executable.display())))?;
@@ -107,33 +127,57 @@ fn inspect(
         version: format!("CPython {major}.{minor}.{patch}"),
         digest: Digest::of(&bytes),
     };
-    Ok(needs(interpreter, &probed.path, &probed.libraries, probed.loader))
+    Ok(needs(
+        interpreter,
+        &probed.path,
+        &probed.libraries,
+        probed.loader,
+    ))
 }
 
-#[expect(clippy::disallowed_methods, reason = "asks the host's interpreter about itself; no tool code")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asks the host's interpreter about itself; no tool code"
+)]
 fn run(python: &Path, search: Option<&OsStr>, modules: &[String]) -> std::io::Result<Vec<u8>> {
     let mut command = Command::new(python);
-    command.args(["-I", "-S", "-B", "-c", PROBE]).args(modules).env_clear();
+    command
+        .args(["-I", "-S", "-B", "-c", PROBE])
+        .args(modules)
+        .env_clear();
     command.env("LC_ALL", "C.UTF-8").current_dir("/");
     // A version manager's shim finds the real one by it.
-    command.env("PATH", search.map_or_else(|| OsString::from("/usr/bin:/bin"), OsStr::to_owned));
-    command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
+    command.env(
+        "PATH",
+        search.map_or_else(|| OsString::from("/usr/bin:/bin"), OsStr::to_owned),
+    );
+    command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .stdout(Stdio::piped());
     let mut child = command.spawn()?;
     let out = child.stdout.take();
     let reader = std::thread::spawn(move || {
         let mut text = Vec::new();
-        out.map(|out| out.take(1 << 20).read_to_end(&mut text)).transpose().map(|_| text)
+        out.map(|out| out.take(1 << 20).read_to_end(&mut text))
+            .transpose()
+            .map(|_| text)
     });
     let started = Instant::now();
     while child.try_wait()?.is_none() {
         if started.elapsed() > PROBE_TIME {
             child.kill()?;
             child.wait()?;
-            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "did not answer"));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                "did not answer",
+            ));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    reader.join().unwrap_or_else(|_| Err(std::io::Error::other("the reader ended")))
+    reader
+        .join()
+        .unwrap_or_else(|_| Err(std::io::Error::other("the reader ended")))
 }
 
 /// The files and links of the jail's root.
@@ -203,7 +247,12 @@ fn names_of(library: &Path) -> Vec<OsString> {
             continue;
         }
         let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
-        if is_link && entry.path().canonicalize().is_ok_and(|real| real == library) {
+        if is_link
+            && entry
+                .path()
+                .canonicalize()
+                .is_ok_and(|real| real == library)
+        {
             names.push(other);
         }
     }
@@ -224,9 +273,14 @@ mod tests {
 
     #[test]
     fn what_is_no_python_is_said_to_be_none() {
-        for (path, needle) in [("/bin/true", "made no sense"), ("/nonexistent/python3", "No such")] {
+        for (path, needle) in [
+            ("/bin/true", "made no sense"),
+            ("/nonexistent/python3", "No such"),
+        ] {
             let error = find(Some(Path::new(path)), None, &[]).unwrap_err();
-            assert!(matches!(&error, SandboxError::NoInterpreter { reason } if reason.contains(needle)));
+            assert!(
+                matches!(&error, SandboxError::NoInterpreter { reason } if reason.contains(needle))
+            );
         }
     }
 }

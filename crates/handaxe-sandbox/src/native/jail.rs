@@ -65,7 +65,10 @@ pub(super) enum Said {
 }
 
 fn start(doing: &'static str) -> impl Fn(Errno) -> SandboxError {
-    move |errno| SandboxError::Start { doing, source: errno.into() }
+    move |errno| SandboxError::Start {
+        doing,
+        source: errno.into(),
+    }
 }
 
 impl Jail {
@@ -77,18 +80,31 @@ impl Jail {
             None,
         )
         .map_err(start("making its control socket"))?;
-        #[expect(clippy::disallowed_methods, reason = "the launcher: this very program, jailing itself")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the launcher: this very program, jailing itself"
+        )]
         let mut command = Command::new(&config.launcher);
         command.arg(JAIL_ARGUMENT).env_clear().current_dir("/");
-        command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped());
-        let launcher = command
-            .spawn()
-            .map_err(|source| SandboxError::Start { doing: "starting its launcher", source })?;
+        command
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let launcher = command.spawn().map_err(|source| SandboxError::Start {
+            doing: "starting its launcher",
+            source,
+        })?;
         // The command holds the other end until it is dropped.
         drop(command);
-        let mut jail = Self { launcher: Mutex::new(launcher), control, layers: Vec::new() };
-        let message = serde_json::to_vec(launch)
-            .map_err(|e| SandboxError::Start { doing: "describing the jail", source: e.into() })?;
+        let mut jail = Self {
+            launcher: Mutex::new(launcher),
+            control,
+            layers: Vec::new(),
+        };
+        let message = serde_json::to_vec(launch).map_err(|e| SandboxError::Start {
+            doing: "describing the jail",
+            source: e.into(),
+        })?;
         if message.len() > MESSAGE_BYTES {
             return Err(start("describing the jail")(Errno::MSGSIZE));
         }
@@ -111,7 +127,11 @@ impl Jail {
         }
         match json::parse_as(&text[..len], Bounds::DEFAULT) {
             Ok(Launched::Started { layers }) => Ok(layers),
-            Ok(Launched::Failed { reason, layer: Some(layer), .. }) => Err(missing(layer, reason)),
+            Ok(Launched::Failed {
+                reason,
+                layer: Some(layer),
+                ..
+            }) => Err(missing(layer, reason)),
             Ok(Launched::Failed { reason, errno, .. }) => Err(SandboxError::Start {
                 doing,
                 source: std::io::Error::new(
@@ -121,14 +141,22 @@ impl Jail {
                     reason,
                 ),
             }),
-            Err(error) => Err(SandboxError::Protocol { doing, detail: error.to_string() }),
+            Err(error) => Err(SandboxError::Protocol {
+                doing,
+                detail: error.to_string(),
+            }),
         }
     }
 
     /// Asks for a child. Its descriptors come in a message of their own.
     pub(super) fn ask(&self, id: u64, class: Class, groups: &[OwnedFd]) -> Result<(), Errno> {
         let mut message = vec![b'M'];
-        let words = [id, class.scratch_bytes, class.scratch_inodes, u64::from(class.files)];
+        let words = [
+            id,
+            class.scratch_bytes,
+            class.scratch_inodes,
+            u64::from(class.files),
+        ];
         message.extend(words.iter().flat_map(|w| w.to_le_bytes()));
         let fds: Vec<BorrowedFd<'_>> = groups.iter().map(AsFd::as_fd).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
@@ -173,7 +201,11 @@ impl Jail {
     /// The jail has ended, or is not of use: what its standard error says goes along.
     pub(super) fn died(&self, doing: &'static str, detail: String) -> SandboxError {
         let said = self.last_words();
-        let detail = if said.is_empty() { detail } else { format!("{detail}: {said}") };
+        let detail = if said.is_empty() {
+            detail
+        } else {
+            format!("{detail}: {said}")
+        };
         SandboxError::JailDied { doing, detail }
     }
 
@@ -233,11 +265,27 @@ fn understand(message: &[u8], fds: Vec<OwnedFd>) -> Option<Said> {
     match kind {
         b'C' => {
             let [request, stdout, stderr, result, pidfd] = fds.try_into().ok()?;
-            Some(Said::Child(word(0)?, Ends { request, stdout, stderr, result, pidfd }))
+            Some(Said::Child(
+                word(0)?,
+                Ends {
+                    request,
+                    stdout,
+                    stderr,
+                    result,
+                    pidfd,
+                },
+            ))
         }
         b'X' => {
             let cpu = seconds(12)? + seconds(20)?;
-            Some(Said::Ended(word(0)?, Ended { status: number(8)?, cpu, max_rss_kib: word(28)? }))
+            Some(Said::Ended(
+                word(0)?,
+                Ended {
+                    status: number(8)?,
+                    cpu,
+                    max_rss_kib: word(28)?,
+                },
+            ))
         }
         b'F' => Some(Said::NotMade(word(0)?, number(8)?)),
         b'{' => match json::parse_as(message, Bounds::DEFAULT) {
@@ -262,5 +310,8 @@ pub(super) fn readable(fd: BorrowedFd<'_>, until: Instant) -> bool {
 }
 
 pub(super) fn timespec(time: Duration) -> Timespec {
-    Timespec { tv_sec: time.as_secs().min(1 << 30) as i64, tv_nsec: i64::from(time.subsec_nanos()) }
+    Timespec {
+        tv_sec: time.as_secs().min(1 << 30) as i64,
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
 }

@@ -58,7 +58,11 @@ pub(super) fn hint(layer: Layer) -> &'static str {
 }
 
 pub(super) fn missing(layer: Layer, reason: String) -> SandboxError {
-    SandboxError::MissingLayer { layer, reason, hint: hint(layer).to_owned() }
+    SandboxError::MissingLayer {
+        layer,
+        reason,
+        hint: hint(layer).to_owned(),
+    }
 }
 
 /// The table of all layers, from a child's word or from what kept it from being made.
@@ -77,16 +81,31 @@ pub(super) fn describe(found: &Result<Confirmed, SandboxError>) -> Vec<LayerStat
                 };
                 (in_force, note)
             }
-            Err(SandboxError::MissingLayer { layer: lacking, reason, hint }) => {
+            Err(SandboxError::MissingLayer {
+                layer: lacking,
+                reason,
+                hint,
+            }) => {
                 if *lacking == layer {
                     (false, format!("{reason}; {hint}"))
                 } else {
-                    (false, format!("not reached: `{}` is missing", lacking.as_str()))
+                    (
+                        false,
+                        format!("not reached: `{}` is missing", lacking.as_str()),
+                    )
                 }
             }
             Err(error) => (false, format!("not reached: {error}")),
         };
-        LayerStatus { layer, in_force, required, note }
+        LayerStatus {
+            layer,
+            in_force,
+            required,
+            note,
+        }
     };
-    handaxe_jail::all_layers().iter().map(|layer| status(*layer)).collect()
+    handaxe_jail::all_layers()
+        .iter()
+        .map(|layer| status(*layer))
+        .collect()
 }

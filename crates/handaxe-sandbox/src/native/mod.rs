@@ -74,7 +74,12 @@ impl NativeSandbox {
     /// With an interpreter that was found before.
     pub fn with_runtime(config: NativeConfig, runtime: Runtime) -> Self {
         let profile = profile(&config);
-        Self { config, runtime, profile, layers: OnceLock::new() }
+        Self {
+            config,
+            runtime,
+            profile,
+            layers: OnceLock::new(),
+        }
     }
 
     /// What was found, for keeping.
@@ -103,7 +108,9 @@ impl Sandbox for NativeSandbox {
     /// Opens a jail the first time, makes one child in it, and asks that child; no tool runs.
     fn layers(&self) -> &[LayerStatus] {
         self.layers.get_or_init(|| {
-            let found = self.open_session(SessionSpec::default()).and_then(|s| s.confirmed());
+            let found = self
+                .open_session(SessionSpec::default())
+                .and_then(|s| s.confirmed());
             layers::describe(&found)
         })
     }
@@ -122,8 +129,16 @@ fn profile(config: &NativeConfig) -> Profile {
     for (name, value) in handaxe_jail::ENVIRONMENT {
         parts.extend([name.as_bytes(), value.as_bytes()]);
     }
-    let required = handaxe_jail::all_layers().iter().copied().filter(|l| is_required(*l)).collect();
-    Profile { name: "native".to_owned(), digest: Digest::of_parts(parts), required }
+    let required = handaxe_jail::all_layers()
+        .iter()
+        .copied()
+        .filter(|l| is_required(*l))
+        .collect();
+    Profile {
+        name: "native".to_owned(),
+        digest: Digest::of_parts(parts),
+        required,
+    }
 }
 
 /// Only control groups may be missing: without them the resource limits are the floor.

@@ -88,7 +88,14 @@ impl Pool {
     pub(super) fn new(jail: Jail, groups: Arc<Groups>, idle: usize, most: usize) -> Arc<Self> {
         let (idle, most) = (idle.max(1), most.max(1));
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Arc::new(Self { jail, groups, idle, most, state, changed })
+        Arc::new(Self {
+            jail,
+            groups,
+            idle,
+            most,
+            state,
+            changed,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -128,7 +135,9 @@ impl Pool {
                 }
                 Said::LaunchFailed(reason) => state.gone = Some(reason),
                 Said::Gone => {
-                    state.gone.get_or_insert_with(|| "its server ended".to_owned());
+                    state
+                        .gone
+                        .get_or_insert_with(|| "its server ended".to_owned());
                     state.idle.clear();
                     state.coming.clear();
                     state.live.clear();
@@ -192,7 +201,9 @@ impl Pool {
             }
         };
         if let Err(errno) = self.jail.ask(id, class, &doors) {
-            state.gone.get_or_insert_with(|| format!("its server does not listen: {errno}"));
+            state
+                .gone
+                .get_or_insert_with(|| format!("its server does not listen: {errno}"));
             return false;
         }
         state.live.insert(id, group.clone());
@@ -219,7 +230,11 @@ impl Pool {
         state.next_ticket += 1;
         state.waiting.push_back((ticket, class));
         let taken = loop {
-            let first = state.waiting.iter().find(|(_, c)| *c == class).map(|(t, _)| *t);
+            let first = state
+                .waiting
+                .iter()
+                .find(|(_, c)| *c == class)
+                .map(|(t, _)| *t);
             if first == Some(ticket)
                 && let Some(at) = state.idle.iter().position(|(c, _)| *c == class)
                 && let Some((_, ready)) = state.idle.remove(at)

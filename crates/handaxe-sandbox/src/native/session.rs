@@ -54,13 +54,21 @@ impl NativeSession {
             std::thread::Builder::new()
                 .name("handaxe-jail".to_owned())
                 .spawn(move || pool.keep())
-                .map_err(|source| SandboxError::Start { doing: "starting its thread", source })?
+                .map_err(|source| SandboxError::Start {
+                    doing: "starting its thread",
+                    source,
+                })?
         };
         #[cfg(feature = "testing")]
         let excused = config.knobs.skip.clone();
         #[cfg(not(feature = "testing"))]
         let excused = Vec::new();
-        let session = Self { pool, keeper: Some(keeper), mounts, excused };
+        let session = Self {
+            pool,
+            keeper: Some(keeper),
+            mounts,
+            excused,
+        };
         session.pool.warm(Class::of(&Limits::default(), false));
         Ok(session)
     }
@@ -72,7 +80,11 @@ impl NativeSession {
         let until = Instant::now() + Duration::from_secs(20);
         let ready = call::greet(&self.pool, &child, &self.excused, until, &Cancel::default())?;
         let cgroup = self.pool.groups.note.clone();
-        Ok(Confirmed { layers: ready.layers, landlock_abi: ready.landlock_abi, cgroup })
+        Ok(Confirmed {
+            layers: ready.layers,
+            landlock_abi: ready.landlock_abi,
+            cgroup,
+        })
     }
 }
 
@@ -96,20 +108,31 @@ fn data_files(spec: &SessionSpec) -> Result<Vec<DataFile>, SandboxError> {
     let mut names = BTreeSet::new();
     let mut files = Vec::new();
     for mount in &spec.mounts {
-        let refuse = |reason: String| SandboxError::File { name: mount.name.clone(), reason };
+        let refuse = |reason: String| SandboxError::File {
+            name: mount.name.clone(),
+            reason,
+        };
         if !is_plain(&mount.name) {
             return Err(refuse("its name must be one plain component".to_owned()));
         }
         if !names.insert(&mount.name) {
             return Err(refuse("another file has this name".to_owned()));
         }
-        let path = mount.path.canonicalize().map_err(|e| refuse(e.to_string()))?;
+        let path = mount
+            .path
+            .canonicalize()
+            .map_err(|e| refuse(e.to_string()))?;
         let seen = path.metadata().map_err(|e| refuse(e.to_string()))?;
         if !seen.is_file() {
             return Err(refuse("it is not a regular file".to_owned()));
         }
         let (name, device, inode) = (mount.name.clone(), seen.dev(), seen.ino());
-        files.push(DataFile { name, path, device, inode });
+        files.push(DataFile {
+            name,
+            path,
+            device,
+            inode,
+        });
     }
     Ok(files)
 }
@@ -150,11 +173,13 @@ fn user(random: u64) -> u32 {
     let wanted = FIRST_USER + (random % 65_536) as u32;
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let covers = map.lines().any(|line| {
-        let mut numbers = line.split_whitespace().filter_map(|n| n.parse::<u64>().ok());
+        let mut numbers = line
+            .split_whitespace()
+            .filter_map(|n| n.parse::<u64>().ok());
         let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
-        first.zip(count).is_some_and(|(first, count)| {
-            (first..first + count).contains(&u64::from(wanted))
-        })
+        first
+            .zip(count)
+            .is_some_and(|(first, count)| (first..first + count).contains(&u64::from(wanted)))
     });
     if covers { wanted } else { PLAIN_USER }
 }

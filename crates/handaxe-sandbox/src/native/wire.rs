@@ -103,12 +103,18 @@ impl Head {
         if &bytes[4..20] != nonce {
             return Err(FrameError::Nonce);
         }
-        let head = Self { meta: word(20), output: word(24) };
+        let head = Self {
+            meta: word(20),
+            output: word(24),
+        };
         if head.meta > META_BYTES {
             return Err(FrameError::MetaLength(head.meta));
         }
         if head.output as u64 > limit {
-            return Err(FrameError::TooLong { bytes: head.output, limit });
+            return Err(FrameError::TooLong {
+                bytes: head.output,
+                limit,
+            });
         }
         Ok(head)
     }
@@ -116,7 +122,10 @@ impl Head {
 
 impl Meta {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
-        let bounds = Bounds { bytes: META_BYTES, depth: 4 };
+        let bounds = Bounds {
+            bytes: META_BYTES,
+            depth: 4,
+        };
         json::parse_as(bytes, bounds).map_err(|_| FrameError::Meta)
     }
 }
@@ -136,13 +145,25 @@ mod tests {
     #[test]
     fn a_head_is_refused_before_anything_is_kept() {
         let parse = |bytes| Head::parse(&bytes, &[7; NONCE], 100);
-        assert_eq!(parse(head(b"HXRS", 7, 5, 100)), Ok(Head { meta: 5, output: 100 }));
+        assert_eq!(
+            parse(head(b"HXRS", 7, 5, 100)),
+            Ok(Head {
+                meta: 5,
+                output: 100
+            })
+        );
         assert_eq!(parse(head(b"HXRY", 7, 5, 1)), Err(FrameError::Magic));
         assert_eq!(parse(head(b"HXRS", 8, 5, 1)), Err(FrameError::Nonce));
-        assert_eq!(parse(head(b"HXRS", 7, 70_000, 1)), Err(FrameError::MetaLength(70_000)));
+        assert_eq!(
+            parse(head(b"HXRS", 7, 70_000, 1)),
+            Err(FrameError::MetaLength(70_000))
+        );
         assert_eq!(
             parse(head(b"HXRS", 7, 5, u32::MAX)),
-            Err(FrameError::TooLong { bytes: u32::MAX as usize, limit: 100 })
+            Err(FrameError::TooLong {
+                bytes: u32::MAX as usize,
+                limit: 100
+            })
         );
     }
 

@@ -17,7 +17,10 @@ fn every_layer_is_in_force_here() {
     }
     let landlock = layers.iter().find(|s| s.layer == Layer::Landlock).unwrap();
     assert!(landlock.note.starts_with("abi "), "{landlock:?}");
-    let result = session().call(&call("def run():\n    return 1\n", json!({})), &Cancel::default());
+    let result = session().call(
+        &call("def run():\n    return 1\n", json!({})),
+        &Cancel::default(),
+    );
     let in_run = result.unwrap().layers;
     for status in layers.iter().filter(|s| s.in_force) {
         assert!(in_run.contains(&status.layer), "{status:?}");
@@ -52,20 +55,28 @@ fn a_missing_layer_is_refused_by_name() {
             session.call(&marker, &Cancel::default())
         });
         match attempt {
-            Err(SandboxError::MissingLayer { layer: named, hint, .. }) => {
+            Err(SandboxError::MissingLayer {
+                layer: named, hint, ..
+            }) => {
                 assert_eq!(named, layer);
                 assert!(!hint.is_empty());
             }
             other => panic!("{layer:?}: {other:?}"),
         }
         let status = sandbox.layers().iter().find(|s| s.layer == layer).unwrap();
-        assert!(!status.in_force && status.required && status.note.len() > 10, "{status:?}");
+        assert!(
+            !status.in_force && status.required && status.note.len() > 10,
+            "{status:?}"
+        );
     }
 }
 
 #[test]
 fn a_launcher_that_is_none_is_an_error() {
-    for (launcher, needle) in [("/bin/true", "without a word"), ("/nonexistent", "No such file")] {
+    for (launcher, needle) in [
+        ("/bin/true", "without a word"),
+        ("/nonexistent", "No such file"),
+    ] {
         let mut config = config();
         let runtime = sandbox_of(config.clone()).runtime().clone();
         config.launcher = launcher.into();
@@ -77,6 +88,9 @@ fn a_launcher_that_is_none_is_an_error() {
             text = format!("{text}: {inner}");
             source = inner.source();
         }
-        assert!(text.contains(needle) || text.contains("Broken pipe"), "{launcher}: {text}");
+        assert!(
+            text.contains(needle) || text.contains("Broken pipe"),
+            "{launcher}: {text}"
+        );
     }
 }

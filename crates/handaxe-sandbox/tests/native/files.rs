@@ -9,7 +9,10 @@ use serde_json::json;
 use crate::support::{benign, call, config, output, run, sandbox_of, session, session_without};
 
 fn inline(name: &str, bytes: &[u8]) -> InlineFile {
-    InlineFile { name: name.to_owned(), bytes: Arc::from(bytes) }
+    InlineFile {
+        name: name.to_owned(),
+        bytes: Arc::from(bytes),
+    }
 }
 
 #[test]
@@ -17,23 +20,42 @@ fn a_file_has_the_same_path_however_it_came() {
     let dir = tempfile::tempdir().unwrap();
     let host = dir.path().join("real name.csv");
     std::fs::write(&host, "a,b\n1,2\n").unwrap();
-    let mounts = vec![Mount { name: "big.csv".to_owned(), path: host.clone() }];
-    let session = sandbox_of(config()).open(SessionSpec { mounts, hash_seed: 0 }).unwrap();
-    let code = "def run(f, more):\n    return [f, open(f).read(), [[m, open(m).read()] for m in more]]\n";
+    let mounts = vec![Mount {
+        name: "big.csv".to_owned(),
+        path: host.clone(),
+    }];
+    let session = sandbox_of(config())
+        .open(SessionSpec {
+            mounts,
+            hash_seed: 0,
+        })
+        .unwrap();
+    let code =
+        "def run(f, more):\n    return [f, open(f).read(), [[m, open(m).read()] for m in more]]\n";
     let mut plain = call(code, json!({"f": "big.csv", "more": []}));
     plain.file_inputs = vec!["f".to_owned(), "more".to_owned()];
-    assert_eq!(output(&run(&session, &plain)), &json!(["/data/big.csv", "a,b\n1,2\n", []]));
+    assert_eq!(
+        output(&run(&session, &plain)),
+        &json!(["/data/big.csv", "a,b\n1,2\n", []])
+    );
 
     let mut beside = call(code, json!({"f": "big.csv", "more": ["s.txt", "big.csv"]}));
     beside.file_inputs.clone_from(&plain.file_inputs);
     beside.files = vec![inline("s.txt", b"small")];
     beside.assets = vec![inline("table", b"1")];
-    let want = json!(["/data/big.csv", "a,b\n1,2\n", [["/data/s.txt", "small"], ["/data/big.csv", "a,b\n1,2\n"]]]);
+    let want = json!([
+        "/data/big.csv",
+        "a,b\n1,2\n",
+        [["/data/s.txt", "small"], ["/data/big.csv", "a,b\n1,2\n"]]
+    ]);
     assert_eq!(output(&run(&session, &beside)), &want);
 
     // None of them can be changed, on either road.
     let attack = "import os\ndef run(paths):\n    found = []\n    for p in paths:\n        for act in (lambda: open(p, 'r+'), lambda: os.unlink(p), lambda: os.truncate(p, 0), lambda: os.rename(p, p + 'x'), lambda: open(p + 'y', 'w')):\n            try:\n                act(); found.append('OK')\n            except OSError as e:\n                found.append(type(e).__name__)\n    return found\n";
-    let mut attack = call(attack, json!({"paths": ["/data/big.csv", "/data/s.txt", "/assets/table"]}));
+    let mut attack = call(
+        attack,
+        json!({"paths": ["/data/big.csv", "/data/s.txt", "/assets/table"]}),
+    );
     attack.files.clone_from(&beside.files);
     attack.assets.clone_from(&beside.assets);
     let result = run(&session, &attack);
@@ -60,13 +82,32 @@ fn what_cannot_be_attached_is_said_before_anything_runs() {
         refuses(&|c| c.files = vec![inline(name, b"")], "plain component");
         refuses(&|c| c.assets = vec![inline(name, b"")], "plain component");
     }
-    refuses(&|c| c.files = vec![inline("a", b""), inline("a", b"")], "another file");
-    refuses(&|c| c.files = vec![inline("a", &vec![0; (1 << 20) + 1])], "1 MiB");
+    refuses(
+        &|c| c.files = vec![inline("a", b""), inline("a", b"")],
+        "another file",
+    );
+    refuses(
+        &|c| c.files = vec![inline("a", &vec![0; (1 << 20) + 1])],
+        "1 MiB",
+    );
     refuses(&|c| c.file_inputs = vec!["f".to_owned()], "attached");
-    let open = |mounts| sandbox_of(config()).open(SessionSpec { mounts, hash_seed: 0 }).map(drop);
+    let open = |mounts| {
+        sandbox_of(config())
+            .open(SessionSpec {
+                mounts,
+                hash_seed: 0,
+            })
+            .map(drop)
+    };
     for (name, path) in [("d", "/tmp"), ("a/b", "/etc/passwd"), ("x", "/nonexistent")] {
-        let mount = Mount { name: name.to_owned(), path: path.into() };
-        assert!(matches!(open(vec![mount]), Err(SandboxError::File { .. })), "{name}");
+        let mount = Mount {
+            name: name.to_owned(),
+            path: path.into(),
+        };
+        assert!(
+            matches!(open(vec![mount]), Err(SandboxError::File { .. })),
+            "{name}"
+        );
     }
 }
 
@@ -82,14 +123,21 @@ fn files_are_handed_back_by_name() {
     call.artifacts = Some(dir.path().to_owned());
     let result = run(&session, &call);
     assert_eq!(result.outcome, Outcome::Ok, "{result:?}");
-    let names: Vec<_> = result.artifacts.iter().map(|a| (a.name.as_str(), a.bytes)).collect();
+    let names: Vec<_> = result
+        .artifacts
+        .iter()
+        .map(|a| (a.name.as_str(), a.bytes))
+        .collect();
     assert_eq!(names, [("out.csv", 200_000), ("empty", 0)]);
     let written = std::fs::read(dir.path().join("out.csv")).unwrap();
     assert_eq!(result.artifacts[0].digest, Digest::of(&written));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     // What is there is not overwritten.
     let again = session.call(&call, &Cancel::default());
-    assert!(matches!(again, Err(SandboxError::Artifact { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(SandboxError::Artifact { .. })),
+        "{again:?}"
+    );
 }
 
 #[test]
@@ -102,14 +150,30 @@ fn what_is_no_plain_file_of_the_scratch_is_not_handed_back() {
     for (make, name, needle) in [
         (format!("os.symlink({secret:?}, 'f')"), "f", "symbolic link"),
         ("os.symlink('/data', 'f')".to_owned(), "f", "symbolic link"),
-        ("open('a', 'w').close(); os.link('a', 'f')".to_owned(), "f", "more than one name"),
+        (
+            "open('a', 'w').close(); os.link('a', 'f')".to_owned(),
+            "f",
+            "more than one name",
+        ),
         ("os.mkfifo('f')".to_owned(), "f", "not a regular file"),
         ("os.mkdir('f')".to_owned(), "f", "not a regular file"),
-        ("import socket; socket.socket(1).bind('/work/f')".to_owned(), "f", "handed back"),
-        ("os.mkdir('d'); open('d/f', 'w').close()".to_owned(), "d/f", "plain file name"),
+        (
+            "import socket; socket.socket(1).bind('/work/f')".to_owned(),
+            "f",
+            "handed back",
+        ),
+        (
+            "os.mkdir('d'); open('d/f', 'w').close()".to_owned(),
+            "d/f",
+            "plain file name",
+        ),
         ("pass".to_owned(), "../etc/passwd", "plain file name"),
         ("pass".to_owned(), "absent", "No such file"),
-        ("open('f', 'w').truncate(1 << 30)".to_owned(), "f", "more than"),
+        (
+            "open('f', 'w').truncate(1 << 30)".to_owned(),
+            "f",
+            "more than",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let code = format!("import os\ndef run():\n    {make}\n    return {{'f': {name:?}}}\n");

@@ -25,22 +25,49 @@ fn forged_frames_gain_nothing() {
     let session = session();
     for (body, outcome) in [
         // The control: a well-made one is a result like any other, if it is the only one.
-        ("os.write(3, frame(b'42')); os.close(3); import time; time.sleep(9)", Outcome::Ok),
+        (
+            "os.write(3, frame(b'42')); os.close(3); import time; time.sleep(9)",
+            Outcome::Ok,
+        ),
         ("os.write(3, frame())", Outcome::Protocol),
-        ("os.write(3, frame() + frame()); os._exit(0)", Outcome::Protocol),
-        ("os.write(3, frame() + b'x'); os._exit(0)", Outcome::Protocol),
+        (
+            "os.write(3, frame() + frame()); os._exit(0)",
+            Outcome::Protocol,
+        ),
+        (
+            "os.write(3, frame() + b'x'); os._exit(0)",
+            Outcome::Protocol,
+        ),
         ("os.write(3, frame()[:-1]); os._exit(0)", Outcome::Protocol),
         ("os.write(3, frame()[:10]); os._exit(0)", Outcome::Protocol),
         ("os.write(3, frame(nonce=bytes(16)))", Outcome::Protocol),
         ("os.write(3, frame(magic=b'HXRY'))", Outcome::Protocol),
-        ("os.write(3, b'HXGO' + frame()); os._exit(0)", Outcome::Protocol),
-        ("os.write(3, frame(meta=b'{\"status\":\"accepted\",\"files\":[]}'))", Outcome::Protocol),
-        ("os.write(3, frame(meta=b'{\"status\":\"ok\",\"files\":[[\"a\",1]]}') + b'x'); os._exit(0)", Outcome::Protocol),
+        (
+            "os.write(3, b'HXGO' + frame()); os._exit(0)",
+            Outcome::Protocol,
+        ),
+        (
+            "os.write(3, frame(meta=b'{\"status\":\"accepted\",\"files\":[]}'))",
+            Outcome::Protocol,
+        ),
+        (
+            "os.write(3, frame(meta=b'{\"status\":\"ok\",\"files\":[[\"a\",1]]}') + b'x'); os._exit(0)",
+            Outcome::Protocol,
+        ),
         ("os.write(3, frame(meta=b'x' * 70000))", Outcome::Protocol),
-        ("os.write(3, b'HXRS' + frame()[4:20] + b'\\xff' * 8)", Outcome::Protocol),
-        ("os.write(3, frame()[:20] + struct.pack('<II', 26, 2**32 - 1))", Outcome::OutputLimit),
+        (
+            "os.write(3, b'HXRS' + frame()[4:20] + b'\\xff' * 8)",
+            Outcome::Protocol,
+        ),
+        (
+            "os.write(3, frame()[:20] + struct.pack('<II', 26, 2**32 - 1))",
+            Outcome::OutputLimit,
+        ),
         ("os.write(1, frame()); os._exit(0)", Outcome::Crash),
-        ("import atexit; atexit.register(os.write, 3, frame()); return 7", Outcome::Ok),
+        (
+            "import atexit; atexit.register(os.write, 3, frame()); return 7",
+            Outcome::Ok,
+        ),
     ] {
         let code = format!("{FORGE}\n\ndef run():\n    {body}\n");
         let result = run(&session, &call(&code, json!({})));
@@ -69,7 +96,9 @@ fn a_frame_from_another_call_does_not_fit() {
 #[test]
 fn a_late_frame_is_not_waited_for() {
     let session = session();
-    let code = format!("{FORGE}\n\ndef run():\n    import time\n    f = frame()\n    os.write(3, f[:5]); time.sleep(5); os.write(3, f[5:]); os._exit(0)\n");
+    let code = format!(
+        "{FORGE}\n\ndef run():\n    import time\n    f = frame()\n    os.write(3, f[:5]); time.sleep(5); os.write(3, f[5:]); os._exit(0)\n"
+    );
     let mut call = call(&code, json!({}));
     call.limits.wall_ms = 300;
     assert_eq!(run(&session, &call).outcome, Outcome::Timeout);

@@ -29,9 +29,15 @@ fn every_interpreter_of_this_machine_works() {
             let session = sandbox.open(SessionSpec::default()).unwrap();
             let code = "import decimal, hashlib, zlib, uuid, zoneinfo, datetime, statistics, csv, unicodedata, sqlite3 as _no\n";
             let code = code.replace(", sqlite3 as _no", "");
-            let code = format!("{code}\ndef run():\n    return [hashlib.sha256(b'x').hexdigest()[:8], str(decimal.Decimal(1) / 3), zlib.crc32(b'x')]\n");
+            let code = format!(
+                "{code}\ndef run():\n    return [hashlib.sha256(b'x').hexdigest()[:8], str(decimal.Decimal(1) / 3), zlib.crc32(b'x')]\n"
+            );
             let result = run(&session, &call(&code, json!({})));
-            let want = json!(["2d711642", "0.3333333333333333333333333333", 2_363_233_923_u32]);
+            let want = json!([
+                "2d711642",
+                "0.3333333333333333333333333333",
+                2_363_233_923_u32
+            ]);
             assert_eq!(output(&result), &want);
         }
     }
@@ -42,7 +48,10 @@ fn every_interpreter_of_this_machine_works() {
 fn the_hash_seed_is_the_sessions() {
     let code = "def run():\n    return [hash('a'), list({'b', 'a', 'c', 'd'})]\n";
     let with = |hash_seed| {
-        let spec = SessionSpec { mounts: Vec::new(), hash_seed };
+        let spec = SessionSpec {
+            mounts: Vec::new(),
+            hash_seed,
+        };
         let session = sandbox_of(config()).open(spec).unwrap();
         run(&session, &call(code, json!({}))).output.unwrap()
     };
@@ -73,8 +82,13 @@ fn descendants(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut next = vec![pid];
     while let Some(pid) = next.pop() {
-        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let children =
+                std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
             for child in children.split_whitespace().filter_map(|c| c.parse().ok()) {
                 found.push(child);
                 next.push(child);
@@ -87,7 +101,9 @@ fn descendants(pid: u32) -> Vec<u32> {
 fn exists(pid: u32) -> bool {
     // A zombie whose new parent has not looked yet is dead all the same.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|s| !s.is_empty() && !s.starts_with(['Z', 'X']))
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|s| !s.is_empty() && !s.starts_with(['Z', 'X']))
 }
 
 /// The other half of the next test: opens a jail, spins in it, is killed.
@@ -103,7 +119,11 @@ fn host_that_will_be_killed() {
 fn killing_the_host_kills_everything() {
     #[expect(clippy::disallowed_methods, reason = "this test binary, to be killed")]
     let mut host = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "lifecycle::host_that_will_be_killed", "--ignored"])
+        .args([
+            "--exact",
+            "lifecycle::host_that_will_be_killed",
+            "--ignored",
+        ])
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
@@ -130,8 +150,10 @@ fn dropping_a_session_ends_its_jail() {
     let before: BTreeSet<u32> = descendants(std::process::id()).into_iter().collect();
     let session = session();
     benign(&session);
-    let family: Vec<u32> =
-        descendants(std::process::id()).into_iter().filter(|p| !before.contains(p)).collect();
+    let family: Vec<u32> = descendants(std::process::id())
+        .into_iter()
+        .filter(|p| !before.contains(p))
+        .collect();
     assert!(family.len() >= 2, "{family:?}");
     drop(session);
     // Other tests' jails may have come in between; they go as well, in their own time.
@@ -153,11 +175,14 @@ fn a_thousand_calls() {
         killed.limits.wall_ms = 5;
         let exits = call("import os\nos._exit(1)\n", json!({}));
         for n in 0..count {
-            let _ = run(&session, match n % 20 {
-                0 => &killed,
-                1 => &exits,
-                _ => &honest,
-            });
+            let _ = run(
+                &session,
+                match n % 20 {
+                    0 => &killed,
+                    1 => &exits,
+                    _ => &honest,
+                },
+            );
         }
     };
     spend(60);
@@ -165,8 +190,16 @@ fn a_thousand_calls() {
     spend(1000);
     let until = Instant::now() + Duration::from_secs(5);
     // A child or two may be on the way in or out.
-    while holdings().iter().zip(&before).any(|(now, then)| now.abs_diff(*then) > 12) {
-        assert!(Instant::now() < until, "{:?} before, {before:?} after", holdings());
+    while holdings()
+        .iter()
+        .zip(&before)
+        .any(|(now, then)| now.abs_diff(*then) > 12)
+    {
+        assert!(
+            Instant::now() < until,
+            "{:?} before, {before:?} after",
+            holdings()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -174,7 +207,10 @@ fn a_thousand_calls() {
 /// Descriptors, processes, mounts and control groups of this process and its own.
 fn holdings() -> [usize; 4] {
     let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
-    let lines = std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+    let lines = std::fs::read_to_string("/proc/self/mountinfo")
+        .unwrap()
+        .lines()
+        .count();
     let own = format!("handaxe-{}-", std::process::id());
     let mut groups = 0;
     let mut next = vec![std::path::PathBuf::from("/sys/fs/cgroup/pids")];
@@ -186,7 +222,12 @@ fn holdings() -> [usize; 4] {
             }
         }
     }
-    [count("/proc/self/fd"), descendants(std::process::id()).len(), lines, groups]
+    [
+        count("/proc/self/fd"),
+        descendants(std::process::id()).len(),
+        lines,
+        groups,
+    ]
 }
 
 #[track_caller]
@@ -197,7 +238,10 @@ fn run_alone(command: &mut Command, name: &str) {
         .unwrap();
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     let fault = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success() && text.contains("1 passed"), "{text}\n{fault}");
+    assert!(
+        done.status.success() && text.contains("1 passed"),
+        "{text}\n{fault}"
+    );
 }
 
 #[test]
@@ -229,10 +273,18 @@ fn an_ordinary_user_has_the_same_jail() {
         "limits::a_memory_bomb_stays_inside",
         "faults::every_layer_is_in_force_here",
     ] {
-        #[expect(clippy::disallowed_methods, reason = "this test binary as another user")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this test binary as another user"
+        )]
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&tests);
-        command.env(LAUNCHER_VARIABLE, &jail).env("TMPDIR", "/tmp").current_dir("/");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&tests);
+        command
+            .env(LAUNCHER_VARIABLE, &jail)
+            .env("TMPDIR", "/tmp")
+            .current_dir("/");
         run_alone(&mut command, name);
     }
 }

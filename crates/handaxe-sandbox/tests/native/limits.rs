@@ -12,17 +12,33 @@ fn an_infinite_loop_is_killed_in_time() {
     let session = session();
     for (code, change) in [
         ("def run():\n    while True: pass\n", (400, 60_000)),
-        ("import time\ndef run():\n    time.sleep(60)\n", (400, 60_000)),
+        (
+            "import time\ndef run():\n    time.sleep(60)\n",
+            (400, 60_000),
+        ),
         ("while True: pass\n", (60_000, 400)),
-        ("import signal\ndef run():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True: pass\n", (400, 60_000)),
-        ("def run():\n    import re\n    return bool(re.match(r'(a+)+$', 'a' * 60 + 'b'))\n", (60_000, 400)),
-        ("def run():\n    return len(str(7 ** 10_000_000))\n", (60_000, 400)),
+        (
+            "import signal\ndef run():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True: pass\n",
+            (400, 60_000),
+        ),
+        (
+            "def run():\n    import re\n    return bool(re.match(r'(a+)+$', 'a' * 60 + 'b'))\n",
+            (60_000, 400),
+        ),
+        (
+            "def run():\n    return len(str(7 ** 10_000_000))\n",
+            (60_000, 400),
+        ),
     ] {
         let mut call = call(code, json!({}));
         (call.limits.wall_ms, call.limits.cpu_ms) = change;
         let result = run(&session, &call);
         assert_eq!(result.outcome, Outcome::Timeout, "{code}");
-        let spent = if change.0 == 400 { result.runtime_ms } else { result.usage.cpu_ms };
+        let spent = if change.0 == 400 {
+            result.runtime_ms
+        } else {
+            result.usage.cpu_ms
+        };
         assert!((400.0..900.0).contains(&spent), "{code}: {spent} ms");
     }
     benign(&session);
@@ -50,8 +66,15 @@ fn a_memory_bomb_stays_inside() {
         let result = run(&session, &call);
         // An anonymous map says ENOMEM as an OSError; everything else is a MemoryError.
         let denied = result.error.as_ref().and_then(|e| e.errno.as_deref()) == Some("ENOMEM");
-        assert!(result.outcome == Outcome::Memory || denied, "{code}: {result:?}");
-        assert!(result.usage.max_rss_kib < 110 << 10, "{code}: {:?}", result.usage);
+        assert!(
+            result.outcome == Outcome::Memory || denied,
+            "{code}: {result:?}"
+        );
+        assert!(
+            result.usage.max_rss_kib < 110 << 10,
+            "{code}: {:?}",
+            result.usage
+        );
     }
     // What is allowed can be used.
     let code = "def run():\n    return len(bytearray(48 << 20))\n";
@@ -80,11 +103,18 @@ fn limits_on_files_reach_the_tool_as_an_errno() {
         call.limits.scratch_inodes = 128;
         let result = run(&session, &call);
         assert_eq!(result.outcome, Outcome::ToolError, "{code}: {result:?}");
-        assert_eq!(result.error.unwrap().errno.as_deref(), Some(errno), "{code}");
+        assert_eq!(
+            result.error.unwrap().errno.as_deref(),
+            Some(errno),
+            "{code}"
+        );
     }
     let mut call = call(write, json!({}));
     call.limits.file_bytes = 1 << 20;
-    assert_eq!(run(&session, &call).error.unwrap().errno.as_deref(), Some("EFBIG"));
+    assert_eq!(
+        run(&session, &call).error.unwrap().errno.as_deref(),
+        Some("EFBIG")
+    );
     benign(&session);
 }
 
@@ -109,7 +139,10 @@ fn a_flood_of_output_ends_the_run_and_costs_the_host_little() {
 
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 

@@ -26,8 +26,10 @@ pub(crate) fn probe(name: &str) -> &'static str {
 pub(crate) const LAUNCHER_VARIABLE: &str = "HANDAXE_TEST_LAUNCHER";
 
 pub(crate) fn launcher() -> PathBuf {
-    std::env::var_os(LAUNCHER_VARIABLE)
-        .map_or_else(|| env!("CARGO_BIN_EXE_handaxe-jail-launcher").into(), PathBuf::from)
+    std::env::var_os(LAUNCHER_VARIABLE).map_or_else(
+        || env!("CARGO_BIN_EXE_handaxe-jail-launcher").into(),
+        PathBuf::from,
+    )
 }
 
 pub(crate) fn config() -> NativeConfig {
@@ -40,15 +42,21 @@ pub(crate) fn config() -> NativeConfig {
 /// Probes of the kernel need `ctypes`, which production never loads.
 pub(crate) fn config_with_ctypes() -> NativeConfig {
     let mut config = config();
-    config.modules.extend(["ctypes", "socket", "urllib.request"].map(str::to_owned));
+    config
+        .modules
+        .extend(["ctypes", "socket", "urllib.request"].map(str::to_owned));
     config
 }
 
 pub(crate) fn sandbox_of(config: NativeConfig) -> NativeSandbox {
     static RUNTIMES: [OnceLock<Runtime>; 2] = [OnceLock::new(), OnceLock::new()];
     let more = config.modules.iter().any(|m| m == "ctypes");
-    let runtime = RUNTIMES[usize::from(more)]
-        .get_or_init(|| NativeSandbox::new(config.clone()).unwrap().runtime().clone());
+    let runtime = RUNTIMES[usize::from(more)].get_or_init(|| {
+        NativeSandbox::new(config.clone())
+            .unwrap()
+            .runtime()
+            .clone()
+    });
     NativeSandbox::with_runtime(config, runtime.clone())
 }
 
@@ -91,13 +99,22 @@ pub(crate) fn run_with(code: &str, change: impl FnOnce(&mut Limits)) -> SandboxR
 
 #[track_caller]
 pub(crate) fn output(result: &SandboxResult) -> &Value {
-    result.output.as_ref().unwrap_or_else(|| panic!("{result:?}"))
+    result
+        .output
+        .as_ref()
+        .unwrap_or_else(|| panic!("{result:?}"))
 }
 
 /// The liveness control: an honest tool still works beside the attack.
 #[track_caller]
 pub(crate) fn benign(session: &Arc<dyn Session>) {
-    let result = run(session, &call("def run(a: int) -> int:\n    return a + 1\n", json!({"a": 1})));
+    let result = run(
+        session,
+        &call(
+            "def run(a: int) -> int:\n    return a + 1\n",
+            json!({"a": 1}),
+        ),
+    );
     assert_eq!(output(&result), &json!(2));
 }
 
@@ -106,7 +123,10 @@ pub(crate) fn benign(session: &Arc<dyn Session>) {
 pub(crate) fn outside(name: &str, input: &Value, directory: &Path) -> Value {
     let script = "import json, sys\nns = {'__name__': 'tool'}\nexec(sys.argv[1], ns)\n\
                   print(json.dumps(ns['run'](**json.loads(sys.argv[2]))))";
-    #[expect(clippy::disallowed_methods, reason = "the control runs our own probe outside")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the control runs our own probe outside"
+    )]
     let done = Command::new("/usr/bin/python3")
         .args(["-c", script, probe(name), &input.to_string()])
         .current_dir(directory)
