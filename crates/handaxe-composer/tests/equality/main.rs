@@ -10,10 +10,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use generate::Rng;
-use handaxe_composer::{Chain, EvalError, convert, emit, evaluate, invocation};
+use handaxe_composer::{Chain, EvalError, Format, Terminal, convert, emit, evaluate, invocation};
 use serde_json::{Value, json};
 
-const ROUNDS: usize = 3000;
+const ROUNDS: usize = 2000;
 const SEED: u64 = 1;
 
 struct Job {
@@ -31,7 +31,11 @@ fn python(tools: &BTreeMap<String, String>, jobs: &[Job]) -> Vec<Value> {
     let jobs_json: Vec<Value> = jobs
         .iter()
         .map(|job| {
-            let bytes: String = job.bytes.iter().map(|b| format!("{b:02x}")).collect();
+            let mut bytes = String::with_capacity(2 * job.bytes.len());
+            for b in &job.bytes {
+                let digit = |d: u8| char::from_digit(d.into(), 16).unwrap();
+                bytes.extend([digit(b >> 4), digit(b & 15)]);
+            }
             json!({ "tool": job.tool, "input": invocation(&job.chain, "data"), "bytes": bytes })
         })
         .collect();
@@ -60,10 +64,7 @@ fn ours(job: &Job) -> Value {
     match evaluate(&job.chain, job.bytes.as_slice()) {
         Ok(value) => {
             let mut result = json!({ "ok": value });
-            if matches!(
-                job.chain.terminal,
-                handaxe_composer::Terminal::Convert { .. }
-            ) {
+            if matches!(job.chain.terminal, Terminal::Convert { .. }) {
                 let mut out = Vec::new();
                 convert(&job.chain, job.bytes.as_slice(), &mut out).unwrap();
                 result["written"] = json!(String::from_utf8(out).unwrap());
@@ -131,6 +132,99 @@ fn rust_and_python_agree() {
         "only {good} of {rounds} gave a result"
     );
     assert!(tools.len() >= 12, "{:?}", tools.keys());
+}
+
+/// Each bound, just kept and just broken: both sides draw the line at the same place.
+#[test]
+fn bounds_are_the_same() {
+    let chain = |format, terminal| Chain {
+        format,
+        filters: Vec::new(),
+        terminal,
+    };
+    let distinct = |field: &str| Terminal::Distinct {
+        field: field.to_owned(),
+    };
+    let columns = |n: usize| {
+        let names: Vec<String> = (0..n).map(|i| format!("c{i}")).collect();
+        names.join(",").into_bytes()
+    };
+    let values = |n: usize| (0..n).map(|i| format!("{i}\n")).collect::<String>();
+    let long = |n: usize| vec![b'a'; n];
+    let document = |n: usize| {
+        let mut text = b"[{\"a\":\"".to_vec();
+        text.extend(vec![b'x'; n - 10]);
+        text.extend(b"\"}]");
+        text
+    };
+    let cell = |n: usize| [b"a\n\"", long(n).as_slice(), b"\"\n"].concat();
+    let cases: Vec<(Chain, Vec<u8>, bool)> = vec![
+        (chain(Format::Csv, distinct("c0")), columns(2000), true),
+        (chain(Format::Csv, distinct("c0")), columns(2001), false),
+        (
+            chain(Format::Text, distinct("line")),
+            values(100_000).into(),
+            true,
+        ),
+        (
+            chain(Format::Text, distinct("line")),
+            values(100_001).into(),
+            false,
+        ),
+        (
+            chain(Format::Text, Terminal::Describe),
+            long((8 << 20) - 1),
+            true,
+        ),
+        (
+            chain(Format::Text, Terminal::Describe),
+            long(8 << 20),
+            false,
+        ),
+        (chain(Format::Csv, Terminal::Describe), cell(131_072), true),
+        (chain(Format::Csv, Terminal::Describe), cell(131_073), false),
+        (
+            chain(Format::Json, Terminal::Describe),
+            document(16 << 20),
+            true,
+        ),
+        (
+            chain(Format::Json, Terminal::Describe),
+            document((16 << 20) + 1),
+            false,
+        ),
+    ];
+    let mut tools = BTreeMap::new();
+    let mut held = Vec::new();
+    let jobs: Vec<Job> = cases
+        .into_iter()
+        .map(|(chain, bytes, holds)| {
+            let emitted = emit(&chain).unwrap();
+            let tool = emitted.name.to_string();
+            tools.entry(tool.clone()).or_insert(emitted.code);
+            held.push(holds);
+            Job { chain, bytes, tool }
+        })
+        .collect();
+    let theirs = python(&tools, &jobs);
+    for ((job, theirs), holds) in jobs.iter().zip(&theirs).zip(held) {
+        let ours = ours(job);
+        let shown = |v: &Value| v.to_string().chars().take(200).collect::<String>();
+        assert!(
+            agree(&ours, theirs),
+            "{:?}\n{}\n{}",
+            job.chain,
+            shown(&ours),
+            shown(theirs)
+        );
+        assert_eq!(
+            ours.get("ok").is_some(),
+            holds,
+            "{:?} {}",
+            job.chain,
+            shown(&ours)
+        );
+    }
 }
 
 #[test]

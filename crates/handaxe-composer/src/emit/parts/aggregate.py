@@ -4,7 +4,7 @@ def label(measure: Measure) -> str:
 
 
 def in_order(rows: list, name: str, order: str) -> list:
-    """Rows by one value: numbers, then times, nothing last; ties stay in the order of the groups."""
+    """Rows by one value: numbers, then times, nothing last; ties stay in group order."""
     if order not in ("ascending", "descending"):
         raise ValueError(f"unknown order `{order}`; use ascending or descending")
     numbers, times, nothing = [], [], []

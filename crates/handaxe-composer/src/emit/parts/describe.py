@@ -22,7 +22,7 @@ class Column:
         if not text:
             return
         self.filled += 1
-        # One value that is no number settles it, and one that is no time; the rest need not be tried.
+        # One value that is no number settles it, and one that is no time: the rest need no try.
         number = number_of(value) if self.total.count == self.filled - 1 else None
         if number is not None:
             self.total.add(number)
