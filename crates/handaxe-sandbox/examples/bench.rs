@@ -1,5 +1,7 @@
 //! Measures calls: `cargo run --release --example bench [python]`. Its own launcher.
 
+#![expect(clippy::print_stdout, reason = "a program for a person at a terminal")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,178 +1,9 @@
 //! What a freshly forked child does to itself before it may meet untrusted code, top to bottom.
 
 use super::landlock;
+use super::plan::{Plan, Report, STEPS, layer};
 use super::sys::{self, Errno, call, nr, prctl};
 use super::text::Text;
-
-/// One bit per layer, in the order of `handaxe_types::Layer`.
-pub(crate) mod layer {
-    pub(crate) const USER_NAMESPACE: u32 = 1 << 1;
-    pub(crate) const PID_NAMESPACE: u32 = 1 << 2;
-    pub(crate) const MOUNT_NAMESPACE: u32 = 1 << 3;
-    pub(crate) const IPC_NAMESPACE: u32 = 1 << 5;
-    pub(crate) const UTS_NAMESPACE: u32 = 1 << 6;
-    pub(crate) const CGROUP_NAMESPACE: u32 = 1 << 7;
-    pub(crate) const READ_ONLY_ROOT: u32 = 1 << 8;
-    pub(crate) const PRIVATE_SCRATCH: u32 = 1 << 9;
-    pub(crate) const LANDLOCK: u32 = 1 << 10;
-    pub(crate) const NO_CAPABILITIES: u32 = 1 << 11;
-    pub(crate) const NO_NEW_PRIVILEGES: u32 = 1 << 12;
-    pub(crate) const SECCOMP: u32 = 1 << 13;
-    pub(crate) const RLIMITS: u32 = 1 << 14;
-    pub(crate) const CGROUP: u32 = 1 << 15;
-    pub(crate) const CLOSED_DESCRIPTORS: u32 = 1 << 16;
-}
-
-/// The steps, in order: the layer each one makes, and what it does, for "failed to …".
-pub(crate) const STEPS: &[(u32, &str)] = &[
-    (layer::CLOSED_DESCRIPTORS, "read the plan"),
-    (
-        layer::CLOSED_DESCRIPTORS,
-        "put the call's descriptors in place",
-    ),
-    (layer::CGROUP, "join the call's control groups"),
-    (
-        layer::USER_NAMESPACE,
-        "enter new user, mount, ipc, uts and cgroup namespaces",
-    ),
-    (layer::USER_NAMESPACE, "map the one user and group"),
-    (
-        layer::PID_NAMESPACE,
-        "confirm a process-id namespace of its own",
-    ),
-    (layer::MOUNT_NAMESPACE, "confirm its other namespaces"),
-    (layer::RLIMITS, "measure its own size"),
-    (layer::CLOSED_DESCRIPTORS, "close every other descriptor"),
-    (layer::PRIVATE_SCRATCH, "mount its scratch"),
-    (
-        layer::PRIVATE_SCRATCH,
-        "lay out the directories for the call's own files",
-    ),
-    (layer::READ_ONLY_ROOT, "confirm that the root is read-only"),
-    (layer::RLIMITS, "set resource limits"),
-    (layer::NO_CAPABILITIES, "drop every capability"),
-    (layer::NO_NEW_PRIVILEGES, "give up new privileges"),
-    (layer::LANDLOCK, "confine itself with Landlock"),
-    (layer::SECCOMP, "load the system-call filter"),
-];
-
-/// How hardening went. In bytes: step (0: all done), errno, layers, size in pages, Landlock's ABI.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    /// Index into [`STEPS`] plus one of the step that failed; 0 when none did.
-    step: u8,
-    errno: Errno,
-    layers: u32,
-    pages: u64,
-    abi: u32,
-}
-
-impl Report {
-    pub(crate) fn to_bytes(&self) -> [u8; 21] {
-        let mut out = [0; 21];
-        out[0] = self.step;
-        out[1..5].copy_from_slice(&self.errno.to_le_bytes());
-        out[5..9].copy_from_slice(&self.layers.to_le_bytes());
-        out[9..17].copy_from_slice(&self.pages.to_le_bytes());
-        out[17..21].copy_from_slice(&self.abi.to_le_bytes());
-        out
-    }
-}
-
-/// What the server tells a child: fifteen little-endian words, then the filter, the directories
-/// that may be read, and the names mounted in `/data`, each name ending in NUL.
-struct Plan<'a> {
-    /// Become descriptors 0, 1, 2 and 3.
-    pipes: [usize; 4],
-    /// The host's `/proc`.
-    proc: usize,
-    cgroups: [usize; 2],
-    scratch_bytes: u64,
-    scratch_inodes: u64,
-    /// Whether this child can take files with its call.
-    inline: bool,
-    /// Layers that a test takes away, or pretends are missing.
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(dead_code, reason = "read by tests alone")
-    )]
-    skip: u32,
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(dead_code, reason = "read by tests alone")
-    )]
-    missing: u32,
-    filter: &'a [u8],
-    readable: &'a [u8],
-    data: &'a [u8],
-}
-
-impl<'a> Plan<'a> {
-    fn parse(bytes: &'a [u8]) -> Option<Self> {
-        const WORDS: usize = 15;
-        let (head, rest) = bytes.split_at_checked(WORDS * 8)?;
-        let mut words = [0_u64; WORDS];
-        for (word, chunk) in words.iter_mut().zip(head.chunks_exact(8)) {
-            *word = u64::from_le_bytes(chunk.try_into().ok()?);
-        }
-        let [
-            a,
-            b,
-            c,
-            d,
-            proc,
-            e,
-            f,
-            scratch_bytes,
-            scratch_inodes,
-            inline,
-            skip,
-            missing,
-            x,
-            y,
-            z,
-        ] = words;
-        let (filter, rest) = rest.split_at_checked(x as usize)?;
-        let (readable, rest) = rest.split_at_checked(y as usize)?;
-        let (data, rest) = rest.split_at_checked(z as usize)?;
-        rest.is_empty().then_some(Self {
-            pipes: [a as usize, b as usize, c as usize, d as usize],
-            proc: proc as usize,
-            cgroups: [e as usize, f as usize],
-            scratch_bytes,
-            scratch_inodes,
-            inline: inline != 0,
-            skip: skip as u32,
-            missing: missing as u32,
-            filter,
-            readable,
-            data,
-        })
-    }
-
-    /// Whether a test asked for life without this layer. Never, in anything that is shipped.
-    #[cfg(feature = "testing")]
-    fn skips(&self, layer: u32) -> bool {
-        self.skip & layer != 0
-    }
-
-    #[cfg(not(feature = "testing"))]
-    #[expect(clippy::unused_self, reason = "the signature of the test's version")]
-    fn skips(&self, _: u32) -> bool {
-        false
-    }
-
-    #[cfg(feature = "testing")]
-    fn lacks(&self, layer: u32) -> bool {
-        self.missing & layer != 0
-    }
-
-    #[cfg(not(feature = "testing"))]
-    #[expect(clippy::unused_self, reason = "the signature of the test's version")]
-    fn lacks(&self, _: u32) -> bool {
-        false
-    }
-}
 
 /// Makes the next fork the first process of a new process-id namespace. `own` is an open
 /// `/proc/self/ns/pid`: only from one's own namespace can another be made.
@@ -341,7 +172,7 @@ const MS_NOEXEC: usize = 8;
 
 fn mount_tmpfs(at: &[u8], options: &Text) -> Result<(), Errno> {
     let flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-    let (kind, options) = (b"tmpfs\0".as_ptr() as usize, options.c().as_ptr() as usize);
+    let (kind, options) = (c"tmpfs".as_ptr() as usize, options.c().as_ptr() as usize);
     call(
         nr::MOUNT,
         &[kind, at.as_ptr() as usize, kind, flags, options],
@@ -356,11 +187,11 @@ fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
         .number(plan.scratch_bytes);
     let options = options.push(b",nr_inodes=").number(plan.scratch_inodes);
     mount_tmpfs(b"/work\0", &options)?;
-    call(nr::CHDIR, &[b"/work\0".as_ptr() as usize])?;
+    call(nr::CHDIR, &[c"/work".as_ptr() as usize])?;
     let mut seen = [0_usize; 32];
     call(
         nr::STATFS,
-        &[b".\0".as_ptr() as usize, seen.as_mut_ptr() as usize],
+        &[c".".as_ptr() as usize, seen.as_mut_ptr() as usize],
     )?;
     let (kind, block, blocks, inodes) = (seen[0], seen[1], seen[2], seen[5]);
     let wanted = (plan.scratch_bytes as usize).div_ceil(block.max(1));
@@ -403,7 +234,7 @@ fn mount_files(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
         )?);
         let (fd, empty, at) = (
             first + index,
-            b"\0".as_ptr() as usize,
+            c"".as_ptr() as usize,
             path.c().as_ptr() as usize,
         );
         let args = [fd, empty, sys::AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH];
@@ -419,7 +250,7 @@ fn confirm_read_only_root(plan: &Plan<'_>, report: &mut Report) -> Result<(), Er
     }
     match call(
         nr::MKDIRAT,
-        &[sys::AT_FDCWD, b"/probe\0".as_ptr() as usize, 0o700],
+        &[sys::AT_FDCWD, c"/probe".as_ptr() as usize, 0o700],
     ) {
         Err(sys::EROFS) => report.layers |= layer::READ_ONLY_ROOT,
         Err(errno) => return Err(errno),
@@ -578,14 +409,6 @@ pub(crate) fn rest() -> ! {
 }
 
 /// The hook's own code failed: end at once, without a result.
-#[cfg_attr(
-    test,
-    expect(dead_code, reason = "called by the module's panic handler")
-)]
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "called by the module's panic handler")
-)]
 pub(crate) fn die() -> ! {
     #[cfg(target_arch = "x86_64")]
     const EXIT_GROUP: usize = 231;

@@ -4,6 +4,7 @@
 
 mod child;
 mod landlock;
+mod plan;
 mod python;
 mod sys;
 mod text;

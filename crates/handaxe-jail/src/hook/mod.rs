@@ -4,16 +4,17 @@
 //! Python loads (`no_std`, the stable ABI declared in `python.rs`, no C library); this file is the
 //! same code inside the crate, where it is linted and tested and gives the launcher its names.
 
-#![allow(dead_code, reason = "most of it runs only in the extension module")]
+#![expect(dead_code, reason = "most of it runs only in the extension module")]
 
 mod child;
 mod landlock;
+mod plan;
 mod sys;
 mod text;
 
 /// The step of a child's report (1-based): its layer's bit, and what was being done.
 pub(crate) fn step(number: u8) -> Option<(u32, &'static str)> {
-    child::STEPS
+    plan::STEPS
         .get(usize::from(number).checked_sub(1)?)
         .copied()
 }

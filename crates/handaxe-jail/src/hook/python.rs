@@ -104,7 +104,12 @@ const fn method(
     name: &'static [u8],
     function: unsafe extern "C" fn(*mut Object, *mut Object) -> *mut Object,
 ) -> Method {
-    Method { name: name.as_ptr().cast(), function: Some(function), flags: METH_O, doc: ptr::null() }
+    Method {
+        name: name.as_ptr().cast(),
+        function: Some(function),
+        flags: METH_O,
+        doc: ptr::null(),
+    }
 }
 
 static mut METHODS: [Method; 6] = [
@@ -113,11 +118,19 @@ static mut METHODS: [Method; 6] = [
     method(b"lower\0", lower),
     method(b"seal\0", seal),
     method(b"rest\0", rest),
-    Method { name: ptr::null(), function: None, flags: 0, doc: ptr::null() },
+    Method {
+        name: ptr::null(),
+        function: None,
+        flags: 0,
+        doc: ptr::null(),
+    },
 ];
 
 static mut MODULE: Definition = Definition {
-    object: Object { references: 1, class: ptr::null_mut() },
+    object: Object {
+        references: 1,
+        class: ptr::null_mut(),
+    },
     init: ptr::null(),
     index: 0,
     copy: ptr::null_mut(),

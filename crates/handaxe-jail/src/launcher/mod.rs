@@ -30,6 +30,7 @@ pub fn source_digest() -> Digest {
         SERVER,
         seccomp::LIST,
         include_str!("../hook/child.rs"),
+        include_str!("../hook/plan.rs"),
         include_str!("../hook/landlock.rs"),
         include_str!("../hook/python.rs"),
         include_str!("root.rs"),

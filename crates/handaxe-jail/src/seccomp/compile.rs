@@ -114,8 +114,11 @@ pub fn compile(list: &List, arch: Arch) -> Result<Vec<u8>, SeccompError> {
 }
 
 fn bytes(insn: Insn) -> [u8; 8] {
-    let ([a, b], [c, d, e, f]) = (insn.code.to_ne_bytes(), insn.k.to_ne_bytes());
-    [a, b, insn.jt, insn.jf, c, d, e, f]
+    let mut out = [0; 8];
+    out[..2].copy_from_slice(&insn.code.to_ne_bytes());
+    out[2..4].copy_from_slice(&[insn.jt, insn.jf]);
+    out[4..].copy_from_slice(&insn.k.to_ne_bytes());
+    out
 }
 
 /// `ranges` is not empty.
@@ -196,7 +199,7 @@ mod tests {
         data.extend(number.to_ne_bytes());
         data.extend(arch.to_ne_bytes());
         data.extend(0_u64.to_ne_bytes());
-        args.iter().for_each(|a| data.extend(a.to_ne_bytes()));
+        data.extend(args.iter().flat_map(|a| a.to_ne_bytes()));
         let word = |at: usize| u32::from_ne_bytes(data[at..at + 4].try_into().unwrap());
         let (mut pc, mut a) = (0, 0_u32);
         loop {

@@ -3,11 +3,13 @@
 mod artifacts;
 mod call;
 mod cgroup;
+mod ending;
 mod interpreter;
 mod jail;
 mod layers;
 mod pool;
 mod session;
+mod watch;
 mod wire;
 
 use std::ffi::OsString;

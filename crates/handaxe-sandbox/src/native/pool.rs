@@ -54,7 +54,7 @@ impl Drop for Ready {
 }
 
 /// The longest that a call waits for a child.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 /// How often waiting looks up.
 const SLICE: Duration = Duration::from_millis(25);
 

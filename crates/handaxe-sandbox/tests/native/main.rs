@@ -4,6 +4,13 @@
 //! Every attack here has its positive control (the same probe succeeds outside, or with a layer
 //! taken away), and gives what it tried as its output, so that a probe which did nothing fails.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::semicolon_if_nothing_returned,
+    reason = "helpers of tests fail as tests do"
+)]
+
 mod escapes;
 mod faults;
 mod files;
