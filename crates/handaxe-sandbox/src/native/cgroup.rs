@@ -106,6 +106,7 @@ impl Groups {
         let Some(place) = place(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")) else {
             return Arc::new(none("no control groups are mounted".to_owned()));
         };
+        place.parents.iter().for_each(|parent| sweep(parent));
         let mut bases = Vec::new();
         let mut made = || -> io::Result<()> {
             for parent in &place.parents {
@@ -235,6 +236,26 @@ impl Drop for Group {
     }
 }
 
+/// Removes the groups of hosts that were killed before they could.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let host = name
+            .to_str()
+            .and_then(|n| n.strip_prefix("handaxe-")?.split_once('-'));
+        let Some((pid, _)) = host else {
+            continue;
+        };
+        if pid.parse::<u32>().is_err() || Path::new("/proc").join(pid).exists() {
+            continue;
+        }
+        for child in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(child.path());
+        }
+        let _ = fs::remove_dir(entry.path());
+    }
+}
+
 /// Removes a group; one whose last process has just died needs a moment.
 fn remove(path: &Path) {
     for wait in [0, 1, 4, 16, 64] {
@@ -291,6 +312,20 @@ mod tests {
         );
         check("8:pids:/elsewhere\n4:memory:/elsewhere\n", NESTED, None);
         check("", "", None);
+    }
+
+    #[test]
+    fn sweeps_what_the_dead_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = format!("handaxe-{}-1", std::process::id());
+        // No process has a number this large.
+        let (dead, other) = ("handaxe-4194305-1", "handaxe-notes");
+        for name in [&own, dead, other] {
+            fs::create_dir_all(dir.path().join(name).join("0")).unwrap();
+        }
+        sweep(dir.path());
+        let left = |name: &str| dir.path().join(name).exists();
+        assert!(left(&own) && left(other) && !left(dead));
     }
 
     #[test]

@@ -72,6 +72,8 @@ struct State {
     waiting: VecDeque<(u64, Class)>,
     next_ticket: u64,
     gone: Option<String>,
+    /// Why a child could not be made; told to one of those who wait.
+    refused: Option<String>,
     closing: bool,
 }
 
@@ -131,7 +133,7 @@ impl Pool {
                     state.live.remove(&id);
                     let error = std::io::Error::from_raw_os_error(errno);
                     tracing::warn!(%error, "the jail could not make a child");
-                    state.gone = Some(format!("a child could not be made: {error}"));
+                    state.refused = Some(format!("a child could not be made: {error}"));
                 }
                 Said::LaunchFailed(reason) => state.gone = Some(reason),
                 Said::Gone => {
@@ -189,14 +191,14 @@ impl Pool {
         let group = match self.groups.make(id) {
             Ok(group) => group.map(Arc::new),
             Err(error) => {
-                state.gone = Some(format!("a control group could not be made: {error}"));
+                state.refused = Some(format!("a control group could not be made: {error}"));
                 return false;
             }
         };
         let doors: Vec<OwnedFd> = match group.as_ref().map_or(Ok(Vec::new()), |g| g.doors()) {
             Ok(doors) => doors,
             Err(error) => {
-                state.gone = Some(format!("a control group could not be opened: {error}"));
+                state.refused = Some(format!("a control group could not be opened: {error}"));
                 return false;
             }
         };
@@ -246,6 +248,9 @@ impl Pool {
                 let error = self.jail.died(doing, reason);
                 state = self.lock();
                 break Err(error);
+            }
+            if let Some(detail) = state.refused.take() {
+                break Err(SandboxError::JailDied { doing, detail });
             }
             if cancel.is_cancelled() {
                 break Err(SandboxError::Cancelled);

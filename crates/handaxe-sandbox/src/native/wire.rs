@@ -134,9 +134,9 @@ impl Meta {
 mod tests {
     use super::*;
 
-    fn head(magic: &[u8; 4], nonce: u8, meta: u32, output: u32) -> [u8; HEAD] {
+    fn head(magic: [u8; 4], nonce: u8, meta: u32, output: u32) -> [u8; HEAD] {
         let mut bytes = [nonce; HEAD];
-        bytes[..4].copy_from_slice(magic);
+        bytes[..4].copy_from_slice(&magic);
         bytes[20..24].copy_from_slice(&meta.to_le_bytes());
         bytes[24..].copy_from_slice(&output.to_le_bytes());
         bytes
@@ -146,20 +146,20 @@ mod tests {
     fn a_head_is_refused_before_anything_is_kept() {
         let parse = |bytes| Head::parse(&bytes, &[7; NONCE], 100);
         assert_eq!(
-            parse(head(b"HXRS", 7, 5, 100)),
+            parse(head(*b"HXRS", 7, 5, 100)),
             Ok(Head {
                 meta: 5,
                 output: 100
             })
         );
-        assert_eq!(parse(head(b"HXRY", 7, 5, 1)), Err(FrameError::Magic));
-        assert_eq!(parse(head(b"HXRS", 8, 5, 1)), Err(FrameError::Nonce));
+        assert_eq!(parse(head(*b"HXRY", 7, 5, 1)), Err(FrameError::Magic));
+        assert_eq!(parse(head(*b"HXRS", 8, 5, 1)), Err(FrameError::Nonce));
         assert_eq!(
-            parse(head(b"HXRS", 7, 70_000, 1)),
+            parse(head(*b"HXRS", 7, 70_000, 1)),
             Err(FrameError::MetaLength(70_000))
         );
         assert_eq!(
-            parse(head(b"HXRS", 7, 5, u32::MAX)),
+            parse(head(*b"HXRS", 7, 5, u32::MAX)),
             Err(FrameError::TooLong {
                 bytes: u32::MAX as usize,
                 limit: 100

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use handaxe_types::Outcome;
+use handaxe_types::{Layer, Outcome};
 use serde_json::json;
 
-use crate::support::{benign, call, output, run, run_with, session};
+use crate::support::{benign, call, output, run, run_with, session, session_without};
 
 #[test]
 fn an_infinite_loop_is_killed_in_time() {
@@ -81,6 +81,23 @@ fn a_memory_bomb_stays_inside() {
     let mut call = call(code, json!({}));
     call.limits.memory_bytes = 64 << 20;
     assert_eq!(output(&run(&session, &call)), &json!(48 << 20));
+}
+
+/// Each process keeps within its own address space; together only the control group bounds them.
+#[test]
+fn memory_split_over_processes_is_still_bounded() {
+    let code = "import os, time\ndef run():\n    pids = []\n    for _ in range(6):\n        pid = os.fork()\n        if pid == 0:\n            kept = bytearray(56 << 20)\n            time.sleep(1)\n            os._exit(0)\n        pids.append(pid)\n    return [os.waitpid(p, 0)[1] for p in pids]\n";
+    let session = session_without(&[Layer::Seccomp]);
+    let mut call = call(code, json!({}));
+    call.limits.memory_bytes = 64 << 20;
+    call.limits.scratch_bytes = 1 << 20;
+    let result = run(&session, &call);
+    let killed = match &result.output {
+        Some(statuses) => statuses.as_array().unwrap().iter().any(|s| s == 9),
+        None => result.outcome == Outcome::Memory,
+    };
+    assert_eq!(killed, result.layers.contains(&Layer::Cgroup), "{result:?}");
+    benign(&session);
 }
 
 #[test]
