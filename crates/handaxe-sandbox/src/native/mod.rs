@@ -1,4 +1,29 @@
 //! The native backend: Linux namespaces, Landlock, seccomp and a warm interpreter that forks.
+//!
+//! What each layer stops is in the documentation of `handaxe-jail`, which builds them. This side
+//! holds the other end: it asks for children ahead of need (`pool`), refuses one that did not find
+//! every required layer in force, gives it a request, and watches (`watch`) until there is a result
+//! or a limit. Then it kills it, always: a child serves one call.
+//!
+//! # What the limits mean
+//!
+//! - `wall_ms` runs from the request, not from waiting for a child. `cpu_ms` is what the process's
+//!   own clock says, all threads together, less what it had used when the request came; looked at
+//!   every 20 ms, with `RLIMIT_CPU` a second or two behind.
+//! - `memory_bytes` is what the call may add to the warm interpreter's address space
+//!   (`RLIMIT_AS`), so that passing it is a `MemoryError` in the tool. A thread's stack counts
+//!   8 MiB, and a mapped file counts whole. With control groups, everything that the call holds,
+//!   its scratch included, is bounded by `memory_bytes + scratch_bytes` and 48 MiB for the
+//!   interpreter's own pages, and passing that is an out-of-memory kill.
+//! - `usage.max_rss_kib` includes the pages shared with the server (about 15 MiB).
+//! - `output_bytes` is JSON as Python writes it, which is ASCII: `é` is six bytes.
+//!
+//! # Outcomes
+//!
+//! `policy` is a `SIGSYS` (most denials are an errno, and so the tool's own error); `crash` is any
+//! other end without a result; `protocol` is a result that is not one whole frame of this call's,
+//! or one with anything after it. A process that ends while something of its own still holds the
+//! result's descriptor is waited for until the wall clock says otherwise.
 
 mod artifacts;
 mod call;
