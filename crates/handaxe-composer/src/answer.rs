@@ -35,12 +35,21 @@ fn records(chain: &Chain, output: &Value) -> String {
     let (Some(read), Some(matched)) = (number(output, "read"), number(output, "matched")) else {
         return String::new();
     };
-    let things = if chain.format == crate::Format::Text { "lines" } else { "records" };
+    let things = if chain.format == crate::Format::Text {
+        "lines"
+    } else {
+        "records"
+    };
     let mut text = if chain.filters.is_empty() {
         format!("Read {} {things}", grouped(read))
     } else {
         let kept: Vec<String> = chain.filters.iter().map(condition).collect();
-        format!("Read {} {things}, {} of them where {}", grouped(read), grouped(matched), kept.join(" and "))
+        format!(
+            "Read {} {things}, {} of them where {}",
+            grouped(read),
+            grouped(matched),
+            kept.join(" and ")
+        )
     };
     for (name, says) in [
         ("skipped", "skipped as no record"),
@@ -49,7 +58,7 @@ fn records(chain: &Chain, output: &Value) -> String {
         ("unreadable", "unreadable characters"),
     ] {
         if let Some(n) = number(output, name).filter(|n| *n > 0) {
-            text.push_str(&format!("; {} {says}", grouped(n)));
+            text = format!("{text}; {} {says}", grouped(n));
         }
     }
     text + "."
@@ -72,7 +81,13 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
                 let only = groups.first()?;
                 let lines: Vec<String> = measures
                     .iter()
-                    .map(|m| Some(format!("{} is {}.", capital(&measured(m)), plain(&value(only, &m.label())?))))
+                    .map(|m| {
+                        Some(format!(
+                            "{} is {}.",
+                            capital(&measured(m)),
+                            plain(&value(only, &m.label())?)
+                        ))
+                    })
                     .collect::<Option<_>>()?;
                 return Some(lines.join("\n"));
             }
@@ -81,15 +96,25 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
             let rows: Vec<Vec<String>> = groups
                 .iter()
                 .map(|g| {
-                    let keys = group_by.iter().map(|k| g.get("group").and_then(|x| x.get(k)).map_or(String::new(), plain));
-                    let values = measures.iter().map(|m| value(g, &m.label()).as_ref().map_or(String::new(), plain));
+                    let keys = group_by.iter().map(|k| {
+                        g.get("group")
+                            .and_then(|x| x.get(k))
+                            .map_or(String::new(), plain)
+                    });
+                    let values = measures
+                        .iter()
+                        .map(|m| value(g, &m.label()).as_ref().map_or(String::new(), plain));
                     keys.chain(values).collect()
                 })
                 .collect();
             let total = number(output, "groups_total").unwrap_or(rows.len() as u64);
             let measure = measures.first()?;
             if *limit == Some(1) && rows.len() == 1 && order.is_some() {
-                let way = if *order == Some(Order::Descending) { "largest" } else { "smallest" };
+                let way = if *order == Some(Order::Descending) {
+                    "largest"
+                } else {
+                    "smallest"
+                };
                 return Some(format!(
                     "{}: {} is {}, the {way} of {} {} by {}.",
                     rows[0][0],
@@ -100,10 +125,20 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
                     group_by.join(", ")
                 ));
             }
-            let head = if total > rows.len() as u64 { format!("{} of {} groups:", rows.len(), grouped(total)) } else { format!("{} {}:", grouped(total), if total == 1 { "group" } else { "groups" }) };
+            let head = if total > rows.len() as u64 {
+                format!("{} of {} groups:", rows.len(), grouped(total))
+            } else {
+                format!(
+                    "{} {}:",
+                    grouped(total),
+                    if total == 1 { "group" } else { "groups" }
+                )
+            };
             Some(format!("{head}\n{}", table(&heads, &rows)))
         }
-        Terminal::Rows { fields, order_by, .. } => {
+        Terminal::Rows {
+            fields, order_by, ..
+        } => {
             let rows = list(output, "rows")?;
             if rows.is_empty() {
                 return Some("No record fits.".to_owned());
@@ -118,23 +153,58 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
             };
             let cells: Vec<Vec<String>> = rows
                 .iter()
-                .map(|r| heads.iter().map(|h| r.get(h).map_or(String::new(), plain)).collect())
+                .map(|r| {
+                    heads
+                        .iter()
+                        .map(|h| r.get(h).map_or(String::new(), plain))
+                        .collect()
+                })
                 .collect();
-            Some(format!("{} {}:\n{}", grouped(rows.len() as u64), if rows.len() == 1 { "record" } else { "records" }, table(&heads, &cells)))
+            Some(format!(
+                "{} {}:\n{}",
+                grouped(rows.len() as u64),
+                if rows.len() == 1 { "record" } else { "records" },
+                table(&heads, &cells)
+            ))
         }
         Terminal::Distinct { field } => {
             let values = list(output, "values")?;
             let shown: Vec<String> = values.iter().take(100).map(plain).collect();
-            let more = if values.len() > shown.len() { format!(" and {} more", values.len() - shown.len()) } else { String::new() };
-            Some(format!("{} different values of {field}: {}{more}.", grouped(number(output, "distinct")?), shown.join(", ")))
+            let more = if values.len() > shown.len() {
+                format!(" and {} more", values.len() - shown.len())
+            } else {
+                String::new()
+            };
+            Some(format!(
+                "{} different values of {field}: {}{more}.",
+                grouped(number(output, "distinct")?),
+                shown.join(", ")
+            ))
         }
-        Terminal::Frequencies { field, .. } => counted(output, "values", "value", field, &format!("{} different values of {field}", grouped(number(output, "distinct")?))),
+        Terminal::Frequencies { field, .. } => counted(
+            output,
+            "values",
+            "value",
+            field,
+            &format!(
+                "{} different values of {field}",
+                grouped(number(output, "distinct")?)
+            ),
+        ),
         Terminal::Words { field, .. } => {
-            let head = format!("{} words in {field}, {} different", grouped(number(output, "total")?), grouped(number(output, "distinct")?));
+            let head = format!(
+                "{} words in {field}, {} different",
+                grouped(number(output, "total")?),
+                grouped(number(output, "distinct")?)
+            );
             counted(output, "words", "word", "word", &head)
         }
         Terminal::Extract { .. } => {
-            let head = format!("{} found, {} different", grouped(number(output, "found")?), grouped(number(output, "distinct")?));
+            let head = format!(
+                "{} found, {} different",
+                grouped(number(output, "found")?),
+                grouped(number(output, "distinct")?)
+            );
             counted(output, "items", "value", "found", &head)
         }
         Terminal::Histogram {
@@ -143,31 +213,82 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
             let buckets = list(output, "buckets")?;
             let rows: Vec<Vec<String>> = buckets
                 .iter()
-                .map(|b| vec![b.get("bucket").map_or(String::new(), plain), b.get("value").map_or(String::new(), plain), b.get("records").map_or(String::new(), plain)])
+                .map(|b| {
+                    vec![
+                        b.get("bucket").map_or(String::new(), plain),
+                        b.get("value").map_or(String::new(), plain),
+                        b.get("records").map_or(String::new(), plain),
+                    ]
+                })
                 .collect();
             let mut text = String::new();
             if let Some(order) = focus {
                 let value = |b: &&Value| b.get("value").and_then(Value::as_f64);
                 let with = buckets.iter().filter(|b| value(b).is_some());
-                let cmp = |a: &&Value, b: &&Value| value(a).partial_cmp(&value(b)).unwrap_or(std::cmp::Ordering::Equal);
+                let cmp = |a: &&Value, b: &&Value| {
+                    value(a)
+                        .partial_cmp(&value(b))
+                        .unwrap_or(std::cmp::Ordering::Equal)
+                };
                 // The first of several that are equal, and the others named.
-                let best = if order == Order::Descending { with.max_by(cmp) } else { with.min_by(cmp) }.and_then(|b| value(&b));
-                let tops: Vec<String> = buckets.iter().filter(|b| best.is_some() && value(b) == best).map(|b| b.get("bucket").map_or(String::new(), plain)).collect();
-                let way = if order == Order::Descending { "largest" } else { "smallest" };
-                text = format!("{}: {} is {}, the {way} of all {} values.\n", tops.join(", "), measured(measure), best.map_or(String::new(), |b| plain(&Value::from(b))), bucket_name(*bucket));
+                let best = if order == Order::Descending {
+                    with.max_by(cmp)
+                } else {
+                    with.min_by(cmp)
+                }
+                .and_then(|b| value(&b));
+                let tops: Vec<String> = buckets
+                    .iter()
+                    .filter(|b| best.is_some() && value(b) == best)
+                    .map(|b| b.get("bucket").map_or(String::new(), plain))
+                    .collect();
+                let way = if order == Order::Descending {
+                    "largest"
+                } else {
+                    "smallest"
+                };
+                text = format!(
+                    "{}: {} is {}, the {way} of all {} values.\n",
+                    tops.join(", "),
+                    measured(measure),
+                    best.map_or(String::new(), |b| plain(&Value::from(b))),
+                    bucket_name(*bucket)
+                );
             }
-            let heads = [bucket_name(*bucket).to_owned(), measure.label(), "records".to_owned()];
+            let heads = [
+                bucket_name(*bucket).to_owned(),
+                measure.label(),
+                "records".to_owned(),
+            ];
             text.push_str(&table(&heads, &rows));
             Some(text)
         }
         Terminal::Sentiment { group_by, .. } => sentiment(output, group_by.as_deref()),
-        Terminal::Convert { .. } => Some(format!("Wrote {} records to {}.", grouped(number(output, "records")?), output.get("file")?.as_str()?)),
+        Terminal::Convert { .. } => Some(format!(
+            "Wrote {} records to {}.",
+            grouped(number(output, "records")?),
+            output.get("file")?.as_str()?
+        )),
         Terminal::Describe => {
             let fields = list(output, "fields")?;
-            let columns = ["name", "type", "filled", "blank", "distinct", "min", "max", "mean"];
+            let columns = [
+                "name", "type", "filled", "blank", "distinct", "min", "max", "mean",
+            ];
             let heads: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
-            let rows: Vec<Vec<String>> = fields.iter().map(|f| columns.iter().map(|c| f.get(*c).map_or(String::new(), plain)).collect()).collect();
-            Some(format!("{} fields:\n{}", fields.len(), table(&heads, &rows)))
+            let rows: Vec<Vec<String>> = fields
+                .iter()
+                .map(|f| {
+                    columns
+                        .iter()
+                        .map(|c| f.get(*c).map_or(String::new(), plain))
+                        .collect()
+                })
+                .collect();
+            Some(format!(
+                "{} fields:\n{}",
+                fields.len(),
+                table(&heads, &rows)
+            ))
         }
     }
 }
@@ -184,17 +305,29 @@ fn counted(output: &Value, name: &str, key: &str, column: &str, head: &str) -> O
     if let [only] = rows.as_slice() {
         return Some(format!("{}, {} times; {head}.", only[0], only[1]));
     }
-    Some(format!("{head}:\n{}", table(&[column.to_owned(), "count".to_owned()], &rows)))
+    Some(format!(
+        "{head}:\n{}",
+        table(&[column.to_owned(), "count".to_owned()], &rows)
+    ))
 }
 
 fn sentiment(output: &Value, group_by: Option<&str>) -> Option<String> {
     let class = |v: &Value, name: &str| v.get(name).and_then(Value::as_u64);
     let all = output.get("totals")?;
-    let (positive, neutral, negative) = (class(all, "positive")?, class(all, "neutral")?, class(all, "negative")?);
+    let (positive, neutral, negative) = (
+        class(all, "positive")?,
+        class(all, "neutral")?,
+        class(all, "negative")?,
+    );
     let total = (positive + neutral + negative).max(1);
     let share = |n: u64| format!("{} ({:.0} %)", grouped(n), n as f64 * 100.0 / total as f64);
     let mean = output.get("mean_score").map_or(String::new(), plain);
-    let mut text = format!("{} positive, {} neutral, {} negative; the mean score is {mean}.", share(positive), share(neutral), share(negative));
+    let mut text = format!(
+        "{} positive, {} neutral, {} negative; the mean score is {mean}.",
+        share(positive),
+        share(neutral),
+        share(negative)
+    );
     if let (Some(field), Some(groups)) = (group_by, list(output, "groups"))
         && !groups.is_empty()
     {
@@ -204,21 +337,37 @@ fn sentiment(output: &Value, group_by: Option<&str>) -> Option<String> {
         let rows: Vec<Vec<String>> = groups
             .iter()
             .map(|g| {
-                let name = g.get("group").or_else(|| g.get("value")).map_or(String::new(), plain);
-                std::iter::once(name).chain(columns.iter().map(|c| g.get(*c).map_or(String::new(), plain))).collect()
+                let name = g
+                    .get("group")
+                    .or_else(|| g.get("value"))
+                    .map_or(String::new(), plain);
+                std::iter::once(name)
+                    .chain(
+                        columns
+                            .iter()
+                            .map(|c| g.get(*c).map_or(String::new(), plain)),
+                    )
+                    .collect()
             })
             .collect();
         text.push('\n');
         text.push_str(&table(&heads, &rows));
     }
-    for (name, says) in [("most_negative", "Most negative"), ("most_positive", "Most positive")] {
+    for (name, says) in [
+        ("most_negative", "Most negative"),
+        ("most_positive", "Most positive"),
+    ] {
         let Some(examples) = list(output, name).filter(|e| !e.is_empty()) else {
             continue;
         };
-        text.push_str(&format!("\n{says}:"));
+        text = format!("{text}\n{says}:");
         for e in examples.iter().take(3) {
             let words: String = clipped(&e.get("text").map_or(String::new(), plain), 100);
-            text.push_str(&format!("\n  line {}, {}: {words}", e.get("line").map_or(String::new(), plain), e.get("score").map_or(String::new(), plain)));
+            text = format!(
+                "{text}\n  line {}, {}: {words}",
+                e.get("line").map_or(String::new(), plain),
+                e.get("score").map_or(String::new(), plain)
+            );
         }
     }
     Some(text)
@@ -228,7 +377,10 @@ fn sentiment(output: &Value, group_by: Option<&str>) -> Option<String> {
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(s) => s.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Value::String(s) => s
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect(),
         Value::Number(n) => match (n.as_u64(), n.as_i64(), n.as_f64()) {
             (Some(u), _, _) => grouped(u),
             (_, Some(i), _) => format!("-{}", grouped(i.unsigned_abs())),
@@ -248,7 +400,11 @@ fn decimal(f: f64) -> String {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |d| ("-", d));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let whole = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    if fraction.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
 }
 
 /// `12,345`; years and other small numbers stay as they are.
@@ -259,7 +415,7 @@ fn grouped(n: u64) -> String {
     }
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -269,7 +425,9 @@ fn grouped(n: u64) -> String {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
 fn clipped(text: &str, limit: usize) -> String {
@@ -285,29 +443,57 @@ fn table(heads: &[String], rows: &[Vec<String>]) -> String {
     let shown: Vec<Vec<String>> = rows
         .iter()
         .take(SHOWN)
-        .map(|r| (0..columns).map(|c| clipped(r.get(c).map_or("", String::as_str), CELL)).collect())
+        .map(|r| {
+            (0..columns)
+                .map(|c| clipped(r.get(c).map_or("", String::as_str), CELL))
+                .collect()
+        })
         .collect();
-    let numeric = |c: usize| shown.iter().all(|r| r[c].chars().all(|x| x.is_ascii_digit() || "-.,e".contains(x)));
-    let width = |c: usize| shown.iter().map(|r| r[c].chars().count()).chain([clipped(&heads[c], CELL).chars().count()]).max().unwrap_or(0);
+    let numeric = |c: usize| {
+        shown.iter().all(|r| {
+            r[c].chars()
+                .all(|x| x.is_ascii_digit() || "-.,e".contains(x))
+        })
+    };
+    let width = |c: usize| {
+        shown
+            .iter()
+            .map(|r| r[c].chars().count())
+            .chain([clipped(&heads[c], CELL).chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let right: Vec<bool> = (0..columns).map(numeric).collect();
     let line = |cells: &[String]| {
         let padded: Vec<String> = (0..columns)
             .map(|c| {
                 let pad = " ".repeat(widths[c].saturating_sub(cells[c].chars().count()));
-                if right[c] { format!("{pad}{}", cells[c]) } else { format!("{}{pad}", cells[c]) }
+                if right[c] {
+                    format!("{pad}{}", cells[c])
+                } else {
+                    format!("{}{pad}", cells[c])
+                }
             })
             .collect();
         format!("  {}", padded.join("  ").trim_end())
     };
-    let heads_shown: Vec<String> = heads.iter().take(columns).map(|h| clipped(h, CELL)).collect();
+    let heads_shown: Vec<String> = heads
+        .iter()
+        .take(columns)
+        .map(|h| clipped(h, CELL))
+        .collect();
     let mut lines = vec![line(&heads_shown)];
     lines.extend(shown.iter().map(|r| line(r)));
     if rows.len() > SHOWN {
         lines.push(format!("  … and {} more", rows.len() - SHOWN));
     }
     if heads.len() > columns {
-        lines.push(format!("  ({} more fields: {})", heads.len() - columns, heads[columns..].join(", ")));
+        lines.push(format!(
+            "  ({} more fields: {})",
+            heads.len() - columns,
+            heads[columns..].join(", ")
+        ));
     }
     lines.join("\n")
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use handaxe_types::{Case, CaseFile, Check, Origin, Raises, Tolerance};
 
-use crate::eval::evaluate;
 use crate::emit::invocation;
+use crate::eval::evaluate;
 use crate::profile::{Profile, json_of, text_of};
 use crate::read::{Datum, Record};
 use crate::{Chain, Format, Measure, Scalar, Terminal};
@@ -28,26 +28,64 @@ pub(crate) struct Cases {
 pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
     let maker = Maker::new(chain, profile);
     let own = chain.format;
-    let other = if own == Format::Jsonl { Format::Csv } else { Format::Jsonl };
-    let third = if own == Format::Tsv { Format::Json } else { Format::Tsv };
+    let other = if own == Format::Jsonl {
+        Format::Csv
+    } else {
+        Format::Jsonl
+    };
+    let third = if own == Format::Tsv {
+        Format::Json
+    } else {
+        Format::Tsv
+    };
     let varied = varied(chain, profile);
     let author = [
         maker.case("a_few_records", chain, own, &maker.draw(8, 1)),
-        maker.case("a_few_records_in_another_format", chain, other, &maker.draw(6, 2)),
+        maker.case(
+            "a_few_records_in_another_format",
+            chain,
+            other,
+            &maker.draw(6, 2),
+        ),
         maker.case("one_record", chain, own, &maker.draw(1, 3)),
     ];
     let mut held_out = vec![
         maker.case("sample", chain, own, &maker.draw(14, 11)),
         maker.case("larger_sample", chain, own, &maker.draw(28, 12)),
-        maker.case("sample_in_another_format", chain, other, &maker.draw(16, 13)),
-        maker.case("sample_in_a_third_format", chain, third, &maker.draw(10, 14)),
+        maker.case(
+            "sample_in_another_format",
+            chain,
+            other,
+            &maker.draw(16, 13),
+        ),
+        maker.case(
+            "sample_in_a_third_format",
+            chain,
+            third,
+            &maker.draw(10, 14),
+        ),
         maker.case("sample_as_json", chain, Format::Json, &maker.draw(12, 15)),
         maker.case("no_records", chain, own, &[]),
-        maker.case("blank_values", chain, own, &blanked(chain, &maker.draw(12, 16))),
-        maker.case("null_values", chain, Format::Jsonl, &blanked(chain, &maker.draw(9, 17))),
+        maker.case(
+            "blank_values",
+            chain,
+            own,
+            &blanked(chain, &maker.draw(12, 16)),
+        ),
+        maker.case(
+            "null_values",
+            chain,
+            Format::Jsonl,
+            &blanked(chain, &maker.draw(9, 17)),
+        ),
         maker.case("one_record", chain, other, &maker.draw(1, 18)),
         maker.case("other_arguments", &varied, own, &maker.draw(18, 19)),
-        maker.case("other_arguments_in_another_format", &varied, other, &maker.draw(18, 20)),
+        maker.case(
+            "other_arguments_in_another_format",
+            &varied,
+            other,
+            &maker.draw(18, 20),
+        ),
     ];
     if let Some(field) = used_fields(chain).first() {
         let without = without(field, &maker.draw(4, 21));
@@ -93,7 +131,10 @@ impl<'a> Maker<'a> {
         let used = used_fields(chain);
         let mut fields: Vec<Arc<str>> = Vec::new();
         let known = profile.fields.iter().map(|f| f.name.as_str());
-        let rest = known.clone().filter(|f| !used.iter().any(|u| u == f)).take(MAX_FIELDS);
+        let rest = known
+            .clone()
+            .filter(|f| !used.iter().any(|u| u == f))
+            .take(MAX_FIELDS);
         let kept: Vec<&str> = rest.collect();
         for name in known {
             if kept.contains(&name) || used.iter().any(|u| u == name) {
@@ -102,7 +143,8 @@ impl<'a> Maker<'a> {
         }
         let passes = |record: &&Record| {
             let bytes = encode(Format::Jsonl, &fields, &[(*record).clone()]);
-            evaluate(&count, bytes.as_slice()).is_ok_and(|v| v.get("matched").and_then(serde_json::Value::as_u64) == Some(1))
+            evaluate(&count, bytes.as_slice())
+                .is_ok_and(|v| v.get("matched").and_then(serde_json::Value::as_u64) == Some(1))
         };
         let (passing, failing) = profile.sample.iter().partition(passes);
         Self {
@@ -119,13 +161,22 @@ impl<'a> Maker<'a> {
             let mut places: Vec<usize> = (0..from.len()).collect();
             let mut chosen = Vec::new();
             while chosen.len() < n && !places.is_empty() {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 chosen.push(places.swap_remove((state >> 33) as usize % places.len()));
             }
             chosen.sort_unstable();
-            chosen.into_iter().map(|i| from[i].clone()).collect::<Vec<_>>()
+            chosen
+                .into_iter()
+                .map(|i| from[i].clone())
+                .collect::<Vec<_>>()
         };
-        let passing = if self.failing.is_empty() { n } else { (n * 2).div_ceil(3) };
+        let passing = if self.failing.is_empty() {
+            n
+        } else {
+            (n * 2).div_ceil(3)
+        };
         let mut records = pick(&self.passing, passing);
         let missing = n - records.len();
         records.extend(pick(&self.failing, missing));
@@ -142,7 +193,10 @@ impl<'a> Maker<'a> {
             ..chain.clone()
         };
         let fields: Vec<Arc<str>> = if name == "missing_field" {
-            records.first().map(|r| r.fields.iter().map(|(n, _)| Arc::clone(n)).collect()).unwrap_or_default()
+            records
+                .first()
+                .map(|r| r.fields.iter().map(|(n, _)| Arc::clone(n)).collect())
+                .unwrap_or_default()
         } else {
             self.fields.clone()
         };
@@ -150,11 +204,21 @@ impl<'a> Maker<'a> {
         let check = match evaluate(&chain, bytes.as_slice()) {
             Ok(value) => Check::Expect {
                 value,
-                tolerance: Some(Tolerance { abs: 1e-9, rel: 1e-9 }),
+                tolerance: Some(Tolerance {
+                    abs: 1e-9,
+                    rel: 1e-9,
+                }),
             },
             Err(e) => Check::Raises(Raises::Kind(e.python_kind().to_owned())),
         };
-        let file = format!("{name}.{}", if format == Format::Text { "log" } else { format.as_str() });
+        let file = format!(
+            "{name}.{}",
+            if format == Format::Text {
+                "log"
+            } else {
+                format.as_str()
+            }
+        );
         Some(Case {
             name: format!("{name}_{}", format.as_str()),
             origin: Origin::Author,
@@ -170,15 +234,21 @@ impl<'a> Maker<'a> {
 pub(crate) fn used_fields(chain: &Chain) -> Vec<String> {
     let mut used: Vec<String> = chain.filters.iter().map(|f| f.field.clone()).collect();
     match &chain.terminal {
-        Terminal::Aggregate { measures, group_by, .. } => {
+        Terminal::Aggregate {
+            measures, group_by, ..
+        } => {
             used.extend(group_by.iter().cloned());
             used.extend(measures.iter().filter_map(|m| m.field.clone()));
         }
-        Terminal::Rows { fields, order_by, .. } => {
+        Terminal::Rows {
+            fields, order_by, ..
+        } => {
             used.extend(fields.iter().cloned());
             used.extend(order_by.clone());
         }
-        Terminal::Distinct { field } | Terminal::Frequencies { field, .. } | Terminal::Words { field, .. } => used.push(field.clone()),
+        Terminal::Distinct { field }
+        | Terminal::Frequencies { field, .. }
+        | Terminal::Words { field, .. } => used.push(field.clone()),
         Terminal::Histogram { field, measure, .. } => {
             used.push(field.clone());
             used.extend(measure.field.clone());
@@ -199,7 +269,10 @@ pub(crate) fn used_fields(chain: &Chain) -> Vec<String> {
 fn varied(chain: &Chain, profile: &Profile) -> Chain {
     let mut other = chain.clone();
     for filter in &mut other.filters {
-        let values = profile.field(&filter.field).map(|f| f.values.as_slice()).unwrap_or_default();
+        let values = profile
+            .field(&filter.field)
+            .map(|f| f.values.as_slice())
+            .unwrap_or_default();
         match &mut filter.value {
             Some(Scalar::Text(text)) => {
                 if let Some((v, _)) = values.iter().find(|(v, _)| !v.eq_ignore_ascii_case(text)) {
@@ -213,19 +286,29 @@ fn varied(chain: &Chain, profile: &Profile) -> Chain {
         }
     }
     match &mut other.terminal {
-        Terminal::Aggregate { limit, .. } | Terminal::Rows { limit, .. } | Terminal::Frequencies { limit, .. } | Terminal::Extract { limit, .. } => {
+        Terminal::Aggregate { limit, .. }
+        | Terminal::Rows { limit, .. }
+        | Terminal::Frequencies { limit, .. }
+        | Terminal::Extract { limit, .. } => {
             *limit = Some(match limit {
                 Some(2) => 3,
                 _ => 2,
             });
         }
-        Terminal::Words { limit, min_length, .. } => {
+        Terminal::Words {
+            limit, min_length, ..
+        } => {
             *limit = 3;
             *min_length += 2;
         }
         _ => {}
     }
-    if let Terminal::Aggregate { measures, group_by, limit, .. } = &mut other.terminal
+    if let Terminal::Aggregate {
+        measures,
+        group_by,
+        limit,
+        ..
+    } = &mut other.terminal
         && (group_by.is_empty() || measures.is_empty())
     {
         *limit = None;
@@ -237,7 +320,13 @@ fn varied(chain: &Chain, profile: &Profile) -> Chain {
 fn blanked(chain: &Chain, records: &[Record]) -> Vec<Record> {
     let mut used = used_fields(chain);
     if used.is_empty() {
-        used.extend(records.iter().flat_map(|r| r.fields.first()).map(|(n, _)| n.to_string()).take(1));
+        used.extend(
+            records
+                .iter()
+                .filter_map(|r| r.fields.first())
+                .map(|(n, _)| n.to_string())
+                .take(1),
+        );
     }
     let mut out = records.to_vec();
     for (i, record) in out.iter_mut().enumerate() {
@@ -267,7 +356,9 @@ fn without(field: &str, records: &[Record]) -> Vec<Record> {
 
 fn clip(value: &Datum) -> Datum {
     match value {
-        Datum::Text(t) if t.chars().count() > MAX_VALUE => Datum::Text(t.chars().take(MAX_VALUE).collect()),
+        Datum::Text(t) if t.chars().count() > MAX_VALUE => {
+            Datum::Text(t.chars().take(MAX_VALUE).collect())
+        }
         other => other.clone(),
     }
 }
@@ -287,12 +378,22 @@ fn encode(format: Format, fields: &[Arc<str>], records: &[Record]) -> Vec<u8> {
             let all: Vec<serde_json::Value> = records.iter().map(object).collect();
             serde_json::Value::Array(all).to_string().into_bytes()
         }
-        Format::Jsonl => records.iter().map(|r| format!("{}\n", object(r))).collect::<String>().into_bytes(),
-        Format::Text => records
-            .iter()
-            .map(|r| format!("{}\n", text_of(&clip(r.get("line"))).unwrap_or_default().replace(['\n', '\r'], " ")))
-            .collect::<String>()
-            .into_bytes(),
+        Format::Jsonl => {
+            let lines: Vec<String> = records
+                .iter()
+                .map(|r| object(r).to_string() + "\n")
+                .collect();
+            lines.concat().into_bytes()
+        }
+        Format::Text => {
+            let line = |r: &Record| {
+                text_of(&clip(r.get("line")))
+                    .unwrap_or_default()
+                    .replace(['\n', '\r'], " ")
+            };
+            let lines: Vec<String> = records.iter().map(|r| line(r) + "\n").collect();
+            lines.concat().into_bytes()
+        }
         Format::Csv | Format::Tsv => {
             let mut writer = csv::WriterBuilder::new()
                 .delimiter(if format == Format::Csv { b',' } else { b'\t' })

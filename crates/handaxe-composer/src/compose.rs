@@ -55,7 +55,9 @@ pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, Compose
     let made = cases::cases(&chain, profile);
     let arguments = invocation(&chain, &profile.name);
     let mut needed = needs::needs(question, true);
-    if emitted.capabilities.contains(&Capability::WriteFiles) || matches!(chain.terminal, Terminal::Convert { .. }) {
+    if emitted.capabilities.contains(&Capability::WriteFiles)
+        || matches!(chain.terminal, Terminal::Convert { .. })
+    {
         needed.push(Need::WriteFiles);
     }
     needed.sort_unstable();
@@ -121,20 +123,35 @@ impl Composed {
 /// The policy's domain for a job: what it reaches for where that is more than its data, else the
 /// kind of work that its words name.
 pub fn domain(question: &str, needs: &[Need]) -> String {
-    let beyond = needs.iter().find(|n| !matches!(n, Need::ReadFiles | Need::WriteFiles));
+    let beyond = needs
+        .iter()
+        .find(|n| !matches!(n, Need::ReadFiles | Need::WriteFiles));
     if let Some(need) = beyond {
         return need.as_str().to_owned();
     }
     const WORDS: &[(&str, &str)] = &[
-        ("transformation", "convert transform reshape sort filter clean rename dedupe"),
+        (
+            "transformation",
+            "convert transform reshape sort filter clean rename dedupe",
+        ),
         ("parsing", "parse extract tokenize split read decode"),
-        ("text", "word words text sentence sentiment spelling letter vowel string language"),
+        (
+            "text",
+            "word words text sentence sentiment spelling letter vowel string language",
+        ),
         ("dates", "date dates calendar weekday timestamp timezone"),
         ("formatting", "format pretty indent table markdown"),
-        ("maths", "factorial prime equation solve matrix square root fibonacci"),
+        (
+            "maths",
+            "factorial prime equation solve matrix square root fibonacci",
+        ),
     ];
     let said = question.to_lowercase();
-    let has = |words: &str| words.split(' ').any(|w| said.split(|c: char| !c.is_alphanumeric()).any(|s| s == w));
+    let has = |words: &str| {
+        words
+            .split(' ')
+            .any(|w| said.split(|c: char| !c.is_alphanumeric()).any(|s| s == w))
+    };
     WORDS
         .iter()
         .find(|(_, words)| has(words))

@@ -47,7 +47,9 @@ pub enum DataError {
         encoding: &'static str,
         at: u64,
     },
-    #[error("`{name}` is not well-formed JSON: {source}\nhint: look at line {line}, e.g. `sed -n {line}p {name}`")]
+    #[error(
+        "`{name}` is not well-formed JSON: {source}\nhint: look at line {line}, e.g. `sed -n {line}p {name}`"
+    )]
     Json {
         name: String,
         line: usize,
@@ -120,9 +122,20 @@ pub fn profile_path(name: &str, path: &Path) -> Result<Profile, DataError> {
         // Bytes per record of what was read, carried over to the rest.
         (u128::from(looked_at) * u128::from(source.bytes) / u128::from(read.bytes.max(1))) as u64
     };
-    let fields = infer::fields(&read.columns, &read.records);
+    let mut fields = infer::fields(&read.columns, &read.records);
+    if format == Format::Text {
+        // A line may hold a time, or be one; it is text all the same.
+        for field in &mut fields {
+            field.kind = Kind::Text;
+        }
+    }
     let step = (read.records.len() / SAMPLE).max(1);
-    let sample = read.records.into_iter().step_by(step).take(SAMPLE).collect();
+    let sample = read
+        .records
+        .into_iter()
+        .step_by(step)
+        .take(SAMPLE)
+        .collect();
     Ok(Profile {
         name: name.to_owned(),
         path: path.to_owned(),
@@ -204,5 +217,98 @@ pub(crate) fn json_of(value: &Datum) -> Value {
         Datum::Int(i) => json!(i),
         Datum::Float(f) => json!(f),
         Datum::Text(t) => json!(t),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, bytes: &[u8]) -> Result<Profile, DataError> {
+        let dir = std::env::temp_dir().join(format!(
+            "handaxe-profile-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let out = profile_path(name, &path);
+        std::fs::remove_dir_all(&dir).unwrap();
+        out
+    }
+
+    #[test]
+    fn bad_files_say_what_to_do() {
+        let utf16: Vec<u8> = "a,b\n1,2\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for (name, bytes, says) in [
+            ("e.csv", &b""[..], "is empty"),
+            ("e.csv", b" \n \n", "is empty"),
+            ("a.csv.gz", b"\x1f\x8b\x08\x00", "gunzip -k"),
+            ("a.bin", b"abc\x00\x01\x02\xff", "binary"),
+            ("u.csv", b"\xff\xfea\x00", "iconv -f UTF-16 "),
+            ("u.csv", &utf16, "iconv -f UTF-16LE"),
+            ("l.csv", b"name\ncaf\xe9\n", "iconv -f ISO-8859-1"),
+            ("w.csv", b"name\n\x93quoted\x94\n", "iconv -f WINDOWS-1252"),
+            ("j.json", b"[{\"a\":1},\n{\"a\":}]", "line 2"),
+            ("j.json", b"[1,2,3]", "no records"),
+            ("h.jsonl", b"{\"a\":1}\nx\ny\nz\n", "3 of 4 lines"),
+            ("s.csv", b"a;b\n1;2\n", "separated by `;`"),
+            ("q.csv", b"a,b\n\"1,2\n3,4\n", "quoted"),
+        ] {
+            let message = of(name, bytes).unwrap_err().to_string();
+            assert!(message.contains(says), "{name}: {message}");
+            assert!(
+                message.contains("hint: ") || says == "no records",
+                "{name}: {message}"
+            );
+        }
+        let missing = profile_path("no.csv", Path::new("/nonexistent/no.csv"));
+        assert!(matches!(missing, Err(DataError::Missing { .. })));
+    }
+
+    #[test]
+    fn formats_kinds_and_counts() {
+        for (name, text, format) in [
+            ("a.csv", "a,b\n1,2\n", Format::Csv),
+            ("a.txt", "a\tb\n1\t2\n3\t4\n", Format::Tsv),
+            ("a.json", "[{\"a\":1}]", Format::Json),
+            ("a.data", "{\"items\":[{\"a\":1}]}", Format::Json),
+            ("a.json", "{\"a\":1}\n{\"a\":2}\n", Format::Jsonl),
+            ("a.jsonl", "{\"a\":1}\n", Format::Jsonl),
+            ("a.log", "[info] started\n[error] stopped\n", Format::Text),
+            ("a.txt", "just some words, no more\n", Format::Text),
+        ] {
+            assert_eq!(
+                of(name, text.as_bytes()).unwrap().format,
+                format,
+                "{name} {text}"
+            );
+        }
+        let p = of(
+            "t.csv",
+            b"n,f,d,when,yes,t\n1,1.5,2026-01-02,2026-01-02T10:00:00Z,yes,x\n2,,2026-01-03,2026-01-02T11:00:00Z,no,y\n",
+        )
+        .unwrap();
+        let kinds: Vec<Kind> = p.fields.iter().map(|f| f.kind).collect();
+        let expected = [
+            Kind::Integer,
+            Kind::Number,
+            Kind::Date,
+            Kind::DateTime,
+            Kind::Boolean,
+            Kind::Text,
+        ];
+        assert_eq!(kinds, expected);
+        assert_eq!((p.records, p.exact, p.fields[1].empty), (2, true, 1));
+        let schema = p.schema_preview().to_string();
+        assert!(
+            !schema.contains("1.5") && schema.contains("\"filled\":1"),
+            "{schema}"
+        );
+        assert!(p.sample_preview(1).to_string().contains("1.5"));
     }
 }

@@ -12,7 +12,9 @@ mod parse;
 mod refusal;
 mod spans;
 mod superlative;
+mod times;
 mod tokens;
+mod whole;
 
 use crate::profile::Profile;
 use crate::{Chain, Order};
@@ -35,7 +37,14 @@ pub(crate) struct Reading {
 pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal> {
     let mut parse = Parse::new(question, profile)?;
     let fields = parse.field_names();
-    let known = parse.spans.iter().any(|s| !matches!(s.item, Item::Unknown | Item::Number(_) | Item::Key(Key::Filler | Key::In | Key::And | Key::Which | Key::Not)));
+    let known = parse.spans.iter().any(|s| {
+        !matches!(
+            s.item,
+            Item::Unknown
+                | Item::Number(_)
+                | Item::Key(Key::Filler | Key::In | Key::And | Key::Which | Key::Not)
+        )
+    });
     if !known {
         return Err(Refusal::NotAboutData { fields });
     }
@@ -54,13 +63,24 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
         .spans
         .iter()
         .enumerate()
-        .filter(|(i, s)| !s.used && !harmless(&s.item) && !(opening(&s.item) && parse.spans[..*i].iter().all(|b| harmless(&b.item) || opening(&b.item))))
+        .filter(|(i, s)| {
+            let opens = opening(&s.item)
+                && parse.spans[..*i]
+                    .iter()
+                    .all(|b| harmless(&b.item) || opening(&b.item));
+            !s.used && !harmless(&s.item) && !opens
+        })
         .map(|(_, s)| s.text.clone())
         .collect();
     if !left.is_empty() {
         return Err(parse.not_understood(left));
     }
-    let unsaid = parse.bucket.is_some() || !parse.groups.is_empty() || !parse.aggs.is_empty() || parse.sort.is_some() || parse.rank.is_some() || parse.limit.is_some();
+    let unsaid = parse.bucket.is_some()
+        || !parse.groups.is_empty()
+        || !parse.aggs.is_empty()
+        || parse.sort.is_some()
+        || parse.rank.is_some()
+        || parse.limit.is_some();
     if unsaid {
         return Err(Refusal::Beyond {
             what: "this combination of steps in one question".to_owned(),
@@ -79,10 +99,16 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
 
 /// Spans that change nothing when they are not used.
 fn harmless(item: &Item) -> bool {
-    matches!(item, Item::Key(Key::Filler | Key::In | Key::And | Key::Entity | Key::Which))
+    matches!(
+        item,
+        Item::Key(Key::Filler | Key::In | Key::And | Key::Entity | Key::Which)
+    )
 }
 
 /// Verbs that say nothing more at the head of a question.
 fn opening(item: &Item) -> bool {
     matches!(item, Item::Key(Key::List))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,17 @@ pub const PROOF: &str = "The cases show that the code does what these steps say,
 /// The steps, without their numbers.
 pub(crate) fn steps(chain: &Chain, file: &str) -> Vec<String> {
     let mut steps = vec![format!("Read {file} as {}.", format_name(chain.format))];
-    let things = if chain.format == crate::Format::Text { "lines" } else { "records" };
+    let things = if chain.format == crate::Format::Text {
+        "lines"
+    } else {
+        "records"
+    };
     if !chain.filters.is_empty() {
         let conditions: Vec<String> = chain.filters.iter().map(condition).collect();
-        steps.push(format!("Keep the {things} where {}.", conditions.join(" and ")));
+        steps.push(format!(
+            "Keep the {things} where {}.",
+            conditions.join(" and ")
+        ));
     }
     steps.extend(terminal(&chain.terminal, things));
     steps
@@ -87,7 +94,13 @@ pub(crate) fn bucket_name(bucket: Bucket) -> &'static str {
 }
 
 fn first(limit: Option<u32>, one: &str, many: &str) -> Option<String> {
-    limit.map(|n| if n == 1 { format!("Give the first {one}.") } else { format!("Give the first {n} {many}.") })
+    limit.map(|n| {
+        if n == 1 {
+            format!("Give the first {one}.")
+        } else {
+            format!("Give the first {n} {many}.")
+        }
+    })
 }
 
 fn terminal(terminal: &Terminal, things: &str) -> Vec<String> {

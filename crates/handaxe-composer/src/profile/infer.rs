@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use std::sync::Arc;
 
-use crate::eval::{number::{Number, number}, parse_time};
+use crate::eval::{
+    number::{Number, number},
+    parse_time,
+};
 use crate::read::{Datum, Record};
 
 /// What a field's values are, where at least 95 of 100 filled ones agree.
@@ -64,7 +67,7 @@ pub struct Field {
 }
 
 /// Distinct values kept of one field, and the longest that is kept.
-pub const MAX_VALUES: usize = 5000;
+pub(super) const MAX_VALUES: usize = 5000;
 const MAX_VALUE_BYTES: usize = 80;
 /// Longer text that holds a date is text.
 const MAX_TIME_BYTES: usize = 40;
@@ -76,7 +79,9 @@ impl Field {
         match self.kind {
             Kind::Boolean => true,
             Kind::Text => self.values_complete && repeated && self.mean_length <= 60.0,
-            Kind::Integer => self.values_complete && self.distinct <= 40 && self.distinct * 3 <= self.filled,
+            Kind::Integer => {
+                self.values_complete && self.distinct <= 40 && self.distinct * 3 <= self.filled
+            }
             _ => false,
         }
     }
@@ -122,31 +127,35 @@ fn field(name: &str, records: &[Record]) -> Field {
         };
         filled += 1;
         length += text.chars().count();
-        match value {
-            Datum::Bool(_) => booleans += 1,
-            _ => {
-                let trimmed = text.trim();
-                if let Some(n) = number(value) {
-                    numbers += 1;
-                    integers += u64::from(matches!(n, Number::Int(_)));
-                    let n = n.float();
-                    range = Some(range.map_or((n, n), |(a, b)| (a.min(n), b.max(n))));
-                } else if matches!(trimmed.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no") {
-                    booleans += 1;
-                } else if let Some(time) = parse_time(trimmed).filter(|t| t.len() >= 7) {
-                    // A date inside running text does not make the text a date.
-                    dates += u64::from(trimmed.len() <= MAX_TIME_BYTES);
-                    inside += 1;
-                    times += u64::from(time.len() > 10);
-                    let day: String = time.chars().take(10).collect();
-                    days = Some(match days {
-                        None => (day.clone(), day),
-                        Some((a, b)) => (a.min(day.clone()), b.max(day)),
-                    });
-                }
+        if matches!(value, Datum::Bool(_)) {
+            booleans += 1;
+        } else {
+            let trimmed = text.trim();
+            if let Some(n) = number(value) {
+                numbers += 1;
+                integers += u64::from(matches!(n, Number::Int(_)));
+                let n = n.float();
+                range = Some(range.map_or((n, n), |(a, b)| (a.min(n), b.max(n))));
+            } else if matches!(
+                trimmed.to_ascii_lowercase().as_str(),
+                "true" | "false" | "yes" | "no"
+            ) {
+                booleans += 1;
+            } else if let Some(time) = parse_time(trimmed).filter(|t| t.len() >= 7) {
+                // A date inside running text does not make the text a date.
+                dates += u64::from(trimmed.len() <= MAX_TIME_BYTES);
+                inside += 1;
+                times += u64::from(time.len() > 10);
+                let day: String = time.chars().take(10).collect();
+                days = Some(match days {
+                    None => (day.clone(), day),
+                    Some((a, b)) => (a.min(day.clone()), b.max(day)),
+                });
             }
         }
-        if text.len() <= MAX_VALUE_BYTES && (counts.len() < MAX_VALUES || counts.contains_key(&text)) {
+        if text.len() <= MAX_VALUE_BYTES
+            && (counts.len() < MAX_VALUES || counts.contains_key(&text))
+        {
             *counts.entry(text).or_default() += 1;
         } else {
             complete = false;
@@ -174,6 +183,10 @@ fn field(name: &str, records: &[Record]) -> Field {
         values_complete: complete,
         range: range.filter(|_| kind.is_number()),
         days: days.filter(|_| kind.is_time() || (most(inside) && name == "line")),
-        mean_length: if filled == 0 { 0.0 } else { length as f64 / filled as f64 },
+        mean_length: if filled == 0 {
+            0.0
+        } else {
+            length as f64 / filled as f64
+        },
     }
 }

@@ -6,17 +6,53 @@ use crate::Format;
 
 /// Leading bytes of files that are not text: magic, what it is, what to do.
 const MAGIC: &[(&[u8], &str, &str)] = &[
-    (b"\x1f\x8b", "a gzip archive", "unpack it first: `gunzip -k {}`"),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet", "export it as CSV, or unzip it first"),
-    (b"BZh", "a bzip2 archive", "unpack it first: `bunzip2 -k {}`"),
-    (b"\xfd7zXZ", "an xz archive", "unpack it first: `unxz -k {}`"),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it first: `unzstd {}`"),
-    (b"PAR1", "a Parquet file", "export it as CSV or JSON Lines first"),
-    (b"SQLite format 3\0", "an SQLite database", "export a table as CSV first: `sqlite3 -csv -header {} 'select * from TABLE' > table.csv`"),
-    (b"%PDF", "a PDF document", "take out its text first: `pdftotext {}`"),
+    (
+        b"\x1f\x8b",
+        "a gzip archive",
+        "unpack it first: `gunzip -k {}`",
+    ),
+    (
+        b"PK\x03\x04",
+        "a zip archive or a spreadsheet",
+        "export it as CSV, or unzip it first",
+    ),
+    (
+        b"BZh",
+        "a bzip2 archive",
+        "unpack it first: `bunzip2 -k {}`",
+    ),
+    (
+        b"\xfd7zXZ",
+        "an xz archive",
+        "unpack it first: `unxz -k {}`",
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "a zstd archive",
+        "unpack it first: `unzstd {}`",
+    ),
+    (
+        b"PAR1",
+        "a Parquet file",
+        "export it as CSV or JSON Lines first",
+    ),
+    (
+        b"SQLite format 3\0",
+        "an SQLite database",
+        "export a table as CSV first: `sqlite3 -csv -header {} 'select * from TABLE' > table.csv`",
+    ),
+    (
+        b"%PDF",
+        "a PDF document",
+        "take out its text first: `pdftotext {}`",
+    ),
     (b"\x89PNG", "a PNG image", "pictures cannot be asked"),
     (b"\xff\xd8\xff", "a JPEG image", "pictures cannot be asked"),
-    (b"\x7fELF", "an executable", "give a text file: CSV, TSV, JSON, JSON Lines or a log"),
+    (
+        b"\x7fELF",
+        "an executable",
+        "give a text file: CSV, TSV, JSON, JSON Lines or a log",
+    ),
 ];
 
 pub(super) fn check_encoding(name: &str, source: &Source) -> Result<(), DataError> {
@@ -41,7 +77,14 @@ pub(super) fn check_encoding(name: &str, source: &Source) -> Result<(), DataErro
         }
     }
     let start = &head[..head.len().min(8192)];
-    let zeros = |odd: usize| start.iter().skip(odd).step_by(2).filter(|b| **b == 0).count();
+    let zeros = |odd: usize| {
+        start
+            .iter()
+            .skip(odd)
+            .step_by(2)
+            .filter(|b| **b == 0)
+            .count()
+    };
     if start.len() >= 8 {
         let (even, odd, half) = (zeros(0), zeros(1), start.len() / 2);
         if odd * 10 > half * 7 && even * 10 < half {
@@ -64,7 +107,11 @@ pub(super) fn check_encoding(name: &str, source: &Source) -> Result<(), DataErro
             let at = e.valid_up_to();
             // 0x80 to 0x9f are letters and quotes in Windows-1252 and controls in Latin-1.
             let windows = part[at..].iter().any(|b| (0x80..0xa0).contains(b));
-            let encoding_name = if windows { "WINDOWS-1252" } else { "ISO-8859-1" };
+            let encoding_name = if windows {
+                "WINDOWS-1252"
+            } else {
+                "ISO-8859-1"
+            };
             return encoding(encoding_name, (offset + at) as u64);
         }
         offset += part.len();
@@ -82,11 +129,20 @@ pub(super) fn format(name: &str, source: &Source) -> Result<Format, DataError> {
     let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
     let first = text.trim_start().chars().next().unwrap_or(' ');
     if first == '{' || first == '[' {
-        let mut lines = text.lines().filter(|l| !l.trim().is_empty()).take(50).peekable();
-        let objects = |l: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(l).is_ok();
+        let mut lines = text
+            .lines()
+            .filter(|l| !l.trim().is_empty())
+            .take(50)
+            .peekable();
+        let objects =
+            |l: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(l).is_ok();
         let leading = lines.peek().is_some_and(|l| objects(l));
         let count = lines.filter(|l| objects(l)).count();
-        let several = text.lines().filter(|l| !l.trim().is_empty()).nth(1).is_some();
+        let several = text
+            .lines()
+            .filter(|l| !l.trim().is_empty())
+            .nth(1)
+            .is_some();
         if leading && (several || matches!(extension.as_deref(), Some("jsonl" | "ndjson")))
             || count > 1 && first == '{'
         {
@@ -94,7 +150,8 @@ pub(super) fn format(name: &str, source: &Source) -> Result<Format, DataError> {
         }
         let log = matches!(extension.as_deref(), Some("log" | "txt"));
         // A log line may begin with `[`: only what parses, or is called JSON, is JSON.
-        if !log && first == '{' || !source.whole() && first == '['
+        if !log && first == '{'
+            || !source.whole() && first == '['
             || matches!(extension.as_deref(), Some("json"))
             || serde_json::from_slice::<serde::de::IgnoredAny>(source.head()).is_ok()
         {
@@ -141,7 +198,10 @@ pub(super) fn format(name: &str, source: &Source) -> Result<Format, DataError> {
 fn header_like(line: &str) -> bool {
     line.split(',').all(|c| {
         let c = c.trim().trim_matches('"');
-        !c.is_empty() && c.len() <= 60 && !c.starts_with(|c: char| c.is_ascii_digit()) && c.split(' ').count() <= 5
+        !c.is_empty()
+            && c.len() <= 60
+            && !c.starts_with(|c: char| c.is_ascii_digit())
+            && c.split(' ').count() <= 5
     })
 }
 

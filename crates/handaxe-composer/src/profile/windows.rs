@@ -63,7 +63,9 @@ impl Source {
         }
         if bytes <= WHOLE || document {
             let mut all = Vec::with_capacity(bytes as usize);
-            file.take(WHOLE_JSON).read_to_end(&mut all).map_err(unreadable)?;
+            file.take(WHOLE_JSON)
+                .read_to_end(&mut all)
+                .map_err(unreadable)?;
             if all.starts_with(b"\xef\xbb\xbf") {
                 all.drain(..3);
             }
@@ -140,7 +142,11 @@ pub(super) fn records(name: &str, source: &Source, format: Format) -> Result<Row
         bytes: 0,
     };
     let delimited = matches!(format, Format::Csv | Format::Tsv);
-    let header_end = source.head().iter().position(|b| *b == b'\n').map_or(0, |p| p + 1);
+    let header_end = source
+        .head()
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(0, |p| p + 1);
     for (i, part) in source.parts.iter().enumerate() {
         let header = if i > 0 && delimited {
             &source.head()[..header_end]
@@ -204,7 +210,7 @@ fn malformed(name: &str, bytes: &[u8], source: ReadError) -> DataError {
             },
             Ok(_) => DataError::NoRecords { name },
         },
-        ReadError::NoArray => DataError::NoRecords { name },
+        ReadError::NoArray | ReadError::NothingRead("json") => DataError::NoRecords { name },
         ReadError::NothingRead(_) => DataError::BrokenLines {
             name,
             broken: bytes.split(|b| *b == b'\n').count() as u64,

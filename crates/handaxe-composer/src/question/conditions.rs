@@ -1,13 +1,13 @@
 //! Conditions: text, blanks, numbers, dates, values and flags, each turned into a filter.
 
-use super::dates::{When, of_month, of_year};
+use super::dates::When;
 use super::lexicon::Key;
 use super::parse::Parse;
 use super::refusal::Refusal;
 use super::spans::Item;
-use super::tokens::stems;
+use super::times::Limit;
 use crate::profile::{Field, Kind};
-use crate::{Bucket, Filter, Format, Op, Scalar};
+use crate::{Filter, Format, Op, Scalar};
 
 impl Parse<'_> {
     /// "containing timeout", "message starts with Pay".
@@ -17,7 +17,19 @@ impl Parse<'_> {
                 break;
             };
             let mut end = i + 1;
-            while end < self.spans.len() && (self.filler(end) || ["word", "words", "text", "phrase", "term", "string", "substring"].contains(&self.spans[end].text.to_lowercase().as_str())) {
+            while end < self.spans.len()
+                && (self.filler(end)
+                    || [
+                        "word",
+                        "words",
+                        "text",
+                        "phrase",
+                        "term",
+                        "string",
+                        "substring",
+                    ]
+                    .contains(&self.spans[end].text.to_lowercase().as_str()))
+            {
                 end += 1;
             }
             let start = end;
@@ -25,8 +37,26 @@ impl Parse<'_> {
                 end += 1;
             } else {
                 while end < self.spans.len()
-                    && !matches!(self.key(end), Some(Key::By | Key::In | Key::Bucket(_) | Key::And | Key::Format(_) | Key::Sort | Key::Trend | Key::Contains(_) | Key::Cmp(_) | Key::Before | Key::After | Key::Since | Key::Until))
-                    && !(end > start && matches!(self.spans[end].item, Item::Field { exact: true, .. }))
+                    && !matches!(
+                        self.key(end),
+                        Some(
+                            Key::By
+                                | Key::In
+                                | Key::Bucket(_)
+                                | Key::And
+                                | Key::Format(_)
+                                | Key::Sort
+                                | Key::Trend
+                                | Key::Contains(_)
+                                | Key::Cmp(_)
+                                | Key::Before
+                                | Key::After
+                                | Key::Since
+                                | Key::Until
+                        )
+                    )
+                    && !(end > start
+                        && matches!(self.spans[end].item, Item::Field { exact: true, .. }))
                 {
                     end += 1;
                 }
@@ -39,12 +69,22 @@ impl Parse<'_> {
             if start == end {
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
             }
-            let text = self.spans[start..end].iter().map(|s| s.text.as_str()).collect::<Vec<_>>().join(" ");
-            let prev = self.prev(i).filter(|p| self.fits(*p).is_some_and(|f| f.iter().any(|f| self.field(*f).kind == Kind::Text)));
+            let text = self.spans[start..end]
+                .iter()
+                .map(|s| s.text.as_str())
+                .collect::<Vec<_>>()
+                .join(" ");
+            let prev = self.prev(i).filter(|p| {
+                self.fits(*p)
+                    .is_some_and(|f| f.iter().any(|f| self.field(*f).kind == Kind::Text))
+            });
             let after = (end < self.spans.len() && matches!(self.key(end), Some(Key::In)))
                 .then(|| self.next(end))
                 .flatten()
-                .filter(|n| self.fits(*n).is_some_and(|f| f.iter().any(|f| self.field(*f).is_prose())));
+                .filter(|n| {
+                    self.fits(*n)
+                        .is_some_and(|f| f.iter().any(|f| self.field(*f).is_prose()))
+                });
             let field = if let Some(at) = after.or(prev.filter(|p| !self.preceded_by_group(*p))) {
                 let field = self.pick_at(at, |f| f.kind == Kind::Text, "text")?;
                 self.use_(at);
@@ -61,18 +101,44 @@ impl Parse<'_> {
     }
 
     pub(super) fn preceded_by_group(&self, i: usize) -> bool {
-        self.prev(i).is_some_and(|p| matches!(self.key(p), Some(Key::By)))
+        self.prev(i)
+            .is_some_and(|p| matches!(self.key(p), Some(Key::By)))
     }
 
     /// The one field of running text, or the one of text at all.
     pub(super) fn text_field(&self) -> Result<usize, Refusal> {
         let all: Vec<usize> = (0..self.profile.fields.len()).collect();
-        let prose: Vec<usize> = all.iter().copied().filter(|f| self.field(*f).is_prose()).collect();
-        let known = ["message", "text", "review", "comment", "body", "content", "line", "msg", "tweet", "description"];
-        let named: Vec<usize> = all.iter().copied().filter(|f| self.field(*f).kind == Kind::Text && known.contains(&self.name(*f).to_lowercase().as_str())).collect();
+        let prose: Vec<usize> = all
+            .iter()
+            .copied()
+            .filter(|f| self.field(*f).is_prose())
+            .collect();
+        let known = [
+            "message",
+            "text",
+            "review",
+            "comment",
+            "body",
+            "content",
+            "line",
+            "msg",
+            "tweet",
+            "description",
+        ];
+        let named: Vec<usize> = all
+            .iter()
+            .copied()
+            .filter(|f| {
+                self.field(*f).kind == Kind::Text
+                    && known.contains(&self.name(*f).to_lowercase().as_str())
+            })
+            .collect();
         let fits = match (named.as_slice(), prose.as_slice()) {
             ([_], _) => named,
-            (_, []) => all.into_iter().filter(|f| self.field(*f).kind == Kind::Text).collect(),
+            (_, []) => all
+                .into_iter()
+                .filter(|f| self.field(*f).kind == Kind::Text)
+                .collect(),
             _ => prose,
         };
         self.pick(&fits, "text", |_| true, "text")
@@ -83,15 +149,23 @@ impl Parse<'_> {
         while let Some(i) = self.find(|k| matches!(k, Key::Missing | Key::Present)) {
             let negated = self.prev(i).filter(|p| self.key(*p) == Some(&Key::Not));
             let missing = (self.key(i) == Some(&Key::Missing)) != negated.is_some();
-            let without = ["without", "with no", "no"].iter().any(|w| self.spans[i].text.to_lowercase().starts_with(w));
-            if without && self.next(i).is_some_and(|n| matches!(self.spans[n].item, Item::Value(_))) {
+            let without = ["without", "with no", "no"]
+                .iter()
+                .any(|w| self.spans[i].text.to_lowercase().starts_with(w));
+            if without
+                && self
+                    .next(i)
+                    .is_some_and(|n| matches!(self.spans[n].item, Item::Value(_)))
+            {
                 // "without rain": not that value.
                 self.spans[i].item = Item::Key(Key::Not);
                 continue;
             }
             let next = self.next(i).filter(|n| self.fits(*n).is_some());
             let before = negated.unwrap_or(i);
-            let prev = self.prev(before).filter(|p| self.fits(*p).is_some() && !self.preceded_by_group(*p));
+            let prev = self
+                .prev(before)
+                .filter(|p| self.fits(*p).is_some() && !self.preceded_by_group(*p));
             let Some(at) = next.or(prev) else {
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
             };
@@ -108,22 +182,33 @@ impl Parse<'_> {
     pub(super) fn ranges(&mut self) -> Result<(), Refusal> {
         for i in 0..self.spans.len() {
             let between = self.key(i) == Some(&Key::Between);
-            let from = self.key(i) == Some(&Key::In) && self.spans[i].text.eq_ignore_ascii_case("from");
+            let from =
+                self.key(i) == Some(&Key::In) && self.spans[i].text.eq_ignore_ascii_case("from");
             if self.spans[i].used || !(between || from) {
                 continue;
             }
-            let (Some(a), Some(link)) = (self.next(i), self.next(i).and_then(|a| self.next(a))) else {
+            let (Some(a), Some(link)) = (self.next(i), self.next(i).and_then(|a| self.next(a)))
+            else {
                 continue;
             };
             let linked = matches!(self.key(link), Some(Key::And | Key::Until))
-                || (self.key(link) == Some(&Key::In) && self.spans[link].text.eq_ignore_ascii_case("to"));
+                || (self.key(link) == Some(&Key::In)
+                    && self.spans[link].text.eq_ignore_ascii_case("to"));
             let Some(b) = self.next(link).filter(|_| linked) else {
                 continue;
             };
             let years = (self.when(a), self.when(b));
-            let prev = self.prev(i).filter(|p| self.fits(*p).is_some() && !self.preceded_by_group(*p));
-            let numeric = prev.filter(|p| self.fits(*p).is_some_and(|f| f.iter().any(|f| self.field(*f).kind.is_number() && !self.is_year(*f))));
-            if let ((Some(When::Range { first, .. }), Some(When::Range { last, .. })), None) = (&years, numeric)
+            let prev = self
+                .prev(i)
+                .filter(|p| self.fits(*p).is_some() && !self.preceded_by_group(*p));
+            let numeric = prev.filter(|p| {
+                self.fits(*p).is_some_and(|f| {
+                    f.iter()
+                        .any(|f| self.field(*f).kind.is_number() && !self.is_year(*f))
+                })
+            });
+            if let ((Some(When::Range { first, .. }), Some(When::Range { last, .. })), None) =
+                (&years, numeric)
                 && let Some(field) = self.time_field_near(i)?
             {
                 self.add_time(field, Limit::Within(first, last))?;
@@ -132,7 +217,9 @@ impl Parse<'_> {
                 }
                 continue;
             }
-            let (Item::Number(low), Item::Number(high)) = (self.spans[a].item.clone(), self.spans[b].item.clone()) else {
+            let (Item::Number(low), Item::Number(high)) =
+                (self.spans[a].item.clone(), self.spans[b].item.clone())
+            else {
                 continue;
             };
             let field = self.compared_field(i, b)?;
@@ -148,12 +235,15 @@ impl Parse<'_> {
     /// The number field that a comparison at `sign` with its number at `number` is about.
     fn compared_field(&mut self, sign: usize, number: usize) -> Result<usize, Refusal> {
         let numeric = |f: &Field| f.kind.is_number();
-        let any = |p: &Self, i: usize| p.fits(i).is_some_and(|f| f.iter().any(|f| numeric(p.field(*f))));
+        let any = |p: &Self, i: usize| {
+            p.fits(i)
+                .is_some_and(|f| f.iter().any(|f| numeric(p.field(*f))))
+        };
         let mut prev = self.prev(sign);
         let next = self.next(number).filter(|n| any(self, *n));
-        if let Some(p) = prev.filter(|p| {
-            next.is_none() && *p > 0 && self.key(*p) == Some(&Key::Entity)
-        }) {
+        if let Some(p) =
+            prev.filter(|p| next.is_none() && *p > 0 && self.key(*p) == Some(&Key::Entity))
+        {
             // "price records below 20".
             prev = Some(p - 1);
         }
@@ -170,7 +260,9 @@ impl Parse<'_> {
             return Ok(field);
         }
         let said = self.spans[number].text.clone();
-        let measures: Vec<usize> = (0..self.profile.fields.len()).filter(|f| numeric(self.field(*f)) && !self.is_year(*f) && !self.is_id(*f)).collect();
+        let measures: Vec<usize> = (0..self.profile.fields.len())
+            .filter(|f| numeric(self.field(*f)) && !self.is_year(*f) && !self.is_id(*f))
+            .collect();
         match measures.as_slice() {
             [one] => Ok(*one),
             [] => Err(Refusal::Unfit {
@@ -179,7 +271,11 @@ impl Parse<'_> {
             }),
             several => Err(Refusal::Ambiguous {
                 what: format!("which field should be compared with {said}"),
-                options: several.iter().take(6).map(|f| format!("{} {} {said}", self.name(*f), self.spans[sign].text)).collect(),
+                options: several
+                    .iter()
+                    .take(6)
+                    .map(|f| format!("{} {} {said}", self.name(*f), self.spans[sign].text))
+                    .collect(),
             }),
         }
     }
@@ -193,7 +289,10 @@ impl Parse<'_> {
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
             };
             let prev = self.prev(i).filter(|p| self.fits(*p).is_some());
-            let about_time = prev.filter(|p| self.fits(*p).is_some_and(|f| f.iter().any(|f| self.field(*f).kind.is_time())));
+            let about_time = prev.filter(|p| {
+                self.fits(*p)
+                    .is_some_and(|f| f.iter().any(|f| self.field(*f).kind.is_time()))
+            });
             if let (Some(p), Some(When::Range { first, last })) = (about_time, self.when(n)) {
                 let field = self.pick_at(p, |f| f.kind.is_time(), "a date")?;
                 let limit = match op {
@@ -214,7 +313,9 @@ impl Parse<'_> {
                 Item::Number(number) => {
                     let negated = self.prev(i).filter(|p| self.key(*p) == Some(&Key::Not));
                     if negated.is_some() {
-                        return self.too_far("`not` with a comparison (turn it round: `at most`, `at least`)");
+                        return self.too_far(
+                            "`not` with a comparison (turn it round: `at most`, `at least`)",
+                        );
                     }
                     let field = self.compared_field(i, n)?;
                     self.add(field, op, Some(scalar(number)));
@@ -232,7 +333,12 @@ impl Parse<'_> {
                     self.use_(p);
                     self.add_value(field.0, op, &field.1);
                 }
-                _ => return Err(self.not_understood(vec![self.spans[i].text.clone(), self.spans[n].text.clone()])),
+                _ => {
+                    return Err(self.not_understood(vec![
+                        self.spans[i].text.clone(),
+                        self.spans[n].text.clone(),
+                    ]));
+                }
             }
             self.use_(i);
             self.use_(n);
@@ -244,155 +350,20 @@ impl Parse<'_> {
     fn value_in(&self, v: usize, f: usize) -> Result<(usize, String), Refusal> {
         let fields = self.fits(f).unwrap_or_default();
         let found: Vec<(usize, String)> = match &self.spans[v].item {
-            Item::Value(fits) => fits.iter().filter(|(i, _)| fields.contains(i)).cloned().collect(),
+            Item::Value(fits) => fits
+                .iter()
+                .filter(|(i, _)| fields.contains(i))
+                .cloned()
+                .collect(),
             _ => Vec::new(),
         };
         match found.as_slice() {
             [one] => Ok(one.clone()),
-            _ => Err(self.not_understood(vec![format!("{} {}", self.spans[f].text, self.spans[v].text)])),
+            _ => Err(self.not_understood(vec![format!(
+                "{} {}",
+                self.spans[f].text, self.spans[v].text
+            )])),
         }
-    }
-
-    /// The range of time that a span names; a four-digit number is a year.
-    fn when(&self, i: usize) -> Option<When> {
-        match &self.spans.get(i)?.item {
-            Item::When(When::Month(m)) => {
-                // A month alone is clear where the data knows one year only.
-                let years: Vec<&str> = self.profile.fields.iter().filter_map(|f| f.days.as_ref()).flat_map(|(a, b)| [a.get(..4), b.get(..4)]).flatten().collect();
-                let first = years.first()?;
-                let only = self.profile.exact && years.iter().all(|y| y == first);
-                only.then(|| first.parse().ok().map(|y| of_month(y, *m))).flatten()
-            }
-            Item::When(when) => Some(when.clone()),
-            Item::Number(_) => {
-                let text = &self.spans[i].text;
-                let year: u32 = (text.len() == 4).then(|| text.parse().ok()).flatten()?;
-                (1000..=2200).contains(&year).then(|| of_year(year))
-            }
-            _ => None,
-        }
-    }
-
-    /// An integer field of years.
-    pub(super) fn is_year(&self, f: usize) -> bool {
-        let field = self.field(f);
-        field.kind == Kind::Integer
-            && stems(&field.name).iter().any(|w| w == "year" || w == "yr")
-            && field.range.is_some_and(|(a, b)| a >= 1000.0 && b <= 2200.0)
-    }
-
-    pub(super) fn is_id(&self, f: usize) -> bool {
-        let words = stems(&self.field(f).name);
-        words.iter().any(|w| matches!(w.as_str(), "id" | "lat" | "lon" | "zip" | "code" | "index"))
-    }
-
-    /// The field of time: the one named just before, else the only one there is.
-    fn time_field_near(&mut self, i: usize) -> Result<Option<usize>, Refusal> {
-        let timely = |p: &Self, f: usize| p.field(f).kind.is_time() || p.is_year(f);
-        if let Some(p) = self.prev(i).filter(|p| self.fits(*p).is_some_and(|f| f.iter().any(|f| timely(self, *f))) && !self.preceded_by_group(*p)) {
-            let fits: Vec<usize> = self.fits(p).unwrap_or_default().into_iter().filter(|f| timely(self, *f)).collect();
-            // "on which date was … in 2012": the field asked for is not the field compared.
-            let asked = self.prev(p).is_some_and(|q| matches!(self.key(q), Some(Key::Which | Key::List | Key::HowMany | Key::Unique)));
-            if !asked {
-                let field = self.pick(&fits, "time", |_| true, "a date")?;
-                self.use_(p);
-                return Ok(Some(field));
-            }
-        }
-        self.time_field()
-    }
-
-    /// The only field of dates, else the only field of years.
-    pub(super) fn time_field(&self) -> Result<Option<usize>, Refusal> {
-        let all = 0..self.profile.fields.len();
-        let times: Vec<usize> = all.clone().filter(|f| self.field(*f).kind.is_time()).collect();
-        let years: Vec<usize> = all.filter(|f| self.is_year(*f)).collect();
-        let fits = if times.is_empty() { years } else { times };
-        if fits.is_empty() {
-            return Ok(None);
-        }
-        self.pick(&fits, "time", |_| true, "a date").map(Some)
-    }
-
-    fn add_time(&mut self, field: usize, limit: Limit<'_>) -> Result<(), Refusal> {
-        let years_only = self.is_year(field);
-        let value = |text: &str| -> Result<Scalar, Refusal> {
-            if !years_only {
-                return Ok(Scalar::Text(text.to_owned()));
-            }
-            text.parse().map(Scalar::Int).map_err(|_| Refusal::Unfit {
-                what: format!("`{}` holds years only, no months or days", self.name(field)),
-                fields: self.field_names(),
-            })
-        };
-        let added = match limit {
-            Limit::From(op, text) => vec![(op, value(text)?)],
-            Limit::Within(first, last) if first == last => vec![(Op::Eq, value(first)?)],
-            Limit::Within(first, last) => vec![(Op::Ge, value(first)?), (Op::Le, value(last)?)],
-        };
-        for (op, value) in added {
-            self.add(field, op, Some(value));
-        }
-        Ok(())
-    }
-
-    /// "in 2021", "before March 2020", "since 2021-05-01".
-    pub(super) fn times(&mut self) -> Result<(), Refusal> {
-        for i in 0..self.spans.len() {
-            if self.spans[i].used || !matches!(self.spans[i].item, Item::When(_) | Item::Number(_)) {
-                continue;
-            }
-            // "in the year 1970", "date is 2021-05-01".
-            let mut at = self.prev(i);
-            if let Some(p) = at.filter(|p| matches!(self.key(*p), Some(Key::Bucket(Bucket::Year | Bucket::Month | Bucket::Day)))) {
-                at = self.prev(p);
-            }
-            if let Item::When(When::Month(_)) = self.spans[i].item
-                && self.when(i).is_none()
-            {
-                return Err(Refusal::Ambiguous {
-                    what: format!("`{}` of which year", self.spans[i].text),
-                    options: vec![format!("{} 2021", self.spans[i].text)],
-                });
-            }
-            let Some(When::Range { first, last }) = self.when(i) else {
-                continue;
-            };
-            let key = at.and_then(|p| self.key(p)).cloned();
-            let named = at.is_some_and(|p| self.fits(p).is_some_and(|f| f.iter().any(|f| self.field(*f).kind.is_time() || self.is_year(*f))));
-            let whole_when = matches!(self.spans[i].item, Item::When(_));
-            let follows_unit = self.next(i).is_some_and(|n| self.fits(n).is_some_and(|f| f.iter().any(|f| self.field(*f).kind.is_number() && !self.is_year(*f)))) && !whole_when && key != Some(Key::Before) && self.next(i) == Some(i + 1);
-            let limit = match key {
-                Some(Key::Before) => Limit::From(Op::Lt, &first),
-                Some(Key::After) => Limit::From(Op::Gt, &last),
-                Some(Key::Since) => Limit::From(Op::Ge, &first),
-                Some(Key::Until) => Limit::From(Op::Le, &last),
-                Some(Key::In) if !follows_unit => {
-                    let word = at.map(|p| self.spans[p].text.to_lowercase());
-                    match word.as_deref() {
-                        Some("from" | "to") if !whole_when && word.as_deref() == Some("to") => continue,
-                        Some("to") => return Err(self.not_understood(vec![format!("to {}", self.spans[i].text)])),
-                        _ => Limit::Within(&first, &last),
-                    }
-                }
-                _ if whole_when || named => Limit::Within(&first, &last),
-                _ => continue,
-            };
-            let anchor = if named { i } else { at.unwrap_or(i) };
-            let Some(field) = self.time_field_near(anchor)? else {
-                return Err(Refusal::Unfit {
-                    what: format!("no field holds dates to compare with `{}`", self.spans[i].text),
-                    fields: self.field_names(),
-                });
-            };
-            self.add_time(field, limit)?;
-            for s in at.into_iter().chain(self.prev(i)).chain([i]) {
-                if !matches!(self.spans[s].item, Item::Field { .. }) && !matches!(self.key(s), Some(Key::Which | Key::HowMany | Key::Agg(_) | Key::Entity)) {
-                    self.use_(s);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// "status 404", "8 cylinders".
@@ -404,20 +375,31 @@ impl Parse<'_> {
             if self.spans[i].used {
                 continue;
             }
-            let numeric = |p: &Self, j: usize| p.fits(j).is_some_and(|f| f.iter().any(|f| p.field(*f).kind.is_number()));
-            let prev = self.prev(i).filter(|p| numeric(self, *p) && !self.preceded_by_group(*p));
+            let numeric = |p: &Self, j: usize| {
+                p.fits(j)
+                    .is_some_and(|f| f.iter().any(|f| p.field(*f).kind.is_number()))
+            };
+            let prev = self
+                .prev(i)
+                .filter(|p| numeric(self, *p) && !self.preceded_by_group(*p));
             let next = self.next(i).filter(|j| numeric(self, *j));
             let Some(at) = prev.or(next) else {
                 continue;
             };
             let field = self.pick_at(at, |f| f.kind.is_number(), "a number")?;
-            let negated = self.prev(at.min(i)).filter(|p| self.key(*p) == Some(&Key::Not));
+            let negated = self
+                .prev(at.min(i))
+                .filter(|p| self.key(*p) == Some(&Key::Not));
             let inside = self.prev(i).filter(|p| self.key(*p) == Some(&Key::Not));
             let negation = negated.or(inside);
             for s in [Some(at), Some(i), negation].into_iter().flatten() {
                 self.use_(s);
             }
-            self.add(field, if negation.is_some() { Op::Ne } else { Op::Eq }, Some(scalar(n)));
+            self.add(
+                field,
+                if negation.is_some() { Op::Ne } else { Op::Eq },
+                Some(scalar(n)),
+            );
         }
         Ok(())
     }
@@ -429,11 +411,19 @@ impl Parse<'_> {
                 continue;
             }
             // "international in the name".
-            let inside = self.next(i).filter(|n| self.key(*n) == Some(&Key::In) && self.spans[*n].text.eq_ignore_ascii_case("in"));
-            let named = inside.and_then(|n| self.next(n)).filter(|f| {
-                self.fits(*f).is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text && !self.field(*f).is_category()))
+            let inside = self.next(i).filter(|n| {
+                self.key(*n) == Some(&Key::In) && self.spans[*n].text.eq_ignore_ascii_case("in")
             });
-            let sought = matches!(self.spans[i].item, Item::Value(_) | Item::Part(..) | Item::Unknown | Item::Quoted(_));
+            let named = inside.and_then(|n| self.next(n)).filter(|f| {
+                self.fits(*f).is_some_and(|f| {
+                    f.iter()
+                        .all(|f| self.field(*f).kind == Kind::Text && !self.field(*f).is_category())
+                })
+            });
+            let sought = matches!(
+                self.spans[i].item,
+                Item::Value(_) | Item::Part(..) | Item::Unknown | Item::Quoted(_)
+            );
             if let (Some(at), Some(link), true) = (named, inside, sought) {
                 let field = self.pick_at(at, |_| true, "text")?;
                 let text = self.spans[i].text.clone();
@@ -445,18 +435,34 @@ impl Parse<'_> {
             }
             let (fits, part) = match self.spans[i].item.clone() {
                 Item::Value(fits) => (fits, None),
-                Item::Part(fields, word) => (fields.into_iter().map(|f| (f, word.clone())).collect(), Some(word)),
+                Item::Part(fields, word) => (
+                    fields.into_iter().map(|f| (f, word.clone())).collect(),
+                    Some(word),
+                ),
                 // Plain text has no level field, only the word.
                 _ => continue,
             };
             let named = |p: &Self, j: Option<usize>| {
-                j.filter(|j| p.fits(*j).is_some_and(|f| f.iter().any(|f| fits.iter().any(|(v, _)| v == f))) && !p.preceded_by_group(*j) && !p.prev(*j).is_some_and(|q| matches!(p.key(q), Some(Key::HowMany | Key::Which | Key::Unique | Key::Agg(_)))))
+                j.filter(|j| {
+                    p.fits(*j)
+                        .is_some_and(|f| f.iter().any(|f| fits.iter().any(|(v, _)| v == f)))
+                        && !p.preceded_by_group(*j)
+                        && !p.prev(*j).is_some_and(|q| {
+                            matches!(
+                                p.key(q),
+                                Some(Key::HowMany | Key::Which | Key::Unique | Key::Agg(_))
+                            )
+                        })
+                })
             };
             let field_at = named(self, self.prev(i)).or_else(|| named(self, self.next(i)));
             let chosen: Vec<(usize, String)> = match field_at {
                 Some(at) => {
                     let fields = self.fits(at).unwrap_or_default();
-                    fits.iter().filter(|(f, _)| fields.contains(f)).cloned().collect()
+                    fits.iter()
+                        .filter(|(f, _)| fields.contains(f))
+                        .cloned()
+                        .collect()
                 }
                 None => fits.clone(),
             };
@@ -465,14 +471,27 @@ impl Parse<'_> {
                 before = before.and_then(|b| self.prev(b));
             }
             let preposition = before.filter(|p| self.key(*p) == Some(&Key::In));
-            let negation = before.into_iter().chain(preposition.and_then(|p| self.prev(p))).find(|p| self.key(*p) == Some(&Key::Not))
+            let negation = before
+                .into_iter()
+                .chain(preposition.and_then(|p| self.prev(p)))
+                .find(|p| self.key(*p) == Some(&Key::Not))
                 .or_else(|| self.prev(i).filter(|p| self.key(*p) == Some(&Key::Not)));
             let (field, value) = match chosen.as_slice() {
                 [one] => one.clone(),
                 several => {
                     return Err(Refusal::Ambiguous {
                         what: format!("`{}` is found in more than one place", self.spans[i].text),
-                        options: several.iter().take(5).map(|(f, v)| if part.is_some() { format!("{} containing \"{v}\"", self.name(*f)) } else { format!("{} is \"{v}\"", self.name(*f)) }).collect(),
+                        options: several
+                            .iter()
+                            .take(5)
+                            .map(|(f, v)| {
+                                if part.is_some() {
+                                    format!("{} containing \"{v}\"", self.name(*f))
+                                } else {
+                                    format!("{} is \"{v}\"", self.name(*f))
+                                }
+                            })
+                            .collect(),
                     });
                 }
             };
@@ -487,7 +506,11 @@ impl Parse<'_> {
             for s in [Some(i), field_at, negation].into_iter().flatten() {
                 self.use_(s);
             }
-            self.add_value(field, if negation.is_some() { Op::Ne } else { Op::Eq }, &value);
+            self.add_value(
+                field,
+                if negation.is_some() { Op::Ne } else { Op::Eq },
+                &value,
+            );
         }
         Ok(())
     }
@@ -495,23 +518,57 @@ impl Parse<'_> {
     /// Yes-or-no fields said as such: "returned orders", "not returned".
     pub(super) fn flags(&mut self) {
         for i in 0..self.spans.len() {
-            let Some([field]) = self.fits(i).as_deref().map(<[usize]>::to_vec).and_then(|f| <[usize; 1]>::try_from(f).ok()) else {
+            let Some([field]) = self
+                .fits(i)
+                .as_deref()
+                .map(<[usize]>::to_vec)
+                .and_then(|f| <[usize; 1]>::try_from(f).ok())
+            else {
                 continue;
             };
             if self.field(field).kind != Kind::Boolean {
                 continue;
             }
             let prev = self.prev(i);
-            let asked = prev.is_some_and(|p| matches!(self.key(p), Some(Key::By | Key::Which | Key::Frequency | Key::Unique | Key::List | Key::Sort | Key::Agg(_) | Key::Common(_))));
+            let asked = prev.is_some_and(|p| {
+                matches!(
+                    self.key(p),
+                    Some(
+                        Key::By
+                            | Key::Which
+                            | Key::Frequency
+                            | Key::Unique
+                            | Key::List
+                            | Key::Sort
+                            | Key::Agg(_)
+                            | Key::Common(_)
+                    )
+                )
+            });
             if asked {
                 continue;
             }
             let negation = prev.filter(|p| self.key(*p) == Some(&Key::Not));
-            let said = self.next(i).filter(|n| ["yes", "true", "no", "false"].contains(&self.spans[*n].text.to_lowercase().as_str()));
-            let said_no = said.is_some_and(|n| ["no", "false"].contains(&self.spans[n].text.to_lowercase().as_str()));
+            let said = self.next(i).filter(|n| {
+                ["yes", "true", "no", "false"]
+                    .contains(&self.spans[*n].text.to_lowercase().as_str())
+            });
+            let said_no = said.is_some_and(|n| {
+                ["no", "false"].contains(&self.spans[n].text.to_lowercase().as_str())
+            });
             let yes = negation.is_some() == said_no;
-            let wanted: &[&str] = if yes { &["yes", "true"] } else { &["no", "false"] };
-            let Some(value) = self.field(field).values.iter().map(|(v, _)| v.clone()).find(|v| wanted.contains(&v.to_lowercase().as_str())) else {
+            let wanted: &[&str] = if yes {
+                &["yes", "true"]
+            } else {
+                &["no", "false"]
+            };
+            let Some(value) = self
+                .field(field)
+                .values
+                .iter()
+                .map(|(v, _)| v.clone())
+                .find(|v| wanted.contains(&v.to_lowercase().as_str()))
+            else {
                 continue;
             };
             for s in [Some(i), negation, said].into_iter().flatten() {
@@ -524,7 +581,12 @@ impl Parse<'_> {
     pub(super) fn contradictions(&self) -> Result<(), Refusal> {
         let equal = |f: &&Filter| f.op == Op::Eq;
         for filter in self.filters.iter().filter(equal) {
-            let same = self.filters.iter().filter(equal).filter(|f| f.field == filter.field).count();
+            let same = self
+                .filters
+                .iter()
+                .filter(equal)
+                .filter(|f| f.field == filter.field)
+                .count();
             if same > 1 {
                 return self.too_far(&format!("`{}` cannot be two things at once; either/or conditions are not among its steps (ask `by {}`)", filter.field, filter.field));
             }
@@ -532,7 +594,7 @@ impl Parse<'_> {
         Ok(())
     }
 
-    fn add(&mut self, field: usize, op: Op, value: Option<Scalar>) {
+    pub(super) fn add(&mut self, field: usize, op: Op, value: Option<Scalar>) {
         let filter = Filter {
             field: self.name(field),
             op,
@@ -552,13 +614,6 @@ impl Parse<'_> {
         };
         self.add(field, op, Some(scalar));
     }
-}
-
-/// What a date says of a field.
-enum Limit<'a> {
-    From(Op, &'a str),
-    /// Both ends in it.
-    Within(&'a str, &'a str),
 }
 
 fn scalar(n: f64) -> Scalar {

@@ -6,11 +6,11 @@ use super::refusal::Refusal;
 use super::spans::Item;
 use super::superlative::superlative;
 use super::tokens::stems;
+use super::whole::{convert, extract, sentiment, words};
 use crate::profile::{Field, Kind};
-use crate::{Bucket, Extractable, Format, Func, Measure, Order, Terminal};
+use crate::{Bucket, Format, Func, Measure, Order, Terminal};
 
 /// Words and values shown where no number was said.
-const TOP_WORDS: u32 = 20;
 pub(super) const TOP_VALUES: u32 = 10;
 const SHOWN_ROWS: u32 = 20;
 
@@ -20,6 +20,10 @@ pub(super) struct Decided {
     pub(super) focus: Option<Order>,
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every rule ends in it, as a result"
+)]
 pub(super) fn plain(terminal: Terminal) -> Result<Decided, Refusal> {
     Ok(Decided {
         terminal,
@@ -31,8 +35,21 @@ type Rule = fn(&mut Parse<'_>) -> Result<Option<Decided>, Refusal>;
 
 /// The rules in the order they are tried; the first that applies decides.
 const RULES: &[Rule] = &[
-    convert, extract, sentiment, words, superlative, trend, summary_of, aggregates, top_values, how_many, frequencies, distinct,
-    listing, whole_summary, which,
+    convert,
+    extract,
+    sentiment,
+    words,
+    superlative,
+    trend,
+    summary_of,
+    aggregates,
+    top_values,
+    how_many,
+    frequencies,
+    distinct,
+    listing,
+    whole_summary,
+    which,
 ];
 
 pub(super) fn decide(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
@@ -45,7 +62,12 @@ pub(super) fn decide(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
     if p.bucket.is_some() || !p.groups.is_empty() {
         return count(p);
     }
-    let words: Vec<String> = p.spans.iter().filter(|s| !s.used && !matches!(s.item, Item::Key(Key::Filler | Key::In))).map(|s| s.text.clone()).collect();
+    let words: Vec<String> = p
+        .spans
+        .iter()
+        .filter(|s| !s.used && !matches!(s.item, Item::Key(Key::Filler | Key::In)))
+        .map(|s| s.text.clone())
+        .collect();
     Err(p.not_understood(words))
 }
 
@@ -54,12 +76,17 @@ pub(super) fn measure(func: Func, field: Option<String>) -> Measure {
 }
 
 pub(super) fn group_names(p: &mut Parse<'_>) -> Vec<String> {
-    std::mem::take(&mut p.groups).into_iter().map(|g| p.name(g)).collect()
+    std::mem::take(&mut p.groups)
+        .into_iter()
+        .map(|g| p.name(g))
+        .collect()
 }
 
 /// Unused field spans, in order.
 pub(super) fn open_fields(p: &Parse<'_>) -> Vec<usize> {
-    (0..p.spans.len()).filter(|i| p.fits(*i).is_some()).collect()
+    (0..p.spans.len())
+        .filter(|i| p.fits(*i).is_some())
+        .collect()
 }
 
 pub(super) fn is_plural(text: &str) -> bool {
@@ -69,11 +96,34 @@ pub(super) fn is_plural(text: &str) -> bool {
 
 /// Amounts that may be added up over records.
 pub(super) fn additive(field: &Field) -> bool {
-    const WORDS: &[&str] = &["qty", "amount", "sale", "revenue", "unit", "count", "byte", "total", "sold", "wound", "death", "visit", "generation", "mile"];
-    field.kind.is_number() && stems(&field.name).iter().any(|w| WORDS.contains(&w.as_str()))
+    const WORDS: &[&str] = &[
+        "qty",
+        "amount",
+        "sale",
+        "revenue",
+        "unit",
+        "count",
+        "byte",
+        "total",
+        "sold",
+        "wound",
+        "death",
+        "visit",
+        "generation",
+        "mile",
+    ];
+    field.kind.is_number()
+        && stems(&field.name)
+            .iter()
+            .any(|w| WORDS.contains(&w.as_str()))
 }
 
-pub(super) fn histogram(p: &mut Parse<'_>, bucket: Bucket, measure: Measure, focus: Option<Order>) -> Result<Decided, Refusal> {
+pub(super) fn histogram(
+    p: &mut Parse<'_>,
+    bucket: Bucket,
+    measure: Measure,
+    focus: Option<Order>,
+) -> Result<Decided, Refusal> {
     if !p.groups.is_empty() {
         return p.too_far("grouping by a field and by time at once");
     }
@@ -81,7 +131,13 @@ pub(super) fn histogram(p: &mut Parse<'_>, bucket: Bucket, measure: Measure, foc
         Some(0)
     } else {
         // "per month", where the one date field was named: "by month of date".
-        let named: Vec<usize> = open_fields(p).into_iter().filter(|i| p.fits(*i).is_some_and(|f| f.iter().all(|f| p.field(*f).kind.is_time()))).collect();
+        let named: Vec<usize> = open_fields(p)
+            .into_iter()
+            .filter(|i| {
+                p.fits(*i)
+                    .is_some_and(|f| f.iter().all(|f| p.field(*f).kind.is_time()))
+            })
+            .collect();
         if let [only] = named.as_slice() {
             let field = p.pick_at(*only, |f| f.kind.is_time(), "a date")?;
             p.use_(*only);
@@ -124,176 +180,14 @@ pub(super) fn histogram(p: &mut Parse<'_>, bucket: Bucket, measure: Measure, foc
     })
 }
 
-fn convert(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
-    let Some(to) = p.find(|k| matches!(k, Key::Format(_))) else {
-        return Ok(None);
-    };
-    let Some(Key::Format(mut format)) = p.key(to).cloned() else {
-        return Ok(None);
-    };
-    let verb = p.find(|k| matches!(k, Key::Convert | Key::List));
-    // "convert this csv to json": the last format is the aim.
-    let mut seen = vec![to];
-    while let Some(more) = (seen[seen.len() - 1] + 1..p.spans.len()).find(|i| matches!(p.key(*i), Some(Key::Format(_)))) {
-        seen.push(more);
-        if let Some(Key::Format(f)) = p.key(more) {
-            format = *f;
-        }
-    }
-    let Some(verb) = verb else {
-        return Ok(None);
-    };
-    p.use_(verb);
-    for s in &seen {
-        p.use_(*s);
-    }
-    if seen.len() > 2 {
-        return p.too_far("several output formats at once");
-    }
-    if format == p.profile.format && seen.len() == 1 && p.filters.is_empty() {
-        return Err(Refusal::Unfit {
-            what: format!("`{}` is already {}", p.profile.name, crate::profile::format_name(format)),
-            fields: p.field_names(),
-        });
-    }
-    plain(Terminal::Convert { to: format }).map(Some)
-}
-
-fn extract(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
-    let verb = p.find(|k| matches!(k, Key::Extract | Key::List | Key::HowMany | Key::Unique | Key::Which | Key::Common(_) | Key::Frequency)).or_else(|| p.top.map(|_| 0));
-    let by = p.find(|k| *k == Key::By).filter(|_| p.profile.format == Format::Text);
-    let what = p.find(|k| matches!(k, Key::What(_)));
-    let pattern = p.find(|k| *k == Key::Pattern);
-    let found = if let Some(i) = pattern {
-        let Some(q) = (i..p.spans.len()).find(|j| matches!(p.spans[*j].item, Item::Quoted(_))) else {
-            return p.too_far("a pattern is needed in quotes, e.g. extract matching \"ORD-[0-9]+\"");
-        };
-        let Item::Quoted(text) = p.spans[q].item.clone() else {
-            return Ok(None);
-        };
-        if let Err(e) = regex::Regex::new(&text) {
-            let _ = e;
-            return Err(Refusal::Unfit {
-                what: format!("`{text}` is not a regular expression"),
-                fields: p.field_names(),
-            });
-        }
-        p.use_(q);
-        p.use_(i);
-        if let Some(w) = what {
-            p.use_(w);
-        }
-        Some(Extractable::Pattern(text))
-    } else if let Some(i) = what
-        && (verb.is_some() || by.is_some())
-    {
-        p.use_(i);
-        match p.key(i).cloned() {
-            Some(Key::What(what)) => Some(what),
-            _ => None,
-        }
-    } else {
-        None
-    };
-    let Some(what) = found else {
-        return Ok(None);
-    };
-    while let Some(verb) = p.find(|k| matches!(k, Key::Extract | Key::List | Key::HowMany | Key::Unique | Key::Which | Key::Common(_) | Key::Frequency | Key::Most(_))) {
-        if matches!(p.key(verb), Some(Key::Common(Order::Ascending) | Key::Most(Order::Ascending))) {
-            return p.too_far("the rarest of what is found");
-        }
-        p.use_(verb);
-    }
-    if let Some(by) = by {
-        p.use_(by);
-    }
-    if p.top == Some(Order::Ascending) {
-        return p.too_far("the rarest of what is found");
-    }
-    let field = match open_fields(p).as_slice() {
-        [] => None,
-        [one] => {
-            let field = p.pick_at(*one, |f| f.kind == Kind::Text, "text")?;
-            p.use_(*one);
-            Some(p.name(field))
-        }
-        _ => return p.too_far("extracting from several fields at once"),
-    };
-    let limit = p.limit.take();
-    plain(Terminal::Extract { field, what, limit }).map(Some)
-}
-
-fn sentiment(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
-    let Some(i) = p.find(|k| *k == Key::Sentiment) else {
-        return Ok(None);
-    };
-    p.use_(i);
-    // "analyze the sentiment", "how does sentiment … ": the verbs say no more.
-    while let Some(verb) = p.find(|k| matches!(k, Key::Describe | Key::Sentiment | Key::Which | Key::List | Key::Frequency | Key::OnAverage)) {
-        p.use_(verb);
-    }
-    let field = match open_fields(p).as_slice() {
-        [] => p.text_field()?,
-        [one] => {
-            let field = p.pick_at(*one, |f| f.kind == Kind::Text, "text")?;
-            p.use_(*one);
-            field
-        }
-        _ => return p.too_far("the sentiment of several fields at once"),
-    };
-    if p.bucket.is_some() || p.groups.len() > 1 {
-        return p.too_far("sentiment over time or by several fields");
-    }
-    let group_by = group_names(p).pop();
-    plain(Terminal::Sentiment {
-        field: p.name(field),
-        group_by,
-    })
-    .map(Some)
-}
-
-fn words(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
-    let Some(i) = p.find(|k| *k == Key::Words) else {
-        return Ok(None);
-    };
-    let rare = p.has(|k| matches!(k, Key::Common(Order::Ascending) | Key::Most(Order::Ascending))) || p.top == Some(Order::Ascending);
-    if rare || !p.groups.is_empty() || p.bucket.is_some() || p.has(|k| *k == Key::Unique) {
-        return p.too_far("rare words, unique words, or words by group");
-    }
-    let asked = p.limit.is_some() || p.has(|k| matches!(k, Key::Common(_) | Key::Frequency | Key::Most(_) | Key::Extract | Key::List));
-    // "how many words": a total that the steps do not give; "count words" and "word count" do.
-    let counted = p.find(|k| *k == Key::HowMany).filter(|h| p.spans[*h].text.to_lowercase().starts_with("count"));
-    if !asked && counted.is_none() {
-        return p.too_far("the number of words in all (ask for the most common words)");
-    }
-    p.use_(i);
-    while let Some(verb) = p.find(|k| matches!(k, Key::Common(_) | Key::Frequency | Key::Most(_) | Key::Extract | Key::List | Key::Which | Key::HowMany | Key::Words)) {
-        p.use_(verb);
-    }
-    let field = match open_fields(p).as_slice() {
-        [] => p.text_field()?,
-        [one] => {
-            let field = p.pick_at(*one, |f| f.kind == Kind::Text, "text")?;
-            p.use_(*one);
-            field
-        }
-        _ => return p.too_far("words of several fields at once"),
-    };
-    plain(Terminal::Words {
-        field: p.name(field),
-        limit: p.limit.take().unwrap_or(if is_plural(&p.spans[i].text) || counted.is_some() { TOP_WORDS } else { 1 }),
-        min_length: 1,
-        skip_stop_words: true,
-    })
-    .map(Some)
-}
-
 fn trend(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     let Some(i) = p.find(|k| *k == Key::Trend) else {
         return Ok(None);
     };
     p.use_(i);
-    while let Some(verb) = p.find(|k| matches!(k, Key::Describe | Key::List | Key::Which | Key::Convert)) {
+    while let Some(verb) =
+        p.find(|k| matches!(k, Key::Describe | Key::List | Key::Which | Key::Convert))
+    {
         p.use_(verb);
     }
     let bucket = match p.bucket.take() {
@@ -308,7 +202,10 @@ fn trend(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     let what = if let [(func, field)] = std::mem::take(&mut p.aggs).as_slice() {
         measure(*func, Some(p.name(*field)))
     } else {
-        let metric = open_fields(p).into_iter().find(|i| p.fits(*i).is_some_and(|f| f.iter().any(|f| p.field(*f).kind.is_number())));
+        let metric = open_fields(p).into_iter().find(|i| {
+            p.fits(*i)
+                .is_some_and(|f| f.iter().any(|f| p.field(*f).kind.is_number()))
+        });
         match metric {
             Some(at) => {
                 let field = p.pick_at(at, |f| f.kind.is_number(), "a number")?;
@@ -336,7 +233,10 @@ fn summary_of(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     if p.bucket.is_some() {
         return p.too_far("a summary over time (ask for one measure, e.g. `average`)");
     }
-    let fields: Vec<usize> = open.iter().map(|at| p.pick_at(*at, |_| true, "a field")).collect::<Result<_, _>>()?;
+    let fields: Vec<usize> = open
+        .iter()
+        .map(|at| p.pick_at(*at, |_| true, "a field"))
+        .collect::<Result<_, _>>()?;
     for at in open {
         p.use_(at);
     }
@@ -376,7 +276,10 @@ pub(super) fn aggregates(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> 
     if p.top.is_some() {
         return ranked(p).map(Some);
     }
-    let mut measures: Vec<Measure> = std::mem::take(&mut p.aggs).into_iter().map(|(func, f)| measure(func, Some(p.name(f)))).collect();
+    let mut measures: Vec<Measure> = std::mem::take(&mut p.aggs)
+        .into_iter()
+        .map(|(func, f)| measure(func, Some(p.name(f))))
+        .collect();
     if let Some(count) = p.find(|k| *k == Key::HowMany) {
         p.use_(count);
         measures.insert(0, measure(Func::Count, None));
@@ -389,7 +292,9 @@ pub(super) fn aggregates(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> 
     }
     let group_by = group_names(p);
     // "sorted by average price" is by the measure; by the group is the rule anyway.
-    let order = p.sort.take().and_then(|(f, order)| (measures[0].field.as_deref() == Some(p.name(f).as_str())).then_some(order));
+    let order = p.sort.take().and_then(|(f, order)| {
+        (measures[0].field.as_deref() == Some(p.name(f).as_str())).then_some(order)
+    });
     let direction = p.find(|k| matches!(k, Key::Direction(_)));
     let order = match direction.and_then(|d| p.key(d)) {
         Some(Key::Direction(d)) => Some(*d),
@@ -453,13 +358,15 @@ fn top_values(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     p.top = None;
     let Some((by, by_order)) = by else {
         return match open.as_slice() {
-            [] if order == Order::Descending && p.groups.is_empty() && p.bucket.is_none() => plain(Terminal::Rows {
-                fields: Vec::new(),
-                order_by: None,
-                order: Order::Ascending,
-                limit,
-            })
-            .map(Some),
+            [] if order == Order::Descending && p.groups.is_empty() && p.bucket.is_none() => {
+                plain(Terminal::Rows {
+                    fields: Vec::new(),
+                    order_by: None,
+                    order: Order::Ascending,
+                    limit,
+                })
+                .map(Some)
+            }
             [at] if p.groups.is_empty() && p.bucket.is_none() => {
                 let field = p.pick_at(*at, |_| true, "a field")?;
                 p.use_(*at);
@@ -520,7 +427,11 @@ fn top_values(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
             let shown = p.name(field);
             Err(Refusal::Ambiguous {
                 what: format!("each `{shown}` has several values of `{name}`"),
-                options: vec![format!("top {shown} by average {name}"), format!("top {shown} by total {name}"), format!("records with the highest {name}")],
+                options: vec![
+                    format!("top {shown} by average {name}"),
+                    format!("top {shown} by total {name}"),
+                    format!("records with the highest {name}"),
+                ],
             })
         }
         _ => p.too_far("the top of several fields at once"),
@@ -531,7 +442,10 @@ fn count(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
     if let Some(bucket) = p.bucket.take() {
         return histogram(p, bucket, measure(Func::Count, None), None);
     }
-    let years = p.groups.iter().all(|g| p.is_year(*g) || p.field(*g).kind == Kind::Integer);
+    let years = p
+        .groups
+        .iter()
+        .all(|g| p.is_year(*g) || p.field(*g).kind == Kind::Integer);
     let group_by = group_names(p);
     plain(Terminal::Aggregate {
         measures: vec![measure(Func::Count, None)],
@@ -550,18 +464,26 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     if let Some(u) = unique {
         p.use_(u);
     }
-    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which)).filter(|v| *v < i) {
+    while let Some(verb) = p
+        .find(|k| matches!(k, Key::List | Key::Which))
+        .filter(|v| *v < i)
+    {
         p.use_(verb);
     }
     // "how many days": records where there is one a day.
     if let Some(n) = p.next(i)
         && let Some(Key::Bucket(bucket)) = p.key(n).cloned()
     {
-        let daily = p.time_field()?.is_some_and(|t| p.field(t).kind == Kind::Date && p.field(t).is_unique());
+        let daily = p
+            .time_field()?
+            .is_some_and(|t| p.field(t).kind == Kind::Date && p.field(t).is_unique());
         if bucket == Bucket::Day && daily && p.bucket != Some(Bucket::Day) {
             p.use_(n);
         } else {
-            return p.too_far(&format!("counting {}: the data does not have one record for each", p.spans[n].text));
+            return p.too_far(&format!(
+                "counting {}: the data does not have one record for each",
+                p.spans[n].text
+            ));
         }
     }
     let open = open_fields(p);
@@ -575,7 +497,9 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
         [at] => *at,
         _ => return p.too_far("counting several fields at once"),
     };
-    let direct = p.next(i).is_some_and(|n| n == at || (Some(n) == unique && p.next(n) == Some(at)));
+    let direct = p
+        .next(i)
+        .is_some_and(|n| n == at || (Some(n) == unique && p.next(n) == Some(at)));
     if !direct {
         return Err(p.not_understood(vec![p.spans[at].text.clone()]));
     }
@@ -588,8 +512,13 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
         Func::Sum
     } else {
         return Err(Refusal::Ambiguous {
-            what: format!("`{name}` holds numbers: they could be added up, or their different values counted"),
-            options: vec![format!("total {name}"), format!("how many different {name}")],
+            what: format!(
+                "`{name}` holds numbers: they could be added up, or their different values counted"
+            ),
+            options: vec![
+                format!("total {name}"),
+                format!("how many different {name}"),
+            ],
         });
     };
     if let Some(bucket) = p.bucket.take() {
@@ -609,7 +538,12 @@ fn frequencies(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
         return Ok(None);
     };
     p.use_(i);
-    while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which | Key::By | Key::Entity | Key::Describe)) {
+    while let Some(verb) = p.find(|k| {
+        matches!(
+            k,
+            Key::List | Key::Which | Key::By | Key::Entity | Key::Describe
+        )
+    }) {
         p.use_(verb);
     }
     if p.bucket.is_some() {
@@ -623,8 +557,13 @@ fn frequencies(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
                 p.bucket = Some(p.natural_bucket(field));
                 return count(p).map(Some);
             }
-            if p.field(field).kind == Kind::Number || p.field(field).distinct > 100 && p.field(field).kind.is_number() {
-                return p.too_far(&format!("the distribution of numbers in ranges (ask `describe {}`)", p.name(field)));
+            if p.field(field).kind == Kind::Number
+                || p.field(field).distinct > 100 && p.field(field).kind.is_number()
+            {
+                return p.too_far(&format!(
+                    "the distribution of numbers in ranges (ask `describe {}`)",
+                    p.name(field)
+                ));
             }
             p.use_(*at);
             p.name(field)
@@ -739,7 +678,11 @@ fn which(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
             let name = p.name(field);
             return Err(Refusal::Ambiguous {
                 what: format!("`{name}` could be added up, averaged, or listed"),
-                options: vec![format!("total {name}"), format!("average {name}"), format!("list {name}")],
+                options: vec![
+                    format!("total {name}"),
+                    format!("average {name}"),
+                    format!("list {name}"),
+                ],
             });
         }
         return rows_or_values(p).map(Some);
@@ -748,17 +691,20 @@ fn which(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     p.use_(i);
     if when {
         return match p.time_field()? {
-            Some(f) if !p.filters.is_empty() && open_fields(p).is_empty() => plain(Terminal::Rows {
-                fields: vec![p.name(f)],
-                order_by: None,
-                order: Order::Ascending,
-                limit: None,
-            })
-            .map(Some),
+            Some(f) if !p.filters.is_empty() && open_fields(p).is_empty() => {
+                plain(Terminal::Rows {
+                    fields: vec![p.name(f)],
+                    order_by: None,
+                    order: Order::Ascending,
+                    limit: None,
+                })
+                .map(Some)
+            }
             _ => p.too_far("when something was, without saying what"),
         };
     }
-    let nothing = open_fields(p).is_empty() && p.filters.is_empty() && p.sort.is_none() && p.limit.is_none();
+    let nothing =
+        open_fields(p).is_empty() && p.filters.is_empty() && p.sort.is_none() && p.limit.is_none();
     if nothing {
         return Ok(None);
     }

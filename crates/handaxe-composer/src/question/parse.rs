@@ -82,7 +82,11 @@ impl<'a> Parse<'a> {
     /// The fields that a span may be, where nothing has used it.
     pub(super) fn fits(&self, i: usize) -> Option<Vec<usize>> {
         match self.spans.get(i) {
-            Some(Span { item: Item::Field { fits, .. }, used: false, .. }) => Some(fits.clone()),
+            Some(Span {
+                item: Item::Field { fits, .. },
+                used: false,
+                ..
+            }) => Some(fits.clone()),
             _ => None,
         }
     }
@@ -111,7 +115,12 @@ impl<'a> Parse<'a> {
     // Refusing.
 
     pub(super) fn field_names(&self) -> Vec<String> {
-        self.profile.fields.iter().take(SHOWN_FIELDS).map(|f| f.name.clone()).collect()
+        self.profile
+            .fields
+            .iter()
+            .take(SHOWN_FIELDS)
+            .map(|f| f.name.clone())
+            .collect()
     }
 
     pub(super) fn too_far<T>(&self, what: &str) -> Result<T, Refusal> {
@@ -122,25 +131,56 @@ impl<'a> Parse<'a> {
     }
 
     /// The one of `fits` that is wanted.
-    pub(super) fn pick(&self, fits: &[usize], said: &str, wanted: impl Fn(&Field) -> bool, need: &str) -> Result<usize, Refusal> {
-        let good: Vec<usize> = fits.iter().copied().filter(|f| wanted(self.field(*f))).collect();
+    pub(super) fn pick(
+        &self,
+        fits: &[usize],
+        said: &str,
+        wanted: impl Fn(&Field) -> bool,
+        need: &str,
+    ) -> Result<usize, Refusal> {
+        let good: Vec<usize> = fits
+            .iter()
+            .copied()
+            .filter(|f| wanted(self.field(*f)))
+            .collect();
         match good.as_slice() {
             [one] => Ok(*one),
             [] => {
-                let names: Vec<String> = fits.iter().map(|f| format!("`{}` ({})", self.name(*f), self.field(*f).kind.as_str())).collect();
+                let names: Vec<String> = fits
+                    .iter()
+                    .map(|f| format!("`{}` ({})", self.name(*f), self.field(*f).kind.as_str()))
+                    .collect();
+                let names = if names.is_empty() {
+                    "no field".to_owned()
+                } else {
+                    names.join(", ")
+                };
                 Err(Refusal::Unfit {
-                    what: format!("{} is not {need}", names.join(", ")),
+                    what: format!("{names} is not {need}")
+                        .replace("no field is not", "no field is"),
                     fields: self.field_names(),
                 })
             }
             several => Err(Refusal::Ambiguous {
-                what: format!("`{said}` may be {}", several.iter().map(|f| format!("`{}`", self.name(*f))).collect::<Vec<_>>().join(" or ")),
+                what: format!(
+                    "`{said}` may be {}",
+                    several
+                        .iter()
+                        .map(|f| format!("`{}`", self.name(*f)))
+                        .collect::<Vec<_>>()
+                        .join(" or ")
+                ),
                 options: several.iter().map(|f| self.name(*f)).collect(),
             }),
         }
     }
 
-    pub(super) fn pick_at(&self, i: usize, wanted: impl Fn(&Field) -> bool, need: &str) -> Result<usize, Refusal> {
+    pub(super) fn pick_at(
+        &self,
+        i: usize,
+        wanted: impl Fn(&Field) -> bool,
+        need: &str,
+    ) -> Result<usize, Refusal> {
         let fits = self.fits(i).unwrap_or_default();
         self.pick(&fits, &self.spans[i].text, wanted, need)
     }
@@ -168,7 +208,10 @@ impl<'a> Parse<'a> {
             let day = |t: &str| t.parse::<jiff::civil::Date>().ok();
             Some(f64::from((day(b)? - day(a)?).get_days()))
         });
-        let Some(gap) = days.filter(|_| field.is_unique()).map(|d| d / (field.filled - 1) as f64) else {
+        let Some(gap) = days
+            .filter(|_| field.is_unique())
+            .map(|d| d / (field.filled - 1) as f64)
+        else {
             return;
         };
         let unit = match gap {
@@ -178,7 +221,9 @@ impl<'a> Parse<'a> {
             _ => return,
         };
         for i in 0..self.spans.len() {
-            let by = self.prev(i).is_some_and(|p| matches!(self.key(p), Some(Key::By | Key::Which)));
+            let by = self
+                .prev(i)
+                .is_some_and(|p| matches!(self.key(p), Some(Key::By | Key::Which)));
             let plural = self.spans[i].text.to_lowercase().ends_with('s');
             if self.key(i) == Some(&Key::Bucket(unit)) && plural && !by {
                 self.spans[i].item = Item::Key(Key::Entity);
@@ -214,12 +259,21 @@ impl<'a> Parse<'a> {
                 self.next(i).and_then(|n| self.key(n)),
                 Some(Key::Ext(_) | Key::Most(_) | Key::Common(_) | Key::Adjective(_))
             );
-            let counted = self.next(i).is_some_and(|n| self.fits(n).is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text)))
-                && (i..self.spans.len()).any(|j| matches!(self.key(j), Some(Key::Ext(_) | Key::Most(_))));
-            let listed = counted || self.prev(i).is_some_and(|p| matches!(self.key(p), Some(Key::List)))
-                && self.next(i).is_some_and(|n| {
-                    matches!(self.key(n), Some(Key::Entity)) || self.fits(n).is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text))
-                });
+            let counted = self.next(i).is_some_and(|n| {
+                self.fits(n)
+                    .is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text))
+            }) && (i..self.spans.len())
+                .any(|j| matches!(self.key(j), Some(Key::Ext(_) | Key::Most(_))));
+            let listed = counted
+                || self
+                    .prev(i)
+                    .is_some_and(|p| matches!(self.key(p), Some(Key::List)))
+                    && self.next(i).is_some_and(|n| {
+                        matches!(self.key(n), Some(Key::Entity))
+                            || self.fits(n).is_some_and(|f| {
+                                f.iter().all(|f| self.field(*f).kind == Kind::Text)
+                            })
+                    });
             if (superlative || listed) && !self.spans[i].used {
                 self.limit = Some(limit);
                 self.use_(i);
@@ -229,13 +283,15 @@ impl<'a> Parse<'a> {
 
     pub(super) fn whole_number(&self, i: usize) -> Option<u32> {
         match self.spans.get(i)?.item {
-            Item::Number(n) if n >= 1.0 && n <= 100_000.0 && n.fract() == 0.0 => Some(n as u32),
+            Item::Number(n) if (1.0..=100_000.0).contains(&n) && n.fract() == 0.0 => Some(n as u32),
             _ => None,
         }
     }
 
     fn aggs_said(&self) -> Vec<usize> {
-        (0..self.spans.len()).filter(|i| matches!(self.key(*i), Some(Key::Agg(_)))).collect()
+        (0..self.spans.len())
+            .filter(|i| matches!(self.key(*i), Some(Key::Agg(_))))
+            .collect()
     }
 
     fn sorts(&mut self) -> Result<(), Refusal> {
@@ -254,7 +310,9 @@ impl<'a> Parse<'a> {
                 let _ = count;
                 continue;
             }
-            if at.is_none_or(|a| matches!(self.key(a), Some(Key::Direction(_)))) && !self.aggs_said().is_empty() {
+            if at.is_none_or(|a| matches!(self.key(a), Some(Key::Direction(_))))
+                && !self.aggs_said().is_empty()
+            {
                 // "sorted descending": by what is measured.
                 self.use_(i);
                 continue;
@@ -267,7 +325,9 @@ impl<'a> Parse<'a> {
             let direction = self.find(|k| matches!(k, Key::Direction(_)));
             let order = match direction.and_then(|d| self.key(d)) {
                 Some(Key::Direction(order)) => *order,
-                _ if self.top == Some(Order::Descending) && self.field(field).kind.is_number() => Order::Descending,
+                _ if self.top == Some(Order::Descending) && self.field(field).kind.is_number() => {
+                    Order::Descending
+                }
                 _ => Order::Ascending,
             };
             self.sort = Some((field, order));
@@ -302,7 +362,11 @@ impl<'a> Parse<'a> {
                 let and = self.next(a).filter(|n| self.key(*n) == Some(&Key::And));
                 let after = and.map_or_else(|| self.next(a), |n| self.next(n));
                 // "by region and city", "by region, city": further groups.
-                at = after.filter(|n| self.fits(*n).is_some() && (and.is_some() || *n == a + 1) && !self.followed_by_measure(*n));
+                at = after.filter(|n| {
+                    self.fits(*n).is_some()
+                        && (and.is_some() || *n == a + 1)
+                        && !self.followed_by_measure(*n)
+                });
             }
             if !took
                 && let Some(n) = self.next(i).filter(|n| self.key(*n) == Some(&Key::HowMany))
@@ -310,7 +374,9 @@ impl<'a> Parse<'a> {
                 && self.top.is_none()
             {
                 // "per number of cylinders".
-                if let Ok(field) = self.pick_at(f, |f| f.is_category() && f.kind.is_number(), "a category") {
+                if let Ok(field) =
+                    self.pick_at(f, |f| f.is_category() && f.kind.is_number(), "a category")
+                {
                     self.groups.push(field);
                     for s in [i, n, f] {
                         self.use_(s);
@@ -320,14 +386,24 @@ impl<'a> Parse<'a> {
             }
             if !took && let Some(n) = self.next(i) {
                 // "top 5 cities by number of orders", "by total quantity", "each one".
-                let counted = self.top.is_some() && self.spans[n].used && matches!(self.spans[n].item, Item::Value(_));
-                let measured = matches!(self.key(n), Some(Key::HowMany | Key::Agg(_) | Key::Ext(_) | Key::Unique));
-                if counted || measured || (self.top.is_some() && self.key(n) == Some(&Key::Entity)) {
+                let counted = self.top.is_some()
+                    && self.spans[n].used
+                    && matches!(self.spans[n].item, Item::Value(_));
+                let measured = matches!(
+                    self.key(n),
+                    Some(Key::HowMany | Key::Agg(_) | Key::Ext(_) | Key::Unique)
+                );
+                if counted || measured || (self.top.is_some() && self.key(n) == Some(&Key::Entity))
+                {
                     self.use_(i);
                 }
             }
         }
-        if self.bucket.is_none() && self.find(|k| matches!(k, Key::Which | Key::HowMany)).is_none_or(|_| true) {
+        if self.bucket.is_none()
+            && self
+                .find(|k| matches!(k, Key::Which | Key::HowMany))
+                .is_none_or(|_| true)
+        {
             // "monthly average price".
             let adverb = self.find(|k| matches!(k, Key::Bucket(_))).filter(|b| {
                 let text = self.spans[*b].text.to_lowercase();
@@ -344,17 +420,26 @@ impl<'a> Parse<'a> {
     }
 
     fn followed_by_measure(&self, i: usize) -> bool {
-        self.next(i).is_some_and(|n| matches!(self.key(n), Some(Key::Agg(_))))
+        self.next(i)
+            .is_some_and(|n| matches!(self.key(n), Some(Key::Agg(_))))
     }
 
     /// Takes the field at `a` as a group, a time bucket, or what a top list is ranked by.
     fn group_field(&mut self, a: usize) -> Result<bool, Refusal> {
         let fits = self.fits(a).unwrap_or_default();
         let text = self.spans[a].text.to_lowercase();
-        let ranking = self.top.is_some() || (self.limit.is_some() && self.find(|k| matches!(k, Key::Common(_) | Key::Most(_))).is_some());
+        let ranking = self.top.is_some()
+            || (self.limit.is_some()
+                && self
+                    .find(|k| matches!(k, Key::Common(_) | Key::Most(_)))
+                    .is_some());
         let field = self.pick(&fits, &text, |_| true, "a field").or_else(|e| {
             // Among several, only categories can be grouped by.
-            if ranking { Err(e) } else { self.pick(&fits, &text, Field::is_category, "a category") }
+            if ranking {
+                Err(e)
+            } else {
+                self.pick(&fits, &text, Field::is_category, "a category")
+            }
         })?;
         if ranking && self.field(field).kind.is_number() && !self.is_year(field) {
             self.rank = Some(field);
@@ -376,7 +461,10 @@ impl<'a> Parse<'a> {
         }
         if self.field(field).kind == Kind::Number {
             return Err(Refusal::Unfit {
-                what: format!("`{}` holds numbers with fractions, so that groups by it would be of one record each", self.name(field)),
+                what: format!(
+                    "`{}` holds numbers with fractions, so that groups by it would be of one record each",
+                    self.name(field)
+                ),
                 fields: self.field_names(),
             });
         }
@@ -408,9 +496,12 @@ impl<'a> Parse<'a> {
                 let and = self.next(*i).filter(|n| self.key(*n) == Some(&Key::And));
                 !self.spans[*i].used
                     && matches!(self.key(*i), Some(Key::Ext(_)))
-                    && and.and_then(|a| self.next(a)).is_some_and(|n| matches!(self.key(n), Some(Key::Ext(_) | Key::Agg(_))))
+                    && and
+                        .and_then(|a| self.next(a))
+                        .is_some_and(|n| matches!(self.key(n), Some(Key::Ext(_) | Key::Agg(_))))
             });
-            let Some(i) = both.or_else(|| self.find(|k| matches!(k, Key::Agg(_) | Key::OnAverage))) else {
+            let Some(i) = both.or_else(|| self.find(|k| matches!(k, Key::Agg(_) | Key::OnAverage)))
+            else {
                 break;
             };
             let mut functions = Vec::new();
@@ -428,8 +519,13 @@ impl<'a> Parse<'a> {
                 at = self.next(a);
                 // "average monthly price", "average order price".
                 while let Some(between) = at.filter(|b| {
-                    let passed = self.key(*b) == Some(&Key::Entity) || (self.spans[*b].used && matches!(self.key(*b), Some(Key::Bucket(_))));
-                    passed && self.next(*b).is_some_and(|n| self.fits(n).is_some_and(|f| f.iter().any(|f| numeric(self.field(*f)))))
+                    let passed = self.key(*b) == Some(&Key::Entity)
+                        || (self.spans[*b].used && matches!(self.key(*b), Some(Key::Bucket(_))));
+                    passed
+                        && self.next(*b).is_some_and(|n| {
+                            self.fits(n)
+                                .is_some_and(|f| f.iter().any(|f| numeric(self.field(*f))))
+                        })
                 }) {
                     at = self.next(between);
                 }
@@ -441,11 +537,21 @@ impl<'a> Parse<'a> {
                 self.use_(i);
                 continue;
             }
-            let counted = at.filter(|_| counts).and_then(|a| self.next(a)).filter(|n| self.fits(*n).is_some());
+            let counted = at
+                .filter(|_| counts)
+                .and_then(|a| self.next(a))
+                .filter(|n| self.fits(*n).is_some());
             let behind = at.filter(|a| self.fits(*a).is_some()).or(counted);
-            let before = self.prev(i).filter(|p| self.fits(*p).is_some_and(|f| f.iter().any(|f| numeric(self.field(*f)))));
+            let before = self.prev(i).filter(|p| {
+                self.fits(*p)
+                    .is_some_and(|f| f.iter().any(|f| numeric(self.field(*f))))
+            });
             let on_average = self.key(i) == Some(&Key::OnAverage);
-            let target = if on_average { before.or(behind) } else { behind.or(before) };
+            let target = if on_average {
+                before.or(behind)
+            } else {
+                behind.or(before)
+            };
             let Some(target) = target else {
                 if on_average {
                     // "which service is slowest on average": read with the superlative.
@@ -459,7 +565,11 @@ impl<'a> Parse<'a> {
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
             };
             let field = self.pick_at(target, numeric, "a number")?;
-            for s in used.into_iter().chain([target]).chain(at.filter(|_| counts)) {
+            for s in used
+                .into_iter()
+                .chain([target])
+                .chain(at.filter(|_| counts))
+            {
                 self.use_(s);
             }
             for f in functions.clone() {
@@ -470,7 +580,10 @@ impl<'a> Parse<'a> {
             // "average price and quantity".
             let mut last = target;
             while let Some(and) = self.next(last).filter(|n| self.key(*n) == Some(&Key::And)) {
-                let Some(more) = self.next(and).filter(|m| self.fits(*m).is_some_and(|f| f.iter().any(|f| numeric(self.field(*f))))) else {
+                let Some(more) = self.next(and).filter(|m| {
+                    self.fits(*m)
+                        .is_some_and(|f| f.iter().any(|f| numeric(self.field(*f))))
+                }) else {
                     break;
                 };
                 let field = self.pick_at(more, numeric, "a number")?;
@@ -488,7 +601,13 @@ impl<'a> Parse<'a> {
         let understood: Vec<String> = self
             .spans
             .iter()
-            .filter(|s| !words.contains(&s.text) && !matches!(s.item, Item::Unknown | Item::Key(Key::Filler | Key::In | Key::And | Key::Not)))
+            .filter(|s| {
+                !words.contains(&s.text)
+                    && !matches!(
+                        s.item,
+                        Item::Unknown | Item::Key(Key::Filler | Key::In | Key::And | Key::Not)
+                    )
+            })
             .map(|s| s.text.clone())
             .take(12)
             .collect();

@@ -38,14 +38,21 @@ impl Refusal {
     /// What happened, in one or two sentences.
     pub fn reason(&self) -> String {
         match self {
-            Self::NoData => "no data is attached, and the built-in author only answers questions about a file".to_owned(),
+            Self::NoData => {
+                "no data is attached, and the built-in author only answers questions about a file"
+                    .to_owned()
+            }
             Self::SeveralFiles { names } => format!(
                 "{} files are attached ({}), and the built-in author reads one at a time",
                 names.len(),
                 names.join(", ")
             ),
-            Self::NotAboutData { .. } => "nothing in the question matches the attached data".to_owned(),
-            Self::NotUnderstood { understood, words, .. } => {
+            Self::NotAboutData { .. } => {
+                "nothing in the question matches the attached data".to_owned()
+            }
+            Self::NotUnderstood {
+                understood, words, ..
+            } => {
                 let words = quoted(words);
                 if understood.is_empty() {
                     format!("the built-in author does not know what to make of {words}")
@@ -56,7 +63,9 @@ impl Refusal {
                     )
                 }
             }
-            Self::Ambiguous { what, .. } => format!("the question can be read in more than one way: {what}"),
+            Self::Ambiguous { what, .. } => {
+                format!("the question can be read in more than one way: {what}")
+            }
             Self::Beyond { what, .. } => format!("this is beyond the built-in author: {what}"),
             Self::Unfit { what, .. } => what.clone(),
         }
@@ -65,11 +74,22 @@ impl Refusal {
     /// The next thing to try.
     pub fn hint(&self) -> String {
         match self {
-            Self::NoData => format!("attach a file with `--data FILE`; it can {ABILITIES}; {CONNECT}"),
-            Self::SeveralFiles { names } => format!("attach one, e.g. `--data {}`; {CONNECT}", names.first().map_or("FILE", String::as_str)),
+            Self::NoData => {
+                format!("attach a file with `--data FILE`; it can {ABILITIES}; {CONNECT}")
+            }
+            Self::SeveralFiles { names } => format!(
+                "attach one, e.g. `--data {}`; {CONNECT}",
+                names.first().map_or("FILE", String::as_str)
+            ),
             Self::Ambiguous { options, .. } => format!("say which, e.g. {}", quoted(options)),
-            Self::NotAboutData { fields } | Self::NotUnderstood { fields, .. } | Self::Beyond { fields, .. } | Self::Unfit { fields, .. } => {
-                format!("the fields are {}; it can {ABILITIES}; {CONNECT}", fields.join(", "))
+            Self::NotAboutData { fields }
+            | Self::NotUnderstood { fields, .. }
+            | Self::Beyond { fields, .. }
+            | Self::Unfit { fields, .. } => {
+                format!(
+                    "the fields are {}; it can {ABILITIES}; {CONNECT}",
+                    fields.join(", ")
+                )
             }
         }
     }

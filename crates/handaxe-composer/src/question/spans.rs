@@ -13,7 +13,10 @@ use crate::{Format, Order};
 pub(super) enum Item {
     Key(Key),
     /// Fields that fit equally, as indices; `exact` where the whole name was said.
-    Field { fits: Vec<usize>, exact: bool },
+    Field {
+        fits: Vec<usize>,
+        exact: bool,
+    },
     /// (field, value) pairs that fit equally.
     Value(Vec<(usize, String)>),
     /// A word found inside the values of these label-like fields.
@@ -69,7 +72,10 @@ fn names(profile: &Profile) -> Names {
     };
     for (phrases, key) in PHRASES {
         for phrase in phrases.split('|') {
-            names.phrases.entry(phrase.to_owned()).or_insert_with(|| key.clone());
+            names
+                .phrases
+                .entry(phrase.to_owned())
+                .or_insert_with(|| key.clone());
         }
     }
     let push = |map: &mut HashMap<String, Vec<usize>>, key: String, i: usize| {
@@ -89,7 +95,11 @@ fn names(profile: &Profile) -> Names {
             if initials.len() > 2 {
                 push(&mut names.whole, initials, i);
             }
-            let plain: Vec<String> = parts.iter().filter(|w| !LINKS.contains(&w.as_str())).cloned().collect();
+            let plain: Vec<String> = parts
+                .iter()
+                .filter(|w| !LINKS.contains(&w.as_str()))
+                .cloned()
+                .collect();
             if plain.len() < parts.len() {
                 push(&mut names.whole, key_of(&plain), i);
             }
@@ -111,11 +121,18 @@ fn names(profile: &Profile) -> Names {
             field_values(i, field, &mut names);
         }
     }
-    let stem_name = profile.name.rsplit_once('.').map_or(profile.name.as_str(), |(s, _)| s);
-    names.entities.extend(stems(stem_name).into_iter().filter(|w| w.len() > 2));
+    let stem_name = profile
+        .name
+        .rsplit_once('.')
+        .map_or(profile.name.as_str(), |(s, _)| s);
+    names
+        .entities
+        .extend(stems(stem_name).into_iter().filter(|w| w.len() > 2));
     // A log of requests has requests for records; a table with one row a day has days.
     if profile.format == Format::Text {
-        names.entities.extend(["request", "hit", "message"].map(str::to_owned));
+        names
+            .entities
+            .extend(["request", "hit", "message"].map(str::to_owned));
     }
     names
 }
@@ -127,7 +144,10 @@ fn field_values(i: usize, field: &Field, names: &mut Names) {
             continue;
         }
         let fits = names.values.entry(key_of(&parts)).or_default();
-        if !fits.iter().any(|(f, v)| *f == i && v.eq_ignore_ascii_case(value)) {
+        if !fits
+            .iter()
+            .any(|(f, v)| *f == i && v.eq_ignore_ascii_case(value))
+        {
             fits.push((i, value.clone()));
         }
         if parts.len() > 1 && field.mean_length <= 30.0 && field.values_complete {
@@ -144,9 +164,23 @@ fn field_values(i: usize, field: &Field, names: &mut Names) {
 /// Words that a name may share with a phrase; the phrase is meant unless the setting says name.
 fn prefers_field(key: &Key, previous: Option<&Item>, rest: &[Token]) -> bool {
     match key {
-        Key::HowMany | Key::Agg(_) | Key::Ext(_) | Key::Which | Key::By | Key::Top(_) | Key::Most(_) | Key::Not | Key::And | Key::In | Key::Sort | Key::Missing | Key::Convert => {
-            matches!(previous, Some(Item::Key(Key::Agg(_) | Key::Ext(_) | Key::By | Key::Sort)))
-                || rest.first().is_some_and(|t| t.kind == TokenKind::Sign)
+        Key::HowMany
+        | Key::Agg(_)
+        | Key::Ext(_)
+        | Key::Which
+        | Key::By
+        | Key::Top(_)
+        | Key::Most(_)
+        | Key::Not
+        | Key::And
+        | Key::In
+        | Key::Sort
+        | Key::Missing
+        | Key::Convert => {
+            matches!(
+                previous,
+                Some(Item::Key(Key::Agg(_) | Key::Ext(_) | Key::By | Key::Sort))
+            ) || rest.first().is_some_and(|t| t.kind == TokenKind::Sign)
         }
         _ => true,
     }
@@ -156,12 +190,24 @@ fn prefers_field(key: &Key, previous: Option<&Item>, rest: &[Token]) -> bool {
 pub(super) fn spans(question: &str, profile: &Profile) -> Vec<Span> {
     let names = names(profile);
     let tokens = tokens(question);
-    let shouting = tokens.iter().all(|t| t.low != t.raw || !t.raw.chars().any(char::is_alphabetic));
+    let shouting = tokens
+        .iter()
+        .all(|t| t.low != t.raw || !t.raw.chars().any(char::is_alphabetic));
     let mut out: Vec<Span> = Vec::new();
     let mut i = 0;
     while i < tokens.len() {
-        let (item, length) = read_at(&tokens[i..], out.last().map(|s| &s.item), &names, profile, shouting);
-        let text = tokens[i..i + length].iter().map(|t| t.raw.as_str()).collect::<Vec<_>>().join(" ");
+        let (item, length) = read_at(
+            &tokens[i..],
+            out.last().map(|s| &s.item),
+            &names,
+            profile,
+            shouting,
+        );
+        let text = tokens[i..i + length]
+            .iter()
+            .map(|t| t.raw.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
         out.push(Span {
             item,
             text,
@@ -172,7 +218,13 @@ pub(super) fn spans(question: &str, profile: &Profile) -> Vec<Span> {
     out
 }
 
-fn read_at(rest: &[Token], previous: Option<&Item>, names: &Names, profile: &Profile, shouting: bool) -> (Item, usize) {
+fn read_at(
+    rest: &[Token],
+    previous: Option<&Item>,
+    names: &Names,
+    profile: &Profile,
+    shouting: bool,
+) -> (Item, usize) {
     let first = &rest[0];
     if first.kind == TokenKind::Quoted {
         return (Item::Quoted(first.raw.clone()), 1);
@@ -182,7 +234,10 @@ fn read_at(rest: &[Token], previous: Option<&Item>, names: &Names, profile: &Pro
     }
     for length in (1..=MAX_WORDS.min(rest.len())).rev() {
         let part = &rest[..length];
-        if part.iter().any(|t| matches!(t.kind, TokenKind::Quoted | TokenKind::Date)) {
+        if part
+            .iter()
+            .any(|t| matches!(t.kind, TokenKind::Quoted | TokenKind::Date))
+        {
             continue;
         }
         if let Some(item) = of_length(part, &rest[length..], previous, names, profile, shouting) {
@@ -195,11 +250,28 @@ fn read_at(rest: &[Token], previous: Option<&Item>, names: &Names, profile: &Pro
     }
 }
 
-fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Names, profile: &Profile, shouting: bool) -> Option<Item> {
-    let low = part.iter().map(|t| t.low.as_str()).collect::<Vec<_>>().join(" ");
+fn of_length(
+    part: &[Token],
+    rest: &[Token],
+    previous: Option<&Item>,
+    names: &Names,
+    profile: &Profile,
+    shouting: bool,
+) -> Option<Item> {
+    let low = part
+        .iter()
+        .map(|t| t.low.as_str())
+        .collect::<Vec<_>>()
+        .join(" ");
     let stemmed: Vec<String> = part.iter().map(|t| stem(&t.raw)).collect();
     let stemmed = key_of(&stemmed);
-    if let [Token { kind: TokenKind::Number(n), .. }] = part {
+    if let [
+        Token {
+            kind: TokenKind::Number(n),
+            ..
+        },
+    ] = part
+    {
         return Some(Item::Number(*n));
     }
     let key = names.phrases.get(&low);
@@ -218,13 +290,18 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
         let capitals = !shouting
             && low.len() > 1
             && part.iter().all(|t| t.raw.chars().all(char::is_uppercase))
-            && value.as_ref().is_some_and(|v| v.iter().any(|(_, v)| *v == part[0].raw));
+            && value
+                .as_ref()
+                .is_some_and(|v| v.iter().any(|(_, v)| *v == part[0].raw));
         // `GET` is somebody's word, not ours; `CSV` and `URL` are always written so.
         let theirs = !shouting
             && part.len() == 1
             && low.len() > 1
             && part[0].raw.chars().all(char::is_uppercase)
-            && !matches!(key, Key::Format(_) | Key::What(_) | Key::Not | Key::And | Key::In);
+            && !matches!(
+                key,
+                Key::Format(_) | Key::What(_) | Key::Not | Key::And | Key::In
+            );
         if theirs && !capitals {
             return Some(Item::Unknown);
         }
@@ -255,7 +332,9 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
         return Some(Item::Number(number));
     }
     if matches!(stemmed.as_str(), "time" | "date") {
-        let fits: Vec<usize> = (0..profile.fields.len()).filter(|i| profile.fields[*i].kind.is_time()).collect();
+        let fits: Vec<usize> = (0..profile.fields.len())
+            .filter(|i| profile.fields[*i].kind.is_time())
+            .collect();
         if !fits.is_empty() {
             return Some(Item::Field { fits, exact: false });
         }
@@ -265,7 +344,12 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
     }
     // "rainy", "sunny", "foggy".
     if let Some(base) = stemmed.strip_suffix('y') {
-        let undoubled = base.strip_suffix(|c: char| base.len() > 3 && base[..base.len() - 1].ends_with(c));
+        let undoubled = base
+            .is_ascii()
+            .then(|| {
+                base.strip_suffix(|c: char| base.len() > 3 && base[..base.len() - 1].ends_with(c))
+            })
+            .flatten();
         for base in [Some(base), undoubled].into_iter().flatten() {
             if let Some(fits) = names.values.get(base) {
                 return Some(Item::Value(fits.clone()));
@@ -273,7 +357,11 @@ fn of_length(part: &[Token], rest: &[Token], previous: Option<&Item>, names: &Na
         }
     }
     let parts = names.parts.get(&stemmed)?;
-    let often: Vec<usize> = parts.iter().filter(|(_, n)| **n >= MIN_PART).map(|(f, _)| *f).collect();
+    let often: Vec<usize> = parts
+        .iter()
+        .filter(|(_, n)| **n >= MIN_PART)
+        .map(|(f, _)| *f)
+        .collect();
     (!often.is_empty()).then_some(Item::Part(often, stemmed))
 }
 
@@ -282,7 +370,15 @@ fn synonyms(stemmed: &str, names: &Names) -> Option<Vec<usize>> {
     let (_, meant) = SYNONYMS.iter().find(|(said, _)| *said == stemmed)?;
     let mut fits: Vec<usize> = meant
         .iter()
-        .flat_map(|m| names.whole.get(*m).into_iter().chain(names.partial.get(*m)).flatten().copied())
+        .flat_map(|m| {
+            names
+                .whole
+                .get(*m)
+                .into_iter()
+                .chain(names.partial.get(*m))
+                .flatten()
+                .copied()
+        })
         .collect();
     fits.sort_unstable();
     fits.dedup();
@@ -293,26 +389,46 @@ fn synonyms(stemmed: &str, names: &Names) -> Option<Vec<usize>> {
 fn value_of(stemmed: &str, part: &[Token], names: &Names) -> Option<Vec<(usize, String)>> {
     let fits = names.values.get(stemmed)?;
     // One letter is a value only as written.
-    let raw = part.iter().map(|t| t.raw.as_str()).collect::<Vec<_>>().join(" ");
+    let raw = part
+        .iter()
+        .map(|t| t.raw.as_str())
+        .collect::<Vec<_>>()
+        .join(" ");
     if raw.chars().count() == 1 {
         let same: Vec<_> = fits.iter().filter(|(_, v)| *v == raw).cloned().collect();
         return (!same.is_empty()).then_some(same);
     }
     // The singular was asked and the singular is there: not also its plural in the same field.
-    let as_said: Vec<_> = fits.iter().filter(|(_, v)| v.eq_ignore_ascii_case(&raw)).cloned().collect();
-    Some(if as_said.is_empty() { fits.clone() } else { as_said })
+    let as_said: Vec<_> = fits
+        .iter()
+        .filter(|(_, v)| v.eq_ignore_ascii_case(&raw))
+        .cloned()
+        .collect();
+    Some(if as_said.is_empty() {
+        fits.clone()
+    } else {
+        as_said
+    })
 }
 
 fn spelled(word: &str) -> Option<f64> {
-    const WORDS: [&str; 11] = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    const WORDS: [&str; 11] = [
+        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    ];
     if word == "twenty" {
         return Some(20.0);
     }
-    WORDS.iter().position(|w| *w == word).map(|i| i as f64 + 2.0)
+    WORDS
+        .iter()
+        .position(|w| *w == word)
+        .map(|i| i as f64 + 2.0)
 }
 
 /// Fields that an adjective may be about, with its direction.
-pub(super) fn adjective_fields(profile: &Profile, meanings: &[(Order, &str)]) -> Vec<(usize, Order)> {
+pub(super) fn adjective_fields(
+    profile: &Profile,
+    meanings: &[(Order, &str)],
+) -> Vec<(usize, Order)> {
     let mut out: Vec<(usize, Order)> = Vec::new();
     for (order, word) in meanings {
         for (i, field) in profile.fields.iter().enumerate() {

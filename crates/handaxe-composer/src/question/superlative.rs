@@ -51,7 +51,9 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
                 _ => None,
             };
             let unique = fits.iter().all(|f| p.field(*f).is_unique());
-            if let Some(bucket) = bucket.filter(|_| !unique && fits.iter().all(|f| p.field(*f).kind.is_time())) {
+            if let Some(bucket) =
+                bucket.filter(|_| !unique && fits.iter().all(|f| p.field(*f).kind.is_time()))
+            {
                 p.use_(which);
                 p.use_(n);
                 return Ok(Target::Bucket(bucket));
@@ -74,7 +76,11 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
     }
     let before: Vec<usize> = open_fields(p).into_iter().filter(|i| *i < skip).collect();
     if let [only] = before.as_slice() {
-        let field = p.pick_at(*only, |f| f.kind != Kind::Number, "something to choose among")?;
+        let field = p.pick_at(
+            *only,
+            |f| f.kind != Kind::Number,
+            "something to choose among",
+        )?;
         p.use_(*only);
         return Ok(Target::Field(field));
     }
@@ -82,7 +88,12 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
 }
 
 pub(super) fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
-    let Some(i) = p.find(|k| matches!(k, Key::Ext(_) | Key::Most(_) | Key::Common(_) | Key::Adjective(_))) else {
+    let Some(i) = p.find(|k| {
+        matches!(
+            k,
+            Key::Ext(_) | Key::Most(_) | Key::Common(_) | Key::Adjective(_)
+        )
+    }) else {
         return Ok(None);
     };
     let Some(key) = p.key(i).cloned() else {
@@ -97,10 +108,18 @@ pub(super) fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal>
                 return over_measure(p, i, order).map(Some);
             }
             let target = target(p, i)?;
-            let Some(at) = p.next(i).filter(|n| p.fits(*n).is_some()).or_else(|| open_fields(p).into_iter().find(|f| *f > i)).or_else(|| {
-                // "when was the price highest".
-                open_fields(p).into_iter().rfind(|f| p.fits(*f).is_some_and(|f| f.iter().all(|f| p.field(*f).kind.is_number())))
-            }) else {
+            let Some(at) = p
+                .next(i)
+                .filter(|n| p.fits(*n).is_some())
+                .or_else(|| open_fields(p).into_iter().find(|f| *f > i))
+                .or_else(|| {
+                    // "when was the price highest".
+                    open_fields(p).into_iter().rfind(|f| {
+                        p.fits(*f)
+                            .is_some_and(|f| f.iter().all(|f| p.field(*f).kind.is_number()))
+                    })
+                })
+            else {
                 if p.has(|k| *k == Key::HowMany) {
                     return most(p, i, order).map(Some);
                 }
@@ -114,7 +133,10 @@ pub(super) fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal>
                 return over_measure(p, i, meanings[0].0).map(Some);
             }
             let orderable = |f: &Field| f.kind.is_number() || f.kind.is_time();
-            let next = p.next(i).filter(|n| p.fits(*n).is_some_and(|f| f.iter().any(|f| orderable(p.field(*f)))));
+            let next = p.next(i).filter(|n| {
+                p.fits(*n)
+                    .is_some_and(|f| f.iter().any(|f| orderable(p.field(*f))))
+            });
             if let Some(n) = next {
                 let (order, _) = meanings[0];
                 let target = target(p, i)?;
@@ -123,8 +145,18 @@ pub(super) fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal>
             }
             let mut found = adjective_fields(p.profile, meanings);
             if found.len() > 1 {
-                let end = |order: Order| if order == Order::Descending { "max" } else { "min" };
-                let narrowed: Vec<_> = found.iter().copied().filter(|(f, o)| stems(&p.field(*f).name).iter().any(|w| w == end(*o))).collect();
+                let end = |order: Order| {
+                    if order == Order::Descending {
+                        "max"
+                    } else {
+                        "min"
+                    }
+                };
+                let narrowed: Vec<_> = found
+                    .iter()
+                    .copied()
+                    .filter(|(f, o)| stems(&p.field(*f).name).iter().any(|w| w == end(*o)))
+                    .collect();
                 if narrowed.len() == 1 {
                     found = narrowed;
                 }
@@ -134,15 +166,37 @@ pub(super) fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal>
                 [] => return Err(p.not_understood(vec![p.spans[i].text.clone()])),
                 several => {
                     return Err(Refusal::Ambiguous {
-                        what: format!("`{}` may be about {}", p.spans[i].text, several.iter().map(|(f, _)| format!("`{}`", p.name(*f))).collect::<Vec<_>>().join(" or ")),
-                        options: several.iter().map(|(f, o)| format!("{} {}", if *o == Order::Descending { "highest" } else { "lowest" }, p.name(*f))).collect(),
+                        what: format!(
+                            "`{}` may be about {}",
+                            p.spans[i].text,
+                            several
+                                .iter()
+                                .map(|(f, _)| format!("`{}`", p.name(*f)))
+                                .collect::<Vec<_>>()
+                                .join(" or ")
+                        ),
+                        options: several
+                            .iter()
+                            .map(|(f, o)| {
+                                format!(
+                                    "{} {}",
+                                    if *o == Order::Descending {
+                                        "highest"
+                                    } else {
+                                        "lowest"
+                                    },
+                                    p.name(*f)
+                                )
+                            })
+                            .collect(),
                     });
                 }
             };
             // "the cheapest product", "on the hottest day".
             let after = p.next(i);
             let target = if let Some(n) = after.filter(|n| p.fits(*n).is_some()) {
-                let field = p.pick_at(n, |f| f.kind != Kind::Number, "something to choose among")?;
+                let field =
+                    p.pick_at(n, |f| f.kind != Kind::Number, "something to choose among")?;
                 p.use_(n);
                 if let Some(w) = p.find(|k| matches!(k, Key::Which | Key::List)) {
                     p.use_(w);
@@ -182,11 +236,24 @@ pub(super) fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal>
 /// The field that is largest or smallest; "highest temperature" is `temp_max`.
 fn metric_at(p: &mut Parse<'_>, at: usize, order: Order) -> Result<usize, Refusal> {
     let fits = p.fits(at).unwrap_or_default();
-    let end = if order == Order::Descending { "max" } else { "min" };
-    let narrowed: Vec<usize> = fits.iter().copied().filter(|f| stems(&p.field(*f).name).iter().any(|w| w == end)).collect();
+    let end = if order == Order::Descending {
+        "max"
+    } else {
+        "min"
+    };
+    let narrowed: Vec<usize> = fits
+        .iter()
+        .copied()
+        .filter(|f| stems(&p.field(*f).name).iter().any(|w| w == end))
+        .collect();
     let text = p.spans[at].text.clone();
     let fits = if narrowed.len() == 1 { narrowed } else { fits };
-    let field = p.pick(&fits, &text, |f| f.kind.is_number() || f.kind.is_time(), "a number or a date")?;
+    let field = p.pick(
+        &fits,
+        &text,
+        |f| f.kind.is_number() || f.kind.is_time(),
+        "a number or a date",
+    )?;
     p.use_(at);
     Ok(field)
 }
@@ -207,11 +274,20 @@ fn finish_measure(p: &mut Parse<'_>, target: Target, order: Order) -> Result<Dec
 }
 
 /// The group, or time bucket, with the largest or smallest measure.
-fn grouped_extreme(p: &mut Parse<'_>, target: Target, what: Measure, order: Order) -> Result<Decided, Refusal> {
+fn grouped_extreme(
+    p: &mut Parse<'_>,
+    target: Target,
+    what: Measure,
+    order: Order,
+) -> Result<Decided, Refusal> {
     let bucket = match target {
         Target::Bucket(bucket) => Some(bucket),
         Target::When => p.time_field()?.map(|f| p.natural_bucket(f)),
-        Target::Field(f) if p.field(f).kind.is_time() => Some(if p.field(f).kind == Kind::Date { Bucket::Day } else { p.natural_bucket(f) }),
+        Target::Field(f) if p.field(f).kind.is_time() => Some(if p.field(f).kind == Kind::Date {
+            Bucket::Day
+        } else {
+            p.natural_bucket(f)
+        }),
         _ => p.bucket.take(),
     };
     if let Some(bucket) = bucket {
@@ -220,7 +296,11 @@ fn grouped_extreme(p: &mut Parse<'_>, target: Target, what: Measure, order: Orde
     let group = match target {
         Target::Field(f) if p.groups.is_empty() => p.name(f),
         Target::Nothing | Target::Records if p.groups.len() == 1 => group_names(p).concat(),
-        _ => return p.too_far("this superlative needs one field to choose among, e.g. `which region has …`"),
+        _ => {
+            return p.too_far(
+                "this superlative needs one field to choose among, e.g. `which region has …`",
+            );
+        }
     };
     plain(Terminal::Aggregate {
         measures: vec![what],
@@ -231,7 +311,13 @@ fn grouped_extreme(p: &mut Parse<'_>, target: Target, what: Measure, order: Orde
 }
 
 /// The largest or smallest value of a field, and whose it is.
-fn extreme_of(p: &mut Parse<'_>, i: usize, target: Target, metric: usize, order: Order) -> Result<Decided, Refusal> {
+fn extreme_of(
+    p: &mut Parse<'_>,
+    i: usize,
+    target: Target,
+    metric: usize,
+    order: Order,
+) -> Result<Decided, Refusal> {
     let name = p.name(metric);
     let what = measure(extreme(order), Some(name.clone()));
     let rows = |fields: Vec<String>, limit: u32| {
@@ -247,7 +333,8 @@ fn extreme_of(p: &mut Parse<'_>, i: usize, target: Target, metric: usize, order:
             return p.too_far("the largest within each group of a group");
         }
         p.aggs.push((extreme(order), metric));
-        return aggregates(p)?.map_or_else(|| Err(p.not_understood(vec![p.spans[i].text.clone()])), Ok);
+        return aggregates(p)?
+            .map_or_else(|| Err(p.not_understood(vec![p.spans[i].text.clone()])), Ok);
     }
     match target {
         Target::Records => {
@@ -263,7 +350,10 @@ fn extreme_of(p: &mut Parse<'_>, i: usize, target: Target, metric: usize, order:
             rows(vec![p.name(f), name.clone()], limit)
         }
         Target::Field(_) => grouped_extreme(p, target, what, order),
-        Target::Bucket(Bucket::Day) if p.time_field()?.is_some_and(|t| p.field(t).kind == Kind::Date && p.field(t).is_unique()) => {
+        Target::Bucket(Bucket::Day)
+            if p.time_field()?
+                .is_some_and(|t| p.field(t).kind == Kind::Date && p.field(t).is_unique()) =>
+        {
             let time = p.time_field()?.unwrap_or(0);
             let limit = p.limit.take().unwrap_or(1);
             rows(vec![p.name(time), name.clone()], limit)
@@ -301,7 +391,11 @@ fn common(p: &mut Parse<'_>, i: usize, order: Order) -> Result<Decided, Refusal>
     if !p.groups.is_empty() || p.bucket.is_some() {
         return p.too_far("the most common within each group");
     }
-    let limit = p.limit.take().unwrap_or(if is_plural(&p.spans[at].text) { TOP_VALUES } else { 1 });
+    let limit = p.limit.take().unwrap_or(if is_plural(&p.spans[at].text) {
+        TOP_VALUES
+    } else {
+        1
+    });
     let field = p.name(field);
     if order == Order::Descending {
         return plain(Terminal::Frequencies {
@@ -332,7 +426,8 @@ fn most(p: &mut Parse<'_>, i: usize, order: Order) -> Result<Decided, Refusal> {
                 p.use_(n);
                 Target::Bucket(bucket)
             } else if p.fits(n).is_some() {
-                let field = p.pick_at(n, |f| f.kind != Kind::Number, "something to choose among")?;
+                let field =
+                    p.pick_at(n, |f| f.kind != Kind::Number, "something to choose among")?;
                 p.use_(n);
                 Target::Field(field)
             } else {
@@ -352,25 +447,47 @@ fn most(p: &mut Parse<'_>, i: usize, order: Order) -> Result<Decided, Refusal> {
     let field = p.pick_at(at, |_| true, "a field")?;
     p.use_(at);
     if !p.field(field).kind.is_number() {
-        return grouped_extreme(p, target, measure(Func::Distinct, Some(p.name(field))), order);
+        return grouped_extreme(
+            p,
+            target,
+            measure(Func::Distinct, Some(p.name(field))),
+            order,
+        );
     }
     match target {
-        Target::Field(f) if !p.field(f).is_unique() && !p.field(f).kind.is_time() => summed(p, target, field, order),
-        Target::Bucket(Bucket::Day) if p.time_field()?.is_some_and(|t| p.field(t).is_unique()) => extreme_of(p, i, target, field, order),
+        Target::Field(f) if !p.field(f).is_unique() && !p.field(f).kind.is_time() => {
+            summed(p, target, field, order)
+        }
+        Target::Bucket(Bucket::Day) if p.time_field()?.is_some_and(|t| p.field(t).is_unique()) => {
+            extreme_of(p, i, target, field, order)
+        }
         Target::Bucket(_) => summed(p, target, field, order),
         _ => extreme_of(p, i, target, field, order),
     }
 }
 
 /// The sum where the field is an amount; else it could as well be the largest single one.
-fn summed(p: &mut Parse<'_>, target: Target, field: usize, order: Order) -> Result<Decided, Refusal> {
+fn summed(
+    p: &mut Parse<'_>,
+    target: Target,
+    field: usize,
+    order: Order,
+) -> Result<Decided, Refusal> {
     let name = p.name(field);
     if additive(p.field(field)) {
         return grouped_extreme(p, target, measure(Func::Sum, Some(name)), order);
     }
-    let end = if order == Order::Descending { "highest" } else { "lowest" };
+    let end = if order == Order::Descending {
+        "highest"
+    } else {
+        "lowest"
+    };
     Err(Refusal::Ambiguous {
         what: format!("`{name}` could be added up, averaged, or taken singly"),
-        options: vec![format!("{end} total {name}"), format!("{end} average {name}"), format!("{end} {name}")],
+        options: vec![
+            format!("{end} total {name}"),
+            format!("{end} average {name}"),
+            format!("{end} {name}"),
+        ],
     })
 }

@@ -35,18 +35,21 @@ pub(super) fn tokens(question: &str) -> Vec<Token> {
     while i < chars.len() && out.len() < MAX_TOKENS {
         let c = chars[i];
         let opens = i == 0 || chars[i - 1].is_whitespace() || "(=<>,".contains(chars[i - 1]);
-        if c == '"' || c == '`' || (c == '\'' && opens) {
-            if let Some(end) = (i + 1..chars.len()).find(|j| {
-                chars[*j] == c && (c != '\'' || chars.get(j + 1).is_none_or(|n| !n.is_alphanumeric()))
-            }) {
-                let raw: String = chars[i + 1..end].iter().collect();
-                out.push(token(&raw, TokenKind::Quoted));
-                i = end + 1;
-                continue;
-            }
+        if (c == '"' || c == '`' || (c == '\'' && opens))
+            && let Some(end) = (i + 1..chars.len()).find(|j| {
+                chars[*j] == c
+                    && (c != '\'' || chars.get(j + 1).is_none_or(|n| !n.is_alphanumeric()))
+            })
+        {
+            let raw: String = chars[i + 1..end].iter().collect();
+            out.push(token(&raw, TokenKind::Quoted));
+            i = end + 1;
+            continue;
         }
         if "<>=!".contains(c) {
-            let end = (i..chars.len()).find(|j| !"<>=!".contains(chars[*j])).unwrap_or(chars.len());
+            let end = (i..chars.len())
+                .find(|j| !"<>=!".contains(chars[*j]))
+                .unwrap_or(chars.len());
             let raw: String = chars[i..end].iter().collect();
             if raw != "!" {
                 out.push(token(&raw, TokenKind::Sign));
@@ -79,7 +82,9 @@ fn token(raw: &str, kind: TokenKind) -> Token {
 
 /// A run without blanks: a date, a number, or words between its punctuation.
 fn run_tokens(run: &str, out: &mut Vec<Token>) {
-    let run = run.trim_end_matches([',', '.', ':', '\'']).trim_start_matches([',', '\'']);
+    let run = run
+        .trim_end_matches([',', '.', ':', '\''])
+        .trim_start_matches([',', '\'']);
     if run.is_empty() {
         return;
     }
@@ -116,11 +121,24 @@ fn run_tokens(run: &str, out: &mut Vec<Token>) {
 /// `2021-03-05`, `2021/3/5` or `2021-03`, normalised.
 fn iso_date(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split(['-', '/']).collect();
-    let year = parts.first().filter(|y| y.len() == 4)?.parse::<u32>().ok()?;
-    let small = |p: &str, max: u32| (p.len() <= 2).then(|| p.parse::<u32>().ok()).flatten().filter(|n| (1..=max).contains(n));
+    let year = parts
+        .first()
+        .filter(|y| y.len() == 4)?
+        .parse::<u32>()
+        .ok()?;
+    let small = |p: &str, max: u32| {
+        (p.len() <= 2)
+            .then(|| p.parse::<u32>().ok())
+            .flatten()
+            .filter(|n| (1..=max).contains(n))
+    };
     match parts.as_slice() {
         [_, m] => Some(format!("{year:04}-{:02}", small(m, 12)?)),
-        [_, m, d] => Some(format!("{year:04}-{:02}-{:02}", small(m, 12)?, small(d, 31)?)),
+        [_, m, d] => Some(format!(
+            "{year:04}-{:02}-{:02}",
+            small(m, 12)?,
+            small(d, 31)?
+        )),
         _ => None,
     }
 }
@@ -136,14 +154,26 @@ fn number(text: &str) -> Option<f64> {
     let grouped = body.contains(',');
     let groups_fit = !grouped
         || digits.split('.').next().is_some_and(|w| {
-            w.split(',').enumerate().all(|(i, g)| if i == 0 { !g.is_empty() && g.len() <= 3 } else { g.len() == 3 })
+            w.split(',').enumerate().all(|(i, g)| {
+                if i == 0 {
+                    !g.is_empty() && g.len() <= 3
+                } else {
+                    g.len() == 3
+                }
+            })
         });
     let plain = digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.chars().all(|c| c.is_ascii_digit() || c == '.' || c == ',');
+        && digits
+            .chars()
+            .all(|c| c.is_ascii_digit() || c == '.' || c == ',');
     if !plain || !groups_fit {
         return None;
     }
-    body.replace(',', "").parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| n * factor)
+    body.replace(',', "")
+        .parse::<f64>()
+        .ok()
+        .filter(|n| n.is_finite())
+        .map(|n| n * factor)
 }
 
 /// The words of a name or a phrase: cut at punctuation and at camelCase.
@@ -162,7 +192,9 @@ pub(super) fn words(text: &str) -> Vec<String> {
         let hump = c.is_uppercase()
             && i > 0
             && (chars[i - 1].is_lowercase()
-                || (chars[i - 1].is_uppercase() && chars.get(i + 1).is_some_and(|n| n.is_lowercase()) && !plural_acronym(&chars, i)));
+                || (chars[i - 1].is_uppercase()
+                    && chars.get(i + 1).is_some_and(|n| n.is_lowercase())
+                    && !plural_acronym(&chars, i)));
         if hump && !word.is_empty() {
             out.push(std::mem::take(&mut word));
         }
@@ -181,18 +213,43 @@ fn plural_acronym(chars: &[char], i: usize) -> bool {
 
 /// Words shortened or spelled in several ways, and the one that stands for them.
 const SAME: &[(&str, &str)] = &[
-    ("temperature", "temp"), ("maximum", "max"), ("minimum", "min"), ("quantity", "qty"),
-    ("latitude", "lat"), ("longitude", "lon"), ("lng", "lon"), ("long", "lon"), ("address", "addr"),
-    ("description", "desc"), ("department", "dept"), ("precip", "precipitation"), ("pct", "percent"),
-    ("percentage", "percent"), ("amt", "amount"), ("colour", "color"), ("pounds", "lb"), ("lbs", "lb"),
-    ("timestamp", "time"), ("datetime", "time"), ("ms", "millisecond"), ("mail", "email"),
-    ("people", "person"), ("children", "child"), ("men", "man"), ("women", "woman"), ("utilties", "utility"),
+    ("temperature", "temp"),
+    ("maximum", "max"),
+    ("minimum", "min"),
+    ("quantity", "qty"),
+    ("latitude", "lat"),
+    ("longitude", "lon"),
+    ("lng", "lon"),
+    ("long", "lon"),
+    ("address", "addr"),
+    ("description", "desc"),
+    ("department", "dept"),
+    ("precip", "precipitation"),
+    ("pct", "percent"),
+    ("percentage", "percent"),
+    ("amt", "amount"),
+    ("colour", "color"),
+    ("pounds", "lb"),
+    ("lbs", "lb"),
+    ("timestamp", "time"),
+    ("datetime", "time"),
+    ("ms", "millisecond"),
+    ("mail", "email"),
+    ("people", "person"),
+    ("children", "child"),
+    ("men", "man"),
+    ("women", "woman"),
+    ("utilties", "utility"),
 ];
 
 /// A word as it is compared: lower case, singular, abbreviations unified.
 pub(super) fn stem(word: &str) -> String {
     let low = word.to_lowercase();
-    let same = |w: &str| SAME.iter().find(|(a, _)| *a == w).map(|(_, b)| (*b).to_owned());
+    let same = |w: &str| {
+        SAME.iter()
+            .find(|(a, _)| *a == w)
+            .map(|(_, b)| (*b).to_owned())
+    };
     if let Some(s) = same(&low) {
         return s;
     }
@@ -203,15 +260,26 @@ pub(super) fn stem(word: &str) -> String {
 fn singular(word: &str) -> String {
     let cut = |n: usize| word[..word.len() - n].to_owned();
     if !word.is_ascii() || word.len() < 4 {
-        return if word == "ips" { "ip".to_owned() } else { word.to_owned() };
+        return if word == "ips" {
+            "ip".to_owned()
+        } else {
+            word.to_owned()
+        };
     }
     if word.ends_with("ies") && word.len() > 4 && word != "series" && word != "species" {
         return cut(3) + "y";
     }
-    if ["sses", "xes", "ches", "shes", "zes"].iter().any(|e| word.ends_with(e)) {
+    if ["sses", "xes", "ches", "shes", "zes"]
+        .iter()
+        .any(|e| word.ends_with(e))
+    {
         return cut(2);
     }
-    if word.ends_with('s') && !["ss", "us", "is"].iter().any(|e| word.ends_with(e)) && word != "series" && word != "species" {
+    if word.ends_with('s')
+        && !["ss", "us", "is"].iter().any(|e| word.ends_with(e))
+        && word != "series"
+        && word != "species"
+    {
         return cut(1);
     }
     word.to_owned()
@@ -227,17 +295,45 @@ mod tests {
 
     #[test]
     fn splits() {
-        let shown = |q: &str| tokens(q).iter().map(|t| t.low.clone()).collect::<Vec<_>>().join("|");
-        assert_eq!(shown("How many cars (8-cylinder) cost >= $1,200?"), "how|many|cars|8|cylinder|cost|>=|1,200");
-        assert_eq!(shown("since 2021/3/5, what's temp_max"), "since|2021-03-05|what|temp|max");
-        assert_eq!(shown("sepalLength and URLs and Miles_per_Gallon"), "sepal|length|and|urls|and|miles|per|gallon");
-        assert_eq!(shown("lines with \"connection reset\" from 10.0.0.1."), "lines|with|connection reset|from|10.0.0.1");
-        assert_eq!(shown("it's the customer's 5% share"), "it|the|customer|5|%|share");
+        let shown = |q: &str| {
+            tokens(q)
+                .iter()
+                .map(|t| t.low.clone())
+                .collect::<Vec<_>>()
+                .join("|")
+        };
+        assert_eq!(
+            shown("How many cars (8-cylinder) cost >= $1,200?"),
+            "how|many|cars|8|cylinder|cost|>=|1,200"
+        );
+        assert_eq!(
+            shown("since 2021/3/5, what's temp_max"),
+            "since|2021-03-05|what|temp|max"
+        );
+        assert_eq!(
+            shown("sepalLength and URLs and Miles_per_Gallon"),
+            "sepal|length|and|urls|and|miles|per|gallon"
+        );
+        assert_eq!(
+            shown("lines with \"connection reset\" from 10.0.0.1."),
+            "lines|with|connection reset|from|10.0.0.1"
+        );
+        assert_eq!(
+            shown("it's the customer's 5% share"),
+            "it|the|customer|5|%|share"
+        );
     }
 
     #[test]
     fn stems_agree() {
-        for (a, b) in [("cities", "city"), ("boxes", "box"), ("temperature", "temp"), ("URLs", "url"), ("classes", "class"), ("statuses", "statuses")] {
+        for (a, b) in [
+            ("cities", "city"),
+            ("boxes", "box"),
+            ("temperature", "temp"),
+            ("URLs", "url"),
+            ("classes", "class"),
+            ("statuses", "statuses"),
+        ] {
             assert_eq!(stem(a), stem(b), "{a} {b}");
         }
     }

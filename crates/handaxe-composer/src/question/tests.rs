@@ -1,0 +1,223 @@
+//! Questions against small inline data: what each is read as, and what is refused.
+
+use crate::profile::{Profile, profile_path};
+use crate::{evaluate, words};
+
+use super::{Refusal, read};
+
+const ORDERS: &str = "order_id,date,region,city,product,quantity,price,returned\n\
+    1,2026-01-03,Europe,Lisbon,lamp,2,20.5,no\n\
+    2,2026-01-09,Asia,Hanoi,chair,1,70.0,yes\n\
+    3,2026-02-11,Asia,Osaka,lamp,4,22.0,no\n\
+    4,2026-02-20,Africa,Accra,desk,1,180.0,no\n\
+    5,2026-03-02,Europe,Oslo,chair,3,75.0,yes\n\
+    6,2026-03-28,Europe,Lisbon,desk,2,171.0,no\n";
+
+const LOGS: &str = "{\"time\":\"2026-03-01T08:09:26Z\",\"level\":\"INFO\",\"service\":\"auth\",\"message\":\"User signed in from somewhere far away\",\"duration_ms\":30}\n\
+    {\"time\":\"2026-03-01T09:10:26Z\",\"level\":\"ERROR\",\"service\":\"auth\",\"message\":\"Connection timeout after many retries today\",\"duration_ms\":900}\n\
+    {\"time\":\"2026-03-02T08:11:26Z\",\"level\":\"ERROR\",\"service\":\"mailer\",\"message\":\"Delivery refused by the remote mail host\",\"duration_ms\":null}\n";
+
+fn with<T>(name: &str, text: &str, run: impl FnOnce(&Profile) -> T) -> T {
+    let dir = std::env::temp_dir().join(format!(
+        "handaxe-question-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    let profile = profile_path(name, &path).unwrap();
+    let out = run(&profile);
+    std::fs::remove_dir_all(&dir).unwrap();
+    out
+}
+
+/// The steps after reading, and a part of the result.
+#[track_caller]
+fn check(name: &str, text: &str, table: &[(&str, &str, &str)]) {
+    with(name, text, |profile| {
+        for (question, steps, result) in table {
+            let reading = read(question, profile).unwrap_or_else(|e| panic!("{question}: {e}"));
+            let said = words::steps(&reading.chain, name)[1..].join(" ");
+            assert!(said.contains(steps), "{question}: {said}");
+            let value = evaluate(&reading.chain, text.as_bytes())
+                .unwrap()
+                .to_string();
+            assert!(value.contains(result), "{question}: {value}");
+        }
+    });
+}
+
+#[test]
+fn tables() {
+    check(
+        "orders.csv",
+        ORDERS,
+        &[
+            ("how many orders", "Count them.", r#""count":6"#),
+            (
+                "How many orders per region?",
+                "by region",
+                r#"{"group":{"region":"Europe"},"values":{"count":3}}"#,
+            ),
+            (
+                "total quantity in Europe",
+                "region is \"Europe\"",
+                r#""sum(quantity)":7"#,
+            ),
+            (
+                "which region has the highest average price",
+                "largest first",
+                r#""Africa""#,
+            ),
+            (
+                "average price of returned chairs",
+                "product is \"chair\"",
+                "72.5",
+            ),
+            (
+                "how many orders were not returned",
+                "returned is \"no\"",
+                r#""count":4"#,
+            ),
+            (
+                "orders with price over 100",
+                "price is above 100",
+                r#""matched":2"#,
+            ),
+            (
+                "orders with price between 70 and 100",
+                "at least 70 and price is at most 100",
+                r#""matched":2"#,
+            ),
+            (
+                "the 2 cheapest orders",
+                "Order the records by price, smallest first.",
+                r#""order_id":"1""#,
+            ),
+            (
+                "orders per month",
+                "by the month in date",
+                r#""bucket":"2026-02""#,
+            ),
+            (
+                "how many orders since February",
+                "at least \"2026-02\"",
+                r#""count":4"#,
+            ),
+            (
+                "how many orders after February 2026",
+                "above \"2026-02\"",
+                r#""count":2"#,
+            ),
+            (
+                "which products were returned",
+                "different values of product",
+                r#"["chair"]"#,
+            ),
+            (
+                "minimum and maximum price",
+                "the smallest price and the largest price",
+                "180.0",
+            ),
+            (
+                "top 2 products by quantity",
+                "the total of quantity",
+                r#""lamp""#,
+            ),
+            ("convert to json lines", "JSON Lines", "converted.jsonl"),
+            ("what is in this file?", "For each field", r#""fields""#),
+            ("average cost by city", "the average of price", "Lisbon"),
+        ],
+    );
+}
+
+#[test]
+fn logs() {
+    check(
+        "logs.jsonl",
+        LOGS,
+        &[
+            (
+                "how many errors per service",
+                "level is \"ERROR\"",
+                r#""mailer""#,
+            ),
+            (
+                "messages containing timeout",
+                "message contains \"timeout\"",
+                r#""matched":1"#,
+            ),
+            (
+                "analyze the sentiment of these logs",
+                "Score each message",
+                r#""totals""#,
+            ),
+            (
+                "how many logs have no duration",
+                "duration_ms is missing",
+                r#""count":1"#,
+            ),
+            ("errors per day", "by the day in time", "2026-03-02"),
+            (
+                "which service is slowest on average",
+                "the average of duration_ms",
+                r#""auth""#,
+            ),
+        ],
+    );
+    check(
+        "app.log",
+        "2026-01-01 10:00:00 GET /admin 10.0.0.1\n2026-01-01 11:00:00 GET / 10.0.0.2\n",
+        &[
+            (
+                "how many lines contain \"/admin\"",
+                "line contains",
+                r#""count":1"#,
+            ),
+            ("top 5 ip addresses", "IP address", "10.0.0.1"),
+            ("requests per hour", "by the hour", "2026-01-01T11"),
+        ],
+    );
+}
+
+#[test]
+fn refusals() {
+    let refused = |question: &str| with("orders.csv", ORDERS, |p| read(question, p).err());
+    for question in [
+        "how many orders in Texas",
+        "average weight",
+        "which customers complained",
+        "total revenue by region",
+        "how many GET orders",
+        "what share of orders was returned",
+        "average price in Europe or Asia",
+        "how many orders in Europe and Asia",
+        "compare regions",
+        "predict the price",
+        "orders over 100",
+        "delete all orders from Asia",
+        "write a poem about chairs",
+        "",
+        "????",
+        "hello",
+        "average",
+        "top by",
+        "ößy жуки 漢字 y",
+    ] {
+        assert!(refused(question).is_some(), "{question} was answered");
+    }
+    assert!(matches!(
+        refused("orders over 100"),
+        Some(Refusal::Ambiguous { .. })
+    ));
+    assert!(matches!(
+        refused("hello"),
+        Some(Refusal::NotAboutData { .. })
+    ));
+    let Some(Refusal::NotUnderstood { words, .. }) = refused("average price of purple lamps")
+    else {
+        panic!("not refused for its word");
+    };
+    assert_eq!(words, ["purple"]);
+}
