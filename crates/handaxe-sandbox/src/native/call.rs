@@ -38,20 +38,15 @@ pub(super) fn run(
     let input = input(call, mounts)?;
     let with_files = !call.files.is_empty() || !call.assets.is_empty();
     let class = Class::of(&call.limits, with_files);
-    let child = pool.take(class, cancel)?;
+    let mut child = pool.take(class, cancel)?;
     let greeted = greet(pool, &child, excused, Instant::now() + READY_TIME, cancel)?;
 
     let started = Instant::now();
     let pid = process_id(&child.ends.pidfd)?;
     let base = handaxe_jail::cpu_time(pid).unwrap_or_default();
     if let Some(group) = &child.group {
-        let all = call
-            .limits
-            .memory_bytes
-            .saturating_add(call.limits.scratch_bytes);
-        // The group also carries the interpreter's own touched pages.
         group
-            .limit(all.saturating_add(OWN_BYTES), call.limits.processes)
+            .limit(&call.limits)
             .map_err(|source| SandboxError::Io {
                 doing: "setting the call's control group",
                 source,
@@ -72,7 +67,8 @@ pub(super) fn run(
     }
 
     let mut watch = Watch::new(call, cancel, nonce, pid, base, started);
-    watch.converse(&child, &request, || pool.replace(class))?;
+    let inlet = child.ends.request.take();
+    watch.converse(&child, inlet, &request, || pool.replace(class))?;
     let runtime = started.elapsed();
     let mut usage = watch.usage;
 
@@ -93,9 +89,6 @@ pub(super) fn run(
     }
     watch.result(greeted.layers, runtime, usage, died, out_of_memory)
 }
-
-/// What a child's own pages and page tables may come to, beside what the call may use.
-const OWN_BYTES: u64 = 48 << 20;
 
 /// Refuses what could not be laid out, before a child is spent on it.
 fn check_files(call: &Call, mounts: &BTreeSet<String>) -> Result<(), SandboxError> {

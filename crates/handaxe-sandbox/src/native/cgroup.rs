@@ -8,9 +8,10 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use handaxe_types::Limits;
 use rustix::fs::{Mode, OFlags};
 
 /// The session's own place among the groups.
@@ -152,6 +153,7 @@ impl Groups {
         let mut group = Group {
             parent: Arc::clone(self),
             paths: Vec::new(),
+            set: Mutex::default(),
         };
         for base in &self.bases {
             let path = base.join(id.to_string());
@@ -168,11 +170,16 @@ impl Drop for Groups {
     }
 }
 
+/// What a child's own pages and page tables may come to, beside what the call may use.
+const OWN_BYTES: u64 = 48 << 20;
+
 /// One child's group. Dropping it removes it, once the child is gone.
 #[derive(Debug)]
 pub(super) struct Group {
     parent: Arc<Groups>,
     paths: Vec<PathBuf>,
+    /// Memory and processes, as last set: the usual ones are set ahead of the call.
+    set: Mutex<(u64, u64)>,
 }
 
 impl Group {
@@ -187,7 +194,22 @@ impl Group {
     }
 
     /// Bounds a call. Swap counts as memory where it is counted at all.
-    pub(super) fn limit(&self, memory: u64, processes: u64) -> io::Result<()> {
+    pub(super) fn limit(&self, limits: &Limits) -> io::Result<()> {
+        let memory = limits
+            .memory_bytes
+            .saturating_add(limits.scratch_bytes)
+            .saturating_add(OWN_BYTES);
+        let processes = limits.processes;
+        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        if *set == (memory, processes) {
+            return Ok(());
+        }
+        self.write_limits(memory, processes)?;
+        *set = (memory, processes);
+        Ok(())
+    }
+
+    fn write_limits(&self, memory: u64, processes: u64) -> io::Result<()> {
         let (memory, processes) = (memory.to_string(), processes.to_string());
         match (self.parent.kind, &self.paths[..]) {
             (Kind::V1, [memory_dir, pids_dir]) => {

@@ -13,6 +13,7 @@ use handaxe_jail::{JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES};
 use handaxe_types::Layer;
 use handaxe_types::json::{self, Bounds};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -36,7 +37,8 @@ pub(super) struct Jail {
 /// A child that the server made: the host's ends.
 #[derive(Debug)]
 pub(super) struct Ends {
-    pub(super) request: OwnedFd,
+    /// Taken by the call, which closes it when everything is written.
+    pub(super) request: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
     pub(super) result: OwnedFd,
@@ -108,8 +110,11 @@ impl Jail {
         if message.len() > MESSAGE_BYTES {
             return Err(start("describing the jail")(Errno::MSGSIZE));
         }
-        rustix::net::send(&jail.control, &message, SendFlags::NOSIGNAL)
-            .map_err(|e| jail.died("describing the jail", e.to_string()))?;
+        match rustix::net::send(&jail.control, &message, SendFlags::NOSIGNAL) {
+            // One that is gone already is heard of below.
+            Ok(_) | Err(Errno::PIPE) => {}
+            Err(errno) => return Err(jail.died("describing the jail", errno.to_string())),
+        }
         jail.layers = jail.launched()?;
         Ok(jail)
     }
@@ -120,8 +125,12 @@ impl Jail {
             return Err(self.died(doing, "no word within 20 s".to_owned()));
         }
         let mut text = [0; 4096];
-        let (len, _) = rustix::net::recv(&self.control, &mut text[..], RecvFlags::empty())
-            .map_err(|e| self.died(doing, e.to_string()))?;
+        let len = match rustix::net::recv(&self.control, &mut text[..], RecvFlags::empty()) {
+            Ok((len, _)) => len,
+            // It ended before it read what it was told.
+            Err(Errno::CONNRESET) => 0,
+            Err(errno) => return Err(self.died(doing, errno.to_string())),
+        };
         if len == 0 {
             return Err(self.died(doing, "the launcher ended without a word".to_owned()));
         }
@@ -264,11 +273,15 @@ fn understand(message: &[u8], fds: Vec<OwnedFd>) -> Option<Said> {
     };
     match kind {
         b'C' => {
+            // They came as descriptions of the host's own: the child's ends still block.
+            for fd in &fds[..4.min(fds.len())] {
+                rustix::fs::fcntl_setfl(fd, OFlags::NONBLOCK).ok()?;
+            }
             let [request, stdout, stderr, result, pidfd] = fds.try_into().ok()?;
             Some(Said::Child(
                 word(0)?,
                 Ends {
-                    request,
+                    request: Some(request),
                     stdout,
                     stderr,
                     result,

@@ -195,7 +195,11 @@ impl Pool {
                 return false;
             }
         };
-        let doors: Vec<OwnedFd> = match group.as_ref().map_or(Ok(Vec::new()), |g| g.doors()) {
+        // The usual limits are set ahead of the call; unusual ones come with it.
+        let doors: Vec<OwnedFd> = match group.as_ref().map_or(Ok(Vec::new()), |g| {
+            g.limit(&Limits::default())?;
+            g.doors()
+        }) {
             Ok(doors) => doors,
             Err(error) => {
                 state.refused = Some(format!("a control group could not be opened: {error}"));

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use handaxe_types::Usage;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::artifacts::{Sink, is_plain};
@@ -137,15 +136,12 @@ impl<'a> Watch<'a> {
     pub(super) fn converse(
         &mut self,
         child: &Ready,
+        mut inlet: Option<OwnedFd>,
         request: &[u8],
         meanwhile: impl FnOnce(),
     ) -> Result<(), SandboxError> {
         let ends = &child.ends;
-        for fd in [&ends.request, &ends.result, &ends.stdout, &ends.stderr] {
-            rustix::fs::fcntl_setfl(fd, OFlags::NONBLOCK).map_err(broken("preparing a pipe"))?;
-        }
         // Closed once everything is written: the tool's standard input is then at its end.
-        let mut inlet = Some(rustix::io::dup(&ends.request).map_err(broken("preparing a pipe"))?);
         let mut left = request;
         let mut meanwhile = Some(meanwhile);
         let wall = self.started + Duration::from_millis(self.call.limits.wall_ms);
@@ -160,12 +156,15 @@ impl<'a> Watch<'a> {
                 }
                 if left.is_empty() {
                     inlet = None;
-                    if let Some(meanwhile) = meanwhile.take() {
-                        meanwhile();
-                    }
                 }
             }
             let now = Instant::now();
+            // A short call has the machine to itself; a long one need not hold up its successor.
+            if now - self.started > SLICE
+                && let Some(meanwhile) = meanwhile.take()
+            {
+                meanwhile();
+            }
             if self.cancel.is_cancelled() {
                 self.end = Some(End::Cancelled);
             } else if now >= wall {
@@ -181,6 +180,9 @@ impl<'a> Watch<'a> {
         self.usage = self.measure();
         // What the tool still had in its pipes belongs to it: after a kill, they end.
         child.kill();
+        if let Some(meanwhile) = meanwhile.take() {
+            meanwhile();
+        }
         self.drain(ends, &mut buffer)
     }
 

@@ -35,6 +35,12 @@ fn what_a_tool_prints_is_kept_and_not_believed() {
 }
 
 #[test]
+fn standard_input_is_at_its_end() {
+    let code = "import sys\ndef run():\n    return sys.stdin.read()\n";
+    assert_eq!(output(&run_with(code, |l| l.wall_ms = 3000)), &json!(""));
+}
+
+#[test]
 fn an_error_says_what_and_where() {
     let session = session();
     for (body, kind, message, line, errno) in [
