@@ -53,10 +53,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cold.push(at.elapsed());
     }
     let session = sandbox.open(SessionSpec::default())?;
-    let (mut warm, mut inside) = (Vec::new(), Vec::new());
+    let (mut warm, mut inside, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
     for pause in [5, 0] {
         warm.clear();
         inside.clear();
+        cpu.clear();
         let start = Instant::now();
         for n in 0..300 {
             std::thread::sleep(Duration::from_millis(pause));
@@ -64,17 +65,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let result = session.call(&call, &cancel)?;
             warm.push(at.elapsed());
             inside.push(Duration::from_secs_f64(result.runtime_ms / 1e3));
+            cpu.push(Duration::from_secs_f64(result.usage.cpu_ms / 1e3));
             if n == 0 || result.output.is_none() {
                 println!("{}", serde_json::to_string(&result)?);
             }
         }
         let rate = 300.0 / (start.elapsed().as_secs_f64());
         println!(
-            "pause {pause} ms: warm p50 {:?} p95 {:?}; of that, request to result p50 {:?} p95 {:?}; {rate:.0}/s",
+            "pause {pause} ms: warm p50 {:?} p95 {:?}; of that, request to result p50 {:?} p95 {:?}, least {:?}; child's processor time p50 {:?}; {rate:.0}/s",
             percentile(&mut warm, 0.5),
             percentile(&mut warm, 0.95),
             percentile(&mut inside, 0.5),
             percentile(&mut inside, 0.95),
+            percentile(&mut inside, 0.0),
+            percentile(&mut cpu, 0.5),
         );
     }
     println!(
