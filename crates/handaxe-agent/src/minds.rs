@@ -5,12 +5,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use handaxe_registry::Hit;
 use handaxe_types::{Case, Draft, Need, Plan, Policy, Route, Spec, Task, ToolRef, ToolRequest};
 use serde_json::Value;
 
-use crate::model::{Budget, Budgeted, Memo, Model, ModelError, ModelId, ModelReply, ModelRequest};
+use crate::model::{Budget, Budgeted, Memo, Model, ModelError};
 use crate::pipeline::data::Data;
 use crate::pipeline::make::{Attempt, Mind};
 use crate::pipeline::{Context, Halt, Memory, PipelineError, Stop};
@@ -103,7 +102,11 @@ impl ModelMind {
                 },
             })
             .collect();
-        Ok(Plan { route, steps: planned.steps, candidates })
+        Ok(Plan {
+            route,
+            steps: planned.steps,
+            candidates,
+        })
     }
 
     /// This mind, at work on one request of one run.
@@ -126,8 +129,13 @@ impl ModelMind {
     }
 
     fn talk<'a>(&'a self, ctx: &'a Context, memory: &'a Memory) -> Talk<'a> {
-        let budgeted = Budgeted::new(Shared(Arc::clone(&self.model)), Arc::clone(&self.budget));
-        Talk { mind: self, ctx, memory, model: Memo::new(budgeted, memory.clone()) }
+        let budgeted = Budgeted::new(Arc::clone(&self.model), Arc::clone(&self.budget));
+        Talk {
+            mind: self,
+            ctx,
+            memory,
+            model: Memo::new(budgeted, memory.clone()),
+        }
     }
 }
 
@@ -139,7 +147,10 @@ fn file_names(task: &Task) -> Vec<String> {
 fn offers(ctx: &Context, hits: &[Hit]) -> Result<Vec<Offer>, PipelineError> {
     let mut offers = Vec::with_capacity(hits.len());
     for hit in hits {
-        let tool = ToolRef { name: hit.tool.clone(), version: Some(hit.version) };
+        let tool = ToolRef {
+            name: hit.tool.clone(),
+            version: Some(hit.version),
+        };
         if let Some(detail) = ctx.registry.tool(&tool).map_err(PipelineError::Registry)? {
             offers.push(Offer {
                 name: hit.tool.clone(),
@@ -152,34 +163,12 @@ fn offers(ctx: &Context, hits: &[Hit]) -> Result<Vec<Offer>, PipelineError> {
     Ok(offers)
 }
 
-/// `Arc<dyn Model>` as a model, for the wrappers.
-struct Shared(Arc<dyn Model>);
-
-#[async_trait]
-impl Model for Shared {
-    fn id(&self) -> &ModelId {
-        self.0.id()
-    }
-
-    fn remote(&self) -> Option<&str> {
-        self.0.remote()
-    }
-
-    async fn complete(&self, request: &ModelRequest) -> Result<ModelReply, ModelError> {
-        self.0.complete(request).await
-    }
-
-    fn skip(&self, request: &ModelRequest, reply: &ModelReply) {
-        self.0.skip(request, reply);
-    }
-}
-
 /// A conversation of one run: remembered, within the budget, cancellable.
 struct Talk<'a> {
     mind: &'a ModelMind,
     ctx: &'a Context,
     memory: &'a Memory,
-    model: Memo<Budgeted<Shared>, Memory>,
+    model: Memo<Budgeted<Arc<dyn Model>>, Memory>,
 }
 
 impl<'a> Talk<'a> {
@@ -239,8 +228,11 @@ fn halt(error: RoleError) -> Halt {
             Halt::Stop(Stop::new("model", format!("the {role} declined: {said}")))
         }
         RoleFailure::Unreadable { .. } => Halt::Stop(
-            Stop::new("model", format!("the {role}'s reply cannot be used: {}", error.failure))
-                .hint("try a stronger model, or --model composer"),
+            Stop::new(
+                "model",
+                format!("the {role}'s reply cannot be used: {}", error.failure),
+            )
+            .hint("try a stronger model, or --model composer"),
         ),
         RoleFailure::Model(_) | RoleFailure::Template(_) => PipelineError::Model(error).into(),
     }
@@ -271,7 +263,9 @@ impl Mind for Thinking<'_> {
             code_policy: &self.policy.code,
             repair: before.map(|a| Repair::of(&a.draft, n, &a.trial, &self.task.examples)),
         };
-        let mut draft = self.talk.ask(|roles| async move { roles.author(&brief).await })?;
+        let mut draft = self
+            .talk
+            .ask(|roles| async move { roles.author(&brief).await })?;
         // The plan was gated under this domain; an author does not change it.
         draft.spec.domain.clone_from(&self.request.domain);
         draft.spec.name = self.request.name.clone();
@@ -283,7 +277,9 @@ impl Mind for Thinking<'_> {
     }
 
     fn arbitrate(&self, spec: &Spec, case: &Case) -> Result<Option<String>, Halt> {
-        let ruling = self.talk.ask(|roles| async move { roles.arbitrate(spec, case).await })?;
+        let ruling = self
+            .talk
+            .ask(|roles| async move { roles.arbitrate(spec, case).await })?;
         Ok(ruling.withdraw.then_some(ruling.reason))
     }
 }

@@ -53,7 +53,11 @@ impl Limits {
     #[must_use]
     pub fn for_data(&self, data_bytes: u64, writes_files: bool) -> Self {
         let extra_ms = data_bytes.div_ceil(1 << 20).saturating_mul(self.per_mib_ms);
-        let extra_bytes = if writes_files { data_bytes.saturating_mul(3) } else { 0 };
+        let extra_bytes = if writes_files {
+            data_bytes.saturating_mul(3)
+        } else {
+            0
+        };
         Self {
             wall_ms: self.wall_ms.saturating_add(extra_ms),
             cpu_ms: self.cpu_ms.saturating_add(extra_ms),

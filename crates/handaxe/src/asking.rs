@@ -19,7 +19,10 @@ pub(crate) struct YesFlag {
 
 impl YesFlag {
     pub(crate) fn new(shop: &Workshop, watcher: Arc<Watcher>) -> Self {
-        Self { out: shop.out.clone(), watcher }
+        Self {
+            out: shop.out.clone(),
+            watcher,
+        }
     }
 }
 
@@ -31,9 +34,14 @@ impl Approver for YesFlag {
         let who = login();
         self.out.note(format!(
             "  {}",
-            good().for_stderr().apply_to(format!("approved by {} with --yes", Shown(&who)))
+            good()
+                .for_stderr()
+                .apply_to(format!("approved by {} with --yes", Shown(&who)))
         ));
-        Decision::Approve { approver: who, method: ApprovalMethod::YesFlag }
+        Decision::Approve {
+            approver: who,
+            method: ApprovalMethod::YesFlag,
+        }
     }
 }
 
@@ -50,7 +58,10 @@ impl Asking {
     }
 
     pub(crate) fn new(shop: &Workshop, watcher: Arc<Watcher>) -> Self {
-        Self { out: shop.out.clone(), watcher }
+        Self {
+            out: shop.out.clone(),
+            watcher,
+        }
     }
 
     fn show(&self, text: impl std::fmt::Display) {
@@ -68,7 +79,11 @@ impl Asking {
                 Shown(&result.name),
                 result.origin.as_str(),
                 result.runtime_ms,
-                result.failure.as_ref().map(|f| format!(": {}", Shown(f))).unwrap_or_default(),
+                result
+                    .failure
+                    .as_ref()
+                    .map(|f| format!(": {}", Shown(f)))
+                    .unwrap_or_default(),
             ));
         }
     }
@@ -96,31 +111,53 @@ impl Approver for Asking {
         self.show(render_card(card).trim_end());
         // A person who mistypes this often has gone.
         for _ in 0..200 {
-            let answer = match inquire::Text::new("Use this tool?").with_help_message(HELP).prompt() {
+            let answer = match inquire::Text::new("Use this tool?")
+                .with_help_message(HELP)
+                .prompt()
+            {
                 Ok(answer) => answer.trim().to_lowercase(),
                 // Ctrl-C, Ctrl-D, Esc: it stays waiting, and nothing is lost.
                 Err(_) => return Decision::Wait,
             };
             match answer.as_str() {
                 "y" | "yes" => {
-                    return Decision::Approve { approver: login(), method: ApprovalMethod::Terminal };
+                    return Decision::Approve {
+                        approver: login(),
+                        method: ApprovalMethod::Terminal,
+                    };
                 }
                 "n" | "no" => {
                     let reason = inquire::Text::new("Why not?").prompt().unwrap_or_default();
-                    let reason = if reason.trim().is_empty() { "no reason given".to_owned() } else { reason };
-                    return Decision::Reject { approver: login(), reason };
+                    let reason = if reason.trim().is_empty() {
+                        "no reason given".to_owned()
+                    } else {
+                        reason
+                    };
+                    return Decision::Reject {
+                        approver: login(),
+                        reason,
+                    };
                 }
                 "c" | "code" | "show code" => {
                     self.show(highlight(&card.draft.code, self.out.color()).trim_end());
                 }
                 "t" | "cases" | "tests" => self.cases(card),
                 "d" | "diff" => {
-                    let diff = if card.diff.is_empty() { "  this is the first attempt" } else { &card.diff };
+                    let diff = if card.diff.is_empty() {
+                        "  this is the first attempt"
+                    } else {
+                        &card.diff
+                    };
                     self.show(Lines(diff));
                 }
                 "w" | "why" => self.why(card),
                 "e" | "edit" => match edit(&card.draft.code) {
-                    Ok(Some(code)) => return Decision::Edit { editor: login(), code },
+                    Ok(Some(code)) => {
+                        return Decision::Edit {
+                            editor: login(),
+                            code,
+                        };
+                    }
                     Ok(None) => self.show(faint().for_stderr().apply_to("  nothing was changed")),
                     Err(e) => self.show(format!("  the editor did not work: {e}")),
                 },
@@ -143,8 +180,14 @@ fn edit(code: &str) -> std::io::Result<Option<String>> {
         .unwrap_or_else(|| "vi".to_owned());
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
-    #[expect(clippy::disallowed_methods, reason = "the person's own editor, at the person's word")]
-    let status = std::process::Command::new(program).args(words).arg(&path).status();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the person's own editor, at the person's word"
+    )]
+    let status = std::process::Command::new(program)
+        .args(words)
+        .arg(&path)
+        .status();
     let text = std::fs::read_to_string(&path);
     let _ = std::fs::remove_dir_all(&dir);
     if !status?.success() {

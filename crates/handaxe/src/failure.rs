@@ -28,7 +28,12 @@ pub(crate) type Outcome = Result<Exit, Failure>;
 
 impl Failure {
     pub(crate) fn new(exit: Exit, kind: &'static str, message: impl Display) -> Self {
-        Self { exit, kind, message: message.to_string(), hint: None }
+        Self {
+            exit,
+            kind,
+            message: message.to_string(),
+            hint: None,
+        }
     }
 
     pub(crate) fn failed(kind: &'static str, message: impl Display) -> Self {

@@ -40,16 +40,20 @@ impl Home {
             None => default_dir()?,
         };
         let make = |path: &Path| {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| {
-                Failure::failed("home", format!("cannot make {}: {e}", path.display()))
-                    .hint("give another place with --home DIR or HANDAXE_HOME")
-            })
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|e| {
+                    Failure::failed("home", format!("cannot make {}: {e}", path.display()))
+                        .hint("give another place with --home DIR or HANDAXE_HOME")
+                })
         };
         make(&dir)?;
         // Absolute, so that a stored path means the same from anywhere.
-        let dir = dir.canonicalize().map_err(|e| {
-            Failure::failed("home", format!("cannot open {}: {e}", dir.display()))
-        })?;
+        let dir = dir
+            .canonicalize()
+            .map_err(|e| Failure::failed("home", format!("cannot open {}: {e}", dir.display())))?;
         let policy_path = dir.join("policy.toml");
         let policy = match read_settings(&policy_path)? {
             Some(text) => handaxe_validate::load_policy(&text)
@@ -66,7 +70,11 @@ impl Home {
             Some(text) => toml::from_str(&text).map_err(|e| settings_failure(&config_path, &e))?,
             None => Config::default(),
         };
-        Ok(Self { dir, config, policy })
+        Ok(Self {
+            dir,
+            config,
+            policy,
+        })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -91,8 +99,12 @@ impl Home {
 }
 
 fn settings_failure(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, "settings", format!("{}: {error}", path.display()))
-        .hint("correct the file, or move it away to go back to the defaults")
+    Failure::new(
+        Exit::Usage,
+        "settings",
+        format!("{}: {error}", path.display()),
+    )
+    .hint("correct the file, or move it away to go back to the defaults")
 }
 
 fn read_settings(path: &Path) -> Result<Option<String>, Failure> {
@@ -112,14 +124,20 @@ fn read_settings(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 fn default_dir() -> Result<PathBuf, Failure> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+    };
     if let Some(data) = absolute("XDG_DATA_HOME") {
         return Ok(data.join("handaxe"));
     }
-    absolute("HOME").map(|home| home.join(".local/share/handaxe")).ok_or_else(|| {
-        Failure::failed("home", "there is no home directory: HOME is not set")
-            .hint("say where state may live with --home DIR or HANDAXE_HOME")
-    })
+    absolute("HOME")
+        .map(|home| home.join(".local/share/handaxe"))
+        .ok_or_else(|| {
+            Failure::failed("home", "there is no home directory: HOME is not set")
+                .hint("say where state may live with --home DIR or HANDAXE_HOME")
+        })
 }
 
 /// The name that approvals and the journal record for whoever runs the command.

@@ -15,7 +15,9 @@ const MAX_INPUT_BYTES: u64 = 16 << 20;
 
 /// An object from `--input '{…}'` or `--input @FILE`; the empty object without it.
 pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Failure> {
-    let Some(text) = text else { return Ok(Map::new()) };
+    let Some(text) = text else {
+        return Ok(Map::new());
+    };
     let bytes = match text.strip_prefix('@') {
         Some(path) => read_bounded(Path::new(path))?,
         None => text.as_bytes().to_vec(),
@@ -24,7 +26,10 @@ pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Fai
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Failure::usage("the input is not a JSON object")
             .hint(r#"for example --input '{"text": "hello"}'"#)),
-        Err(e) => Err(Failure::usage(format!("the input cannot be read: {}", chain(&e)))),
+        Err(e) => Err(Failure::usage(format!(
+            "the input cannot be read: {}",
+            chain(&e)
+        ))),
     }
 }
 
@@ -32,9 +37,14 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
     let fail = |e: std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(fail)?;
-    file.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+    file.take(MAX_INPUT_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fail)?;
     if bytes.len() as u64 > MAX_INPUT_BYTES {
-        return Err(Failure::usage(format!("{} is larger than 16 MiB", path.display())));
+        return Err(Failure::usage(format!(
+            "{} is larger than 16 MiB",
+            path.display()
+        )));
     }
     Ok(bytes)
 }
@@ -42,12 +52,19 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Attaches files: regular, readable, each under a name of its own.
 pub(crate) fn attach(paths: &[PathBuf]) -> Result<Vec<DataFile>, Failure> {
     let mut taken = BTreeMap::<String, u32>::new();
-    paths.iter().map(|path| attach_one(path, &mut taken)).collect()
+    paths
+        .iter()
+        .map(|path| attach_one(path, &mut taken))
+        .collect()
 }
 
 fn attach_one(path: &Path, taken: &mut BTreeMap<String, u32>) -> Result<DataFile, Failure> {
     let refuse = |why: &str| {
-        Failure::new(crate::failure::Exit::Failed, "data_file", format!("{}: {why}", path.display()))
+        Failure::new(
+            crate::failure::Exit::Failed,
+            "data_file",
+            format!("{}: {why}", path.display()),
+        )
     };
     let mut file = std::fs::File::open(path).map_err(|e| {
         refuse(&e.to_string()).hint("check the path; it is relative to where you run the command")
@@ -65,7 +82,12 @@ fn attach_one(path: &Path, taken: &mut BTreeMap<String, u32>) -> Result<DataFile
     let n = taken.entry(base.clone()).or_insert(0);
     *n += 1;
     let name = if *n == 1 { base } else { format!("{n}_{base}") };
-    Ok(DataFile { name, path: absolute, bytes: meta.len(), digest })
+    Ok(DataFile {
+        name,
+        path: absolute,
+        bytes: meta.len(),
+        digest,
+    })
 }
 
 /// The digest of a file of any size, in bounded memory.
@@ -83,14 +105,27 @@ pub(crate) fn digest_of(file: &mut std::fs::File) -> std::io::Result<Digest> {
 
 /// A file name that is one plain component of harmless characters.
 fn plain_name(path: &Path) -> String {
-    let raw = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let raw = path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let name: String = raw
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                c
+            } else {
+                '_'
+            }
+        })
         .take(100)
         .collect();
     let name = name.trim_start_matches(['.', '-']).to_owned();
-    if name.is_empty() { "data".to_owned() } else { name }
+    if name.is_empty() {
+        "data".to_owned()
+    } else {
+        name
+    }
 }
 
 /// `FILE` or `PROPERTY=FILE`.
@@ -130,11 +165,18 @@ pub(crate) fn limits(base: Limits, given: &[String]) -> Result<Limits, Failure> 
                  stdio, scratch, file, files, processes",
             )
         };
-        let (name, value) = text.split_once('=').ok_or_else(|| bad("expected NAME=VALUE"))?;
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| bad("expected NAME=VALUE"))?;
         let time = || milliseconds(value).ok_or_else(|| bad("expected a time such as 2s or 500ms"));
         let size = || byte_count(value).ok_or_else(|| bad("expected a size such as 256M or 64K"));
-        let count =
-            || value.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(|| bad("expected a number"));
+        let count = || {
+            value
+                .parse::<u64>()
+                .ok()
+                .filter(|n| *n > 0)
+                .ok_or_else(|| bad("expected a number"))
+        };
         match name {
             "wall" => limits.wall_ms = time()?,
             "cpu" => limits.cpu_ms = time()?,
@@ -156,7 +198,10 @@ pub(crate) fn limits(base: Limits, given: &[String]) -> Result<Limits, Failure> 
 }
 
 fn milliseconds(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let (number, unit) = text.split_at(
+        text.find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len()),
+    );
     let factor = match unit {
         "ms" => 1.0,
         "" | "s" => 1000.0,
@@ -168,15 +213,26 @@ fn milliseconds(text: &str) -> Option<u64> {
 }
 
 fn byte_count(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let shift = match unit.to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
+    let (number, unit) = text.split_at(
+        text.find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len()),
+    );
+    let shift = match unit
+        .to_ascii_lowercase()
+        .trim_end_matches('b')
+        .trim_end_matches('i')
+    {
         "" => 0,
         "k" => 10,
         "m" => 20,
         "g" => 30,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_shl(shift).filter(|n| *n > 0)
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_shl(shift)
+        .filter(|n| *n > 0)
 }
 
 #[cfg(test)]
@@ -185,20 +241,38 @@ mod tests {
 
     #[test]
     fn limits_are_read() {
-        let given: Vec<String> =
-            ["wall=2s", "cpu=500ms", "memory=256M", "files=8"].map(str::to_owned).into();
+        let given: Vec<String> = ["wall=2s", "cpu=500ms", "memory=256M", "files=8"]
+            .map(str::to_owned)
+            .into();
         let l = limits(Limits::default(), &given).unwrap();
-        assert_eq!((l.wall_ms, l.cpu_ms, l.memory_bytes, l.open_files), (2000, 500, 256 << 20, 8));
-        for bad in ["wall", "wall=", "wall=2x", "wall=-1", "memory=0", "speed=1", "memory=1e3"] {
-            assert!(limits(Limits::default(), &[bad.to_owned()]).is_err(), "{bad}");
+        assert_eq!(
+            (l.wall_ms, l.cpu_ms, l.memory_bytes, l.open_files),
+            (2000, 500, 256 << 20, 8)
+        );
+        for bad in [
+            "wall",
+            "wall=",
+            "wall=2x",
+            "wall=-1",
+            "memory=0",
+            "speed=1",
+            "memory=1e3",
+        ] {
+            assert!(
+                limits(Limits::default(), &[bad.to_owned()]).is_err(),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn names_are_plain() {
-        for (path, name) in
-            [("/a/b c.csv", "b_c.csv"), ("/a/..x", "x"), ("/a/-rf", "rf"), ("/", "data")]
-        {
+        for (path, name) in [
+            ("/a/b c.csv", "b_c.csv"),
+            ("/a/..x", "x"),
+            ("/a/-rf", "rf"),
+            ("/", "data"),
+        ] {
             assert_eq!(plain_name(Path::new(path)), name);
         }
     }

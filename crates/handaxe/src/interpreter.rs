@@ -23,7 +23,9 @@ struct Remembered {
 
 /// What was found before, where nothing that it rests on has changed since.
 pub(crate) fn recall(home: &Path, config: &NativeConfig) -> Option<Runtime> {
-    let bytes = std::fs::read(file(home)).ok().filter(|b| b.len() < 1 << 20)?;
+    let bytes = std::fs::read(file(home))
+        .ok()
+        .filter(|b| b.len() < 1 << 20)?;
     let kept: Remembered = json::parse_as(&bytes, Bounds::DEFAULT).ok()?;
     let now = remembered(config, kept.runtime.clone())?;
     (kept == now).then_some(now.runtime)
@@ -31,8 +33,12 @@ pub(crate) fn recall(home: &Path, config: &NativeConfig) -> Option<Runtime> {
 
 /// Keeps what was found. Best effort: without it the next start is slower, nothing else.
 pub(crate) fn keep(home: &Path, config: &NativeConfig, runtime: &Runtime) {
-    let Some(remembered) = remembered(config, runtime.clone()) else { return };
-    let Ok(text) = serde_json::to_vec(&remembered) else { return };
+    let Some(remembered) = remembered(config, runtime.clone()) else {
+        return;
+    };
+    let Ok(text) = serde_json::to_vec(&remembered) else {
+        return;
+    };
     let path = file(home);
     let _ = std::fs::create_dir_all(home.join("cache"));
     let temporary = path.with_extension(format!("{}", std::process::id()));

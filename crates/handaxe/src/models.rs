@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use handaxe_agent::model::{
-    Budget, Choice, HttpModel, HttpOptions, Model, ModelSpec, ProviderEnv, Recorder, Replay, Secret,
-    choose as choose_spec, probe_ollama,
+    Budget, Choice, HttpModel, HttpOptions, Model, ModelSpec, ProviderEnv, Recorder, Replay,
+    Secret, choose as choose_spec, probe_ollama,
 };
 use handaxe_agent::roles::Templates;
 use handaxe_agent::{Begun, Minds, ModelMind};
@@ -37,26 +37,37 @@ pub(crate) fn choose(shop: &Workshop, args: &ModelArgs) -> Result<Chosen, Failur
     let explicit = args.model.as_deref().or(config.model.as_deref());
     let base_url = args.base_url.clone().or_else(|| config.base_url.clone());
     let mut env = provider_env(base_url.clone());
-    if explicit.is_none() && base_url.is_none() && env.openai_key.is_none() && env.anthropic_key.is_none() {
+    if explicit.is_none()
+        && base_url.is_none()
+        && env.openai_key.is_none()
+        && env.anthropic_key.is_none()
+    {
         env.ollama_models = shop.runtime()?.block_on(probe_ollama(None, PROBE));
     }
     let Choice { spec, why } = choose_spec(explicit, &env)
         .map_err(|e| Failure::usage(e).hint("`handaxe doctor` shows what is set"))?;
     let remote = !matches!(spec, ModelSpec::Composer | ModelSpec::Replay { .. });
     if args.record.is_some() && !remote {
-        return Err(Failure::usage(format!("--record keeps a live model's words; {spec} is not one")));
+        return Err(Failure::usage(format!(
+            "--record keeps a live model's words; {spec} is not one"
+        )));
     }
     // A file is found again from anywhere when the run is resumed.
     let spec = match spec {
         ModelSpec::Replay { file } => {
-            let absolute = file.canonicalize().map_err(|e| {
-                Failure::usage(format!("cannot open {}: {e}", file.display()))
-            })?;
+            let absolute = file
+                .canonicalize()
+                .map_err(|e| Failure::usage(format!("cannot open {}: {e}", file.display())))?;
             ModelSpec::Replay { file: absolute }
         }
         other => other,
     };
-    Ok(Chosen { spec: spec.to_string(), why, base_url, record: args.record.clone() })
+    Ok(Chosen {
+        spec: spec.to_string(),
+        why,
+        base_url,
+        record: args.record.clone(),
+    })
 }
 
 /// The same choice again, for a run that is taken up.
@@ -88,27 +99,31 @@ pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<M
             _ => "`handaxe doctor` shows what is set",
         })
     };
-    let model: Arc<dyn Model> = match &spec {
-        ModelSpec::Composer => return Ok(Minds::Composer),
-        ModelSpec::Replay { file } => Arc::new(Replay::open(file).map_err(|e| setup(&e))?),
-        live => {
-            let env = provider_env(None);
-            let key = match live {
-                ModelSpec::Anthropic { .. } => env.anthropic_key,
-                ModelSpec::OpenAi { .. } => env.openai_key,
-                _ => None,
-            };
-            let options =
-                HttpOptions { key, base_url: chosen.base_url.clone(), ..HttpOptions::default() };
-            let live = HttpModel::new(live, options).map_err(|e| setup(&e))?;
-            match &chosen.record {
-                Some(path) => Arc::new(Recorder::create(path, live).map_err(|e| {
-                    Failure::usage(format!("{}: {}", path.display(), chain(&e)))
-                })?),
-                None => Arc::new(live),
+    let model: Arc<dyn Model> =
+        match &spec {
+            ModelSpec::Composer => return Ok(Minds::Composer),
+            ModelSpec::Replay { file } => Arc::new(Replay::open(file).map_err(|e| setup(&e))?),
+            live => {
+                let env = provider_env(None);
+                let key = match live {
+                    ModelSpec::Anthropic { .. } => env.anthropic_key,
+                    ModelSpec::OpenAi { .. } => env.openai_key,
+                    _ => None,
+                };
+                let options = HttpOptions {
+                    key,
+                    base_url: chosen.base_url.clone(),
+                    ..HttpOptions::default()
+                };
+                let live = HttpModel::new(live, options).map_err(|e| setup(&e))?;
+                match &chosen.record {
+                    Some(path) => Arc::new(Recorder::create(path, live).map_err(|e| {
+                        Failure::usage(format!("{}: {}", path.display(), chain(&e)))
+                    })?),
+                    None => Arc::new(live),
+                }
             }
-        }
-    };
+        };
     if let Some(host) = model.remote() {
         tell_what_leaves(shop, host, begun)?;
     }
@@ -118,7 +133,10 @@ pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<M
     Ok(Minds::Model(ModelMind {
         model,
         templates: Arc::new(templates),
-        budget: Arc::new(Budget::new(begun.max_tokens, Duration::from_secs(begun.max_seconds))),
+        budget: Arc::new(Budget::new(
+            begun.max_tokens,
+            Duration::from_secs(begun.max_seconds),
+        )),
         call_timeout: CALL_TIMEOUT,
         runtime: shop.runtime()?.handle().clone(),
     }))
@@ -138,13 +156,27 @@ fn tell_what_leaves(shop: &Workshop, host: &str, begun: &Begun) -> Result<(), Fa
         Preview::Sample => "your data's field names, types, counts and a few of its rows",
     };
     let mut text = String::new();
-    let _ = writeln!(text, "This is the first use of {} from this home. It will be sent:", Shown(host));
+    let _ = writeln!(
+        text,
+        "This is the first use of {} from this home. It will be sent:",
+        Shown(host)
+    );
     let _ = writeln!(text, "  - your question, in full");
     let _ = writeln!(text, "  - {data} (--preview none|schema|sample)");
-    let _ = writeln!(text, "  - descriptions of your tools, the code it writes, and how that code failed");
-    let _ = write!(text, "Never sent: goldens, held-out cases, results, other files, keys of other services.");
+    let _ = writeln!(
+        text,
+        "  - descriptions of your tools, the code it writes, and how that code failed"
+    );
+    let _ = write!(
+        text,
+        "Never sent: goldens, held-out cases, results, other files, keys of other services."
+    );
     shop.out.note(caution().for_stderr().apply_to(text));
-    shop.out.note(faint().for_stderr().apply_to("Ctrl-C stops it now; it will not be said again for this host."));
+    shop.out.note(
+        faint()
+            .for_stderr()
+            .apply_to("Ctrl-C stops it now; it will not be said again for this host."),
+    );
     let _ = std::fs::write(&path, format!("{known}{line}\n"));
     Ok(())
 }

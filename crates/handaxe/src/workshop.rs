@@ -65,13 +65,21 @@ impl Workshop {
 
     pub(crate) fn native_config(&self) -> Result<NativeConfig, Failure> {
         let launcher = std::env::current_exe().map_err(|e| {
-            Failure::new(Exit::SandboxUnavailable, "sandbox", format!("cannot find this program: {e}"))
+            Failure::new(
+                Exit::SandboxUnavailable,
+                "sandbox",
+                format!("cannot find this program: {e}"),
+            )
         })?;
         let python = match &self.global.python {
             Some(python) => Some(python.clone()),
             None => self.home()?.config.python.clone(),
         };
-        Ok(NativeConfig { python, search: std::env::var_os("PATH"), ..NativeConfig::new(launcher) })
+        Ok(NativeConfig {
+            python,
+            search: std::env::var_os("PATH"),
+            ..NativeConfig::new(launcher)
+        })
     }
 
     pub(crate) fn runtime(&self) -> Result<&tokio::runtime::Runtime, Failure> {
@@ -101,12 +109,16 @@ impl Workshop {
 }
 
 /// `OnceCell::get_or_try_init`, which is not stable yet.
-fn get_or_try<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, Failure>) -> Result<&T, Failure> {
+fn get_or_try<T>(
+    cell: &OnceCell<T>,
+    make: impl FnOnce() -> Result<T, Failure>,
+) -> Result<&T, Failure> {
     if cell.get().is_none() {
         let value = make()?;
         return Ok(cell.get_or_init(|| value));
     }
-    cell.get().ok_or_else(|| Failure::failed("internal", "a value that was just made is gone"))
+    cell.get()
+        .ok_or_else(|| Failure::failed("internal", "a value that was just made is gone"))
 }
 
 pub(crate) fn registry_failure(error: &RegistryError) -> Failure {
@@ -116,8 +128,10 @@ pub(crate) fn registry_failure(error: &RegistryError) -> Failure {
 pub(crate) fn sandbox_failure(error: &SandboxError) -> Failure {
     match error {
         SandboxError::MissingLayer { layer, hint, .. } => {
-            Failure::new(Exit::SandboxUnavailable, "missing_layer", chain(error))
-                .hint(format!("{hint}; `handaxe doctor` shows every layer ({})", layer.as_str()))
+            Failure::new(Exit::SandboxUnavailable, "missing_layer", chain(error)).hint(format!(
+                "{hint}; `handaxe doctor` shows every layer ({})",
+                layer.as_str()
+            ))
         }
         SandboxError::NoInterpreter { .. } => {
             Failure::new(Exit::SandboxUnavailable, "no_interpreter", chain(error))
@@ -153,7 +167,9 @@ pub(crate) fn pipeline_failure(error: handaxe_agent::PipelineError) -> Failure {
             }
         }
         PipelineError::Load(e) => Failure::failed(e.kind(), chain(&e)).hint(e.hint()),
-        PipelineError::Approve(e) => Failure::new(Exit::Refused, e.kind(), chain(&e)).hint(e.hint()),
+        PipelineError::Approve(e) => {
+            Failure::new(Exit::Refused, e.kind(), chain(&e)).hint(e.hint())
+        }
         PipelineError::Propose(e) => Failure::failed("propose", chain(&e)).hint(e.hint()),
         other => Failure::failed("run", chain(&other)),
     }
@@ -165,5 +181,6 @@ pub(crate) fn cancelled() -> Failure {
 
 /// `NAME` or `NAME@VERSION`.
 pub(crate) fn tool_ref(text: &str) -> Result<ToolRef, Failure> {
-    text.parse().map_err(|e| Failure::usage(e).hint("`handaxe tools list` shows the names"))
+    text.parse()
+        .map_err(|e| Failure::usage(e).hint("`handaxe tools list` shows the names"))
 }

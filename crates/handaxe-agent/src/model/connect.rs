@@ -39,6 +39,9 @@ pub struct HttpOptions {
 pub enum SetupError {
     #[error("`{0}` is not a model that is reached over HTTP")]
     NotHttp(String),
+    /// A key that crosses a network unencrypted is no secret any more.
+    #[error("the API key would travel unencrypted to {host}; use https, or unset the key")]
+    PlainKey { host: String },
     #[error("{provider} needs an API key")]
     NoKey { provider: &'static str },
     #[error("the API key holds characters that cannot be sent")]

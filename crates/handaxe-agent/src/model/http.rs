@@ -82,6 +82,11 @@ impl HttpModel {
         }
         let base = options.base_url.as_deref().unwrap_or(wire.base_url());
         let url = endpoint(base, wire.path())?;
+        if options.key.is_some() && url.scheme() != "https" && !is_loopback(&url) {
+            return Err(SetupError::PlainKey {
+                host: host_of(&url),
+            });
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in options.key.iter().flat_map(|key| wire.headers(key)) {
             let mut value = HeaderValue::from_str(&value).map_err(|_| SetupError::BadKey)?;

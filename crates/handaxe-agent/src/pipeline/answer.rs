@@ -19,7 +19,9 @@ pub(super) fn answer(
     let mut results = Vec::new();
     for (n, invocation) in invocations.iter().enumerate() {
         let output = invocation.result.output.clone().unwrap_or(Value::Null);
-        let text = composed.get(n).map_or_else(|| plain(&output), |c| c.answer(&output));
+        let text = composed
+            .get(n)
+            .map_or_else(|| plain(&output), |c| c.answer(&output));
         if invocations.len() > 1 {
             texts.push(format!("{}:\n{text}", invocation.data.join(", ")));
         } else {
@@ -27,11 +29,22 @@ pub(super) fn answer(
         }
         results.push(output);
     }
-    let files: Vec<&str> =
-        invocations.iter().flat_map(|i| &i.data).map(String::as_str).collect();
-    let over = if files.is_empty() { String::new() } else { format!(" over {}", files.join(", ")) };
+    let files: Vec<&str> = invocations
+        .iter()
+        .flat_map(|i| &i.data)
+        .map(String::as_str)
+        .collect();
+    let over = if files.is_empty() {
+        String::new()
+    } else {
+        format!(" over {}", files.join(", "))
+    };
     texts.push(format!("This rests on {}{over}.", tool.tool_ref()));
-    let result = if results.len() == 1 { results.remove(0) } else { Value::Array(results) };
+    let result = if results.len() == 1 {
+        results.remove(0)
+    } else {
+        Value::Array(results)
+    };
     (texts.join("\n\n"), result)
 }
 
@@ -55,7 +68,11 @@ pub(super) fn plain(value: &Value) -> String {
 fn list(items: &[Value]) -> String {
     let mut lines: Vec<String> = match columns(items) {
         Some(columns) => table(&columns, &items[..items.len().min(MAX_ROWS)]),
-        None => items.iter().take(MAX_ROWS).map(|i| format!("- {}", one_line(i))).collect(),
+        None => items
+            .iter()
+            .take(MAX_ROWS)
+            .map(|i| format!("- {}", one_line(i)))
+            .collect(),
     };
     if items.is_empty() {
         lines.push("(none)".to_owned());
@@ -72,27 +89,42 @@ fn columns(items: &[Value]) -> Option<Vec<&String>> {
     let flat = |item: &Value| {
         item.as_object().is_some_and(|o| {
             o.len() == first.len()
-                && first.iter().all(|k| o.get(*k).is_some_and(|v| !v.is_object() && !v.is_array()))
+                && first
+                    .iter()
+                    .all(|k| o.get(*k).is_some_and(|v| !v.is_object() && !v.is_array()))
         })
     };
     items.iter().all(flat).then_some(first)
 }
 
 fn table(columns: &[&String], rows: &[Value]) -> Vec<String> {
-    let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|c| one_line(&row[c.as_str()])).collect()).collect();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| columns.iter().map(|c| one_line(&row[c.as_str()])).collect())
+        .collect();
     let width = |i: usize| {
-        let body = cells.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+        let body = cells
+            .iter()
+            .map(|row| row[i].chars().count())
+            .max()
+            .unwrap_or(0);
         body.max(columns[i].chars().count())
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}")).collect();
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(c, w)| format!("{c:<w$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut out = vec![line(columns.iter().map(|c| c.as_str()).collect())];
-    out.extend(cells.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    out.extend(
+        cells
+            .iter()
+            .map(|row| line(row.iter().map(String::as_str).collect())),
+    );
     out
 }
 
@@ -101,11 +133,18 @@ fn one_line(value: &Value) -> String {
         Value::String(text) => text.replace(['\n', '\r', '\t'], " "),
         other => other.to_string(),
     };
-    if text.chars().count() > 80 { text.chars().take(79).chain(['…']).collect() } else { text }
+    if text.chars().count() > 80 {
+        text.chars().take(79).chain(['…']).collect()
+    } else {
+        text
+    }
 }
 
 fn indent(text: &str) -> String {
-    text.lines().map(|l| format!("  {l}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|l| format!("  {l}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -122,6 +161,9 @@ mod tests {
             plain(&json!({"n": 2, "rows": [{"a": "x", "b": 1}, {"a": "yy", "b": 20}]})),
             "n: 2\nrows:\n  a   b\n  x   1\n  yy  20"
         );
-        assert_eq!(plain(&json!([{"a": 1}, {"b": 2}])), "- {\"a\":1}\n- {\"b\":2}");
+        assert_eq!(
+            plain(&json!([{"a": 1}, {"b": 2}])),
+            "- {\"a\":1}\n- {\"b\":2}"
+        );
     }
 }

@@ -1,8 +1,6 @@
 //! The question that is put to a person, and the answer.
 
-use handaxe_types::{
-    ApprovalMethod, ApprovalRequest, CaseResult, Draft, Verdict,
-};
+use handaxe_types::{ApprovalMethod, ApprovalRequest, CaseResult, Draft, Verdict};
 use serde::Serialize;
 
 /// Everything that a person needs to say yes or no. What it shows is what the approval binds.
@@ -26,12 +24,21 @@ pub struct Card {
 
 #[derive(Clone, Debug)]
 pub enum Decision {
-    Approve { approver: String, method: ApprovalMethod },
-    Reject { approver: String, reason: String },
+    Approve {
+        approver: String,
+        method: ApprovalMethod,
+    },
+    Reject {
+        approver: String,
+        reason: String,
+    },
     /// No one is here to ask; it stays waiting.
     Wait,
     /// The person changed the code: a new attempt, proved like any other.
-    Edit { editor: String, code: String },
+    Edit {
+        editor: String,
+        code: String,
+    },
 }
 
 /// Puts the card to a person. May block for as long as the person thinks.

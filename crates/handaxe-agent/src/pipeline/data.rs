@@ -24,13 +24,20 @@ impl<'a> Data<'a> {
     pub(crate) fn open(files: &'a [DataFile]) -> Result<Self, PipelineError> {
         let mut profiles = Vec::with_capacity(files.len());
         for file in files {
-            let digest = digest(file)
-                .map_err(|source| PipelineError::DataIo { name: file.name.clone(), source })?;
+            let digest = digest(file).map_err(|source| PipelineError::DataIo {
+                name: file.name.clone(),
+                source,
+            })?;
             if digest != file.digest {
-                return Err(PipelineError::DataChanged { name: file.name.clone() });
+                return Err(PipelineError::DataChanged {
+                    name: file.name.clone(),
+                });
             }
-            let profile = handaxe_composer::profile(file)
-                .map_err(|source| PipelineError::Data { name: file.name.clone(), source })?;
+            let profile =
+                handaxe_composer::profile(file).map_err(|source| PipelineError::Data {
+                    name: file.name.clone(),
+                    source,
+                })?;
             profiles.push(profile);
         }
         Ok(Self { files, profiles })
@@ -75,21 +82,37 @@ pub(crate) enum Carried {
 pub(crate) fn carry(files: &[&DataFile]) -> Result<Carried, PipelineError> {
     let total: u64 = files.iter().map(|f| f.bytes).sum();
     if total > INLINE_BYTES {
-        let mounts =
-            files.iter().map(|f| Mount { name: f.name.clone(), path: f.path.clone() }).collect();
+        let mounts = files
+            .iter()
+            .map(|f| Mount {
+                name: f.name.clone(),
+                path: f.path.clone(),
+            })
+            .collect();
         return Ok(Carried::Mounted(mounts));
     }
     let mut inline = Vec::with_capacity(files.len());
     for file in files {
-        let io = |source| PipelineError::DataIo { name: file.name.clone(), source };
+        let io = |source| PipelineError::DataIo {
+            name: file.name.clone(),
+            source,
+        };
         let mut bytes = Vec::with_capacity(file.bytes as usize);
         let opened = std::fs::File::open(&file.path).map_err(io)?;
         // The file may have grown since it was measured; what was measured is what is read.
-        opened.take(file.bytes).read_to_end(&mut bytes).map_err(io)?;
+        opened
+            .take(file.bytes)
+            .read_to_end(&mut bytes)
+            .map_err(io)?;
         if Digest::of(&bytes) != file.digest {
-            return Err(PipelineError::DataChanged { name: file.name.clone() });
+            return Err(PipelineError::DataChanged {
+                name: file.name.clone(),
+            });
         }
-        inline.push(InlineFile { name: file.name.clone(), bytes: bytes.into() });
+        inline.push(InlineFile {
+            name: file.name.clone(),
+            bytes: bytes.into(),
+        });
     }
     Ok(Carried::Inline(inline))
 }

@@ -15,7 +15,10 @@ pub enum PipelineError {
     #[error("{name} changed since the run began")]
     DataChanged { name: String },
     #[error("{name} cannot be read: {source}")]
-    DataIo { name: String, source: std::io::Error },
+    DataIo {
+        name: String,
+        source: std::io::Error,
+    },
     #[error("the model could not be used")]
     Model(#[source] RoleError),
     #[error("the draft could not be tried")]
@@ -33,7 +36,10 @@ pub enum PipelineError {
     #[error("the tool cannot run")]
     Load(#[source] LoadError),
     #[error("the record of step `{key}` cannot be read back")]
-    Record { key: String, source: serde_json::Error },
+    Record {
+        key: String,
+        source: serde_json::Error,
+    },
     #[error("a place for the tool's files could not be made")]
     Artifacts(#[source] std::io::Error),
     #[error("cancelled")]

@@ -36,7 +36,11 @@ pub enum UseError {
 }
 
 /// Runs the tool once, in the jail that it was proved in, and journals it.
-pub fn use_tool(ctx: &Context, tool: &ApprovedTool, what: &Use<'_>) -> Result<Invocation, UseError> {
+pub fn use_tool(
+    ctx: &Context,
+    tool: &ApprovedTool,
+    what: &Use<'_>,
+) -> Result<Invocation, UseError> {
     let spec = tool.spec();
     ctx.report(Progress::Invoking(ToolRef {
         name: tool.name().clone(),
@@ -53,7 +57,11 @@ pub fn use_tool(ctx: &Context, tool: &ApprovedTool, what: &Use<'_>) -> Result<In
     if let Some(ceiling) = &what.ceiling {
         limits = limits.at_most(ceiling);
     }
-    let artifacts = if writes { Some(make_dir(&what.artifacts)?) } else { None };
+    let artifacts = if writes {
+        Some(make_dir(&what.artifacts)?)
+    } else {
+        None
+    };
     let arguments = Arguments {
         input: what.input.clone(),
         files,
@@ -64,7 +72,10 @@ pub fn use_tool(ctx: &Context, tool: &ApprovedTool, what: &Use<'_>) -> Result<In
     contract.check_input(&arguments).map_err(UseError::Invoke)?;
     let session = ctx
         .sandbox
-        .open(SessionSpec { mounts, ..SessionSpec::default() })
+        .open(SessionSpec {
+            mounts,
+            ..SessionSpec::default()
+        })
         .map_err(PipelineError::Sandbox)?;
     let outcome = handaxe_validate::invoke(session.as_ref(), &contract, &arguments, &ctx.cancel);
     let result = match outcome {

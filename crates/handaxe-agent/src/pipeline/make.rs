@@ -54,11 +54,19 @@ pub(crate) fn make(
     handaxe_validate::gate(&ctx.policy, request).map_err(|refusal| {
         Halt::Stop(Stop::new("domain", refusal.to_string()).hint(DOMAIN_HINT))
     })?;
-    let bound = if mind.repairs() { 1 + ctx.max_repairs } else { 1 };
+    let bound = if mind.repairs() {
+        1 + ctx.max_repairs
+    } else {
+        1
+    };
     let mut before: Option<Attempt> = None;
     for n in 1..=bound {
         ctx.check_cancel()?;
-        ctx.report(Progress::Attempt { n, of: bound, tool: request.name.clone() });
+        ctx.report(Progress::Attempt {
+            n,
+            of: bound,
+            tool: request.name.clone(),
+        });
         let draft = mind.write(n, before.as_ref())?;
         let attempt = try_draft(ctx, memory, task, mind, n, draft, before.as_ref())?;
         if attempt.verdict.accepted {
@@ -69,19 +77,26 @@ pub(crate) fn make(
         }
         before = Some(attempt);
     }
-    let reasons = before.map(|a| a.verdict.reasons.join("; ")).unwrap_or_default();
-    let every = format!("handaxe runs show {} --full shows what was tried", memory.run());
+    let reasons = before
+        .map(|a| a.verdict.reasons.join("; "))
+        .unwrap_or_default();
+    let every = format!(
+        "handaxe runs show {} --full shows what was tried",
+        memory.run()
+    );
     Err(Halt::Stop(if mind.repairs() {
-        Stop::new("repairs", format!("all {bound} attempts were refused; the last one: {reasons}"))
-            .hint(format!("{every}; --max-repairs raises the bound"))
+        Stop::new(
+            "repairs",
+            format!("all {bound} attempts were refused; the last one: {reasons}"),
+        )
+        .hint(format!("{every}; --max-repairs raises the bound"))
     } else {
         Stop::new("verdict", format!("the tool was refused: {reasons}")).hint(every)
     }))
 }
 
 /// What to do when the policy says no.
-pub(crate) const DOMAIN_HINT: &str =
-    "save what the job needs to a file and ask about that file; the allowed domains are in policy.toml";
+pub(crate) const DOMAIN_HINT: &str = "save what the job needs to a file and ask about that file; the allowed domains are in policy.toml";
 
 /// Vets, tries and judges one draft, and records all of it.
 pub(crate) fn try_draft(
@@ -113,8 +128,17 @@ pub(crate) fn try_draft(
     if !verdict.findings.is_empty() {
         ctx.report(Progress::Findings(verdict.findings.clone()));
     }
-    let diff = before.map(|a| code_diff(&a.draft.code, &draft.code, a.n, n)).unwrap_or_default();
-    let attempt = Attempt { n, draft, held_out, trial, verdict, diff };
+    let diff = before
+        .map(|a| code_diff(&a.draft.code, &draft.code, a.n, n))
+        .unwrap_or_default();
+    let attempt = Attempt {
+        n,
+        draft,
+        held_out,
+        trial,
+        verdict,
+        diff,
+    };
     // The memory first: it is what a resumed run believes, and recording again changes nothing.
     memory.put(&key, &attempt)?;
     record(memory, &attempt)?;
@@ -127,7 +151,14 @@ fn record(memory: &Memory, attempt: &Attempt) -> Result<(), PipelineError> {
         .cases
         .iter()
         .filter(|c| !c.stderr.is_empty())
-        .map(|c| format!("# {} ({})\n{}\n", c.name, c.origin.as_str(), c.stderr.trim_end()))
+        .map(|c| {
+            format!(
+                "# {} ({})\n{}\n",
+                c.name,
+                c.origin.as_str(),
+                c.stderr.trim_end()
+            )
+        })
         .collect();
     let mut draft = attempt.draft.clone();
     draft.cases.extend(attempt.held_out.iter().cloned());
@@ -142,7 +173,11 @@ fn record(memory: &Memory, attempt: &Attempt) -> Result<(), PipelineError> {
 }
 
 fn tester_cases(cases: &[Case]) -> Vec<Case> {
-    cases.iter().filter(|c| c.origin != Origin::User).cloned().collect()
+    cases
+        .iter()
+        .filter(|c| c.origin != Origin::User)
+        .cloned()
+        .collect()
 }
 
 fn trial(ctx: &Context, draft: &Draft, held_out: &[Case]) -> Result<Trial, Halt> {
@@ -163,7 +198,11 @@ fn settle_disputes(
     trial: &mut Trial,
 ) -> Result<(), Halt> {
     let failed = |origin: Origin| {
-        trial.cases.iter().filter(|c| c.origin == origin && !c.passed).count()
+        trial
+            .cases
+            .iter()
+            .filter(|c| c.origin == origin && !c.passed)
+            .count()
     };
     let (author, tester) = (failed(Origin::Author), failed(Origin::Tester));
     let disputed = (author == 0) != (tester == 0) && author + tester <= MAX_RULINGS;
@@ -172,7 +211,9 @@ fn settle_disputes(
     }
     let all: Vec<&Case> = draft.cases.iter().chain(held_out).collect();
     for result in trial.cases.iter_mut().filter(|c| is_disputed(c)) {
-        let Some(case) = all.iter().find(|c| c.name == result.name && c.origin == result.origin)
+        let Some(case) = all
+            .iter()
+            .find(|c| c.name == result.name && c.origin == result.origin)
         else {
             continue;
         };
@@ -186,7 +227,10 @@ fn settle_disputes(
             }
         };
         if let Some(reason) = &ruling {
-            ctx.report(Progress::Note(format!("  case `{}` withdrawn: {reason}", result.name)));
+            ctx.report(Progress::Note(format!(
+                "  case `{}` withdrawn: {reason}",
+                result.name
+            )));
         }
         result.withdrawn = ruling;
     }
@@ -201,6 +245,9 @@ fn code_diff(old: &str, new: &str, before: u32, n: u32) -> String {
     TextDiff::from_lines(old, new)
         .unified_diff()
         .context_radius(3)
-        .header(&format!("attempt-{before}/tool.py"), &format!("attempt-{n}/tool.py"))
+        .header(
+            &format!("attempt-{before}/tool.py"),
+            &format!("attempt-{n}/tool.py"),
+        )
         .to_string()
 }

@@ -3,6 +3,8 @@
 //! A resumed run walks the same pipeline from the start. Each step asks here first; only what is
 //! not yet recorded is done. Keys are deterministic, so a step has the same key in every process.
 
+use std::fmt::Write as _;
+
 use handaxe_registry::Registry;
 use handaxe_types::{Digest, RunId};
 use serde::Serialize;
@@ -17,37 +19,46 @@ use crate::roles::Exchange;
 const MAX_NUMBERED: u32 = 1000;
 
 #[derive(Clone)]
-pub struct Memory {
+pub(crate) struct Memory {
     registry: Registry,
     run: RunId,
 }
 
 impl Memory {
-    pub fn new(registry: Registry, run: RunId) -> Self {
+    pub(crate) fn new(registry: Registry, run: RunId) -> Self {
         Self { registry, run }
     }
 
-    pub fn run(&self) -> &RunId {
+    pub(crate) fn run(&self) -> &RunId {
         &self.run
     }
 
     /// What was recorded under `key`, if anything.
-    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, PipelineError> {
-        let Some(value) = self.registry.step_get(&self.run, key).map_err(PipelineError::Run)? else {
+    pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, PipelineError> {
+        let Some(value) = self
+            .registry
+            .step_get(&self.run, key)
+            .map_err(PipelineError::Run)?
+        else {
             return Ok(None);
         };
         serde_json::from_value(value)
             .map(Some)
-            .map_err(|source| PipelineError::Record { key: key.to_owned(), source })
+            .map_err(|source| PipelineError::Record {
+                key: key.to_owned(),
+                source,
+            })
     }
 
     /// Records a value; it outlives this process when this returns.
-    pub fn put(&self, key: &str, value: &impl Serialize) -> Result<(), PipelineError> {
-        self.registry.step_put(&self.run, key, &json!(value)).map_err(PipelineError::Run)
+    pub(crate) fn put(&self, key: &str, value: &impl Serialize) -> Result<(), PipelineError> {
+        self.registry
+            .step_put(&self.run, key, &json!(value))
+            .map_err(PipelineError::Run)
     }
 
     /// The newest of the values recorded under `key/1`, `key/2` …
-    pub fn last<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, PipelineError> {
+    pub(crate) fn last<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, PipelineError> {
         let mut last = None;
         for n in 1..MAX_NUMBERED {
             match self.get(&format!("{key}/{n}"))? {
@@ -59,7 +70,7 @@ impl Memory {
     }
 
     /// Records a value as the newest of its key; nothing is recorded where it is that already.
-    pub fn push<T>(&self, key: &str, value: &T) -> Result<(), PipelineError>
+    pub(crate) fn push<T>(&self, key: &str, value: &T) -> Result<(), PipelineError>
     where
         T: Serialize + DeserializeOwned + PartialEq,
     {
@@ -74,23 +85,30 @@ impl Memory {
         Ok(())
     }
 
-    pub fn record_attempt(&self, attempt: &handaxe_registry::Attempt) -> Result<(), PipelineError> {
-        self.registry.record_attempt(&self.run, attempt).map_err(PipelineError::Run)
+    pub(crate) fn record_attempt(
+        &self,
+        attempt: &handaxe_registry::Attempt,
+    ) -> Result<(), PipelineError> {
+        self.registry
+            .record_attempt(&self.run, attempt)
+            .map_err(PipelineError::Run)
     }
 
-    pub fn record_plan(&self, plan: &handaxe_types::Plan) -> Result<(), PipelineError> {
-        self.registry.record_plan(&self.run, plan).map_err(PipelineError::Run)
+    pub(crate) fn record_plan(&self, plan: &handaxe_types::Plan) -> Result<(), PipelineError> {
+        self.registry
+            .record_plan(&self.run, plan)
+            .map_err(PipelineError::Run)
     }
 
     /// Keeps what was said to a model and by it, as evidence.
-    pub fn keep_exchange(&self, exchange: &Exchange) -> Result<(), PipelineError> {
+    pub(crate) fn keep_exchange(&self, exchange: &Exchange) -> Result<(), PipelineError> {
         let mut prompt = format!("# system\n\n{}\n", exchange.system);
         for message in &exchange.messages {
             let speaker = match message.role {
                 Speaker::User => "user",
                 Speaker::Assistant => "assistant",
             };
-            prompt.push_str(&format!("\n# {speaker}\n\n{}\n", message.content));
+            let _ = write!(prompt, "\n# {speaker}\n\n{}\n", message.content);
         }
         let kept = handaxe_registry::Exchange {
             role: exchange.role.as_str().to_owned(),
@@ -99,28 +117,21 @@ impl Memory {
             reply: exchange.reply.clone(),
             tokens_in: exchange.usage.input,
             tokens_out: exchange.usage.output,
-            // The first telling counts: a remembered reply takes no time.
-            seconds: 0.0,
+            seconds: exchange.seconds,
         };
         let key = exchange.key.to_string();
+        // The first telling counts: the same words remembered on resume took no time.
+        let told = self
+            .registry
+            .exchanges(&self.run)
+            .map_err(PipelineError::Registry)?;
+        if told.iter().any(|e| e.key == key) {
+            return Ok(());
+        }
         self.registry
             .record_exchange(&self.run, &key, &kept)
             .map(|_| ())
             .map_err(PipelineError::Run)
-    }
-
-    /// The recorded value, or the one that `make` gives, recorded.
-    pub fn once<T, F>(&self, key: &str, make: F) -> Result<T, PipelineError>
-    where
-        T: Serialize + DeserializeOwned,
-        F: FnOnce() -> Result<T, PipelineError>,
-    {
-        if let Some(value) = self.get(key)? {
-            return Ok(value);
-        }
-        let value = make()?;
-        self.put(key, &value)?;
-        Ok(value)
     }
 }
 

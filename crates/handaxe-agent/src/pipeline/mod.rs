@@ -24,8 +24,8 @@ use handaxe_validate::Validator;
 
 pub use approve::{Approver, Card, Decision, NoOne};
 pub use error::PipelineError;
-pub use memo::Memory;
 pub use invoke::{Use, UseError, use_tool};
+pub(crate) use memo::Memory;
 pub use report::{Invocation, Report, Stop, ToolUsed};
 pub use run::{Begun, Goal, walk};
 
@@ -53,7 +53,11 @@ impl Context {
     }
 
     pub(crate) fn check_cancel(&self) -> Result<(), PipelineError> {
-        if self.cancel.is_cancelled() { Err(PipelineError::Cancelled) } else { Ok(()) }
+        if self.cancel.is_cancelled() {
+            Err(PipelineError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 }
 

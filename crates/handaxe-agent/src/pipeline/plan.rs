@@ -29,11 +29,17 @@ pub(super) fn plan(
     ctx.report(Progress::Step("Looking for a tool".to_owned()));
     let needs = handaxe_composer::needs(&task.question, !task.data.is_empty());
     if let Err(refusal) = handaxe_validate::gate(&ctx.policy, &as_asked(needs.clone())) {
-        let route = Route::Refuse { reason: refusal.to_string(), hint: DOMAIN_HINT.to_owned() };
+        let route = Route::Refuse {
+            reason: refusal.to_string(),
+            hint: DOMAIN_HINT.to_owned(),
+        };
         ctx.registry
             .record_domain_refusal(Some(memory.run()), "this job", &refusal.to_string())
             .map_err(PipelineError::Registry)?;
-        let planned = Planned { plan: bare(route), composed: Vec::new() };
+        let planned = Planned {
+            plan: bare(route),
+            composed: Vec::new(),
+        };
         return keep(ctx, memory, planned);
     }
     let planned = match &ctx.minds {
@@ -44,7 +50,10 @@ pub(super) fn plan(
                 Some(plan) => plan,
                 None => mind.plan(ctx, memory, task, data, &hits, needs)?,
             };
-            Planned { plan, composed: Vec::new() }
+            Planned {
+                plan,
+                composed: Vec::new(),
+            }
         }
     };
     keep(ctx, memory, planned)
@@ -60,9 +69,14 @@ fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned,
     let plan = &planned.plan;
     memory.record_plan(plan)?;
     let because = match &plan.route {
-        Route::Reuse { tool, version, .. } => format!("use {tool}@{version}, which does this already"),
+        Route::Reuse { tool, version, .. } => {
+            format!("use {tool}@{version}, which does this already")
+        }
         Route::Make { request } if plan.candidates.is_empty() => {
-            format!("no tool fits, the library has nothing near it: make {}", request.name)
+            format!(
+                "no tool fits, the library has nothing near it: make {}",
+                request.name
+            )
         }
         Route::Make { request } => format!("no tool fits: make {}", request.name),
         Route::Direct { .. } => "no tool is needed".to_owned(),
@@ -77,18 +91,29 @@ fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned,
 }
 
 fn bare(route: Route) -> Plan {
-    Plan { route, steps: Vec::new(), candidates: Vec::new() }
+    Plan {
+        route,
+        steps: Vec::new(),
+        candidates: Vec::new(),
+    }
 }
 
 /// The request before anyone has named a tool: only its needs are known.
 fn as_asked(needs: Vec<Need>) -> ToolRequest {
     #[expect(clippy::unwrap_used, reason = "a constant name that the tests cover")]
     let name = ToolName::new("this_job").unwrap();
-    ToolRequest { name, purpose: String::new(), domain: "analysis".to_owned(), needs }
+    ToolRequest {
+        name,
+        purpose: String::new(),
+        domain: "analysis".to_owned(),
+        needs,
+    }
 }
 
 pub(super) fn candidates(ctx: &Context, question: &str) -> Result<Vec<Hit>, PipelineError> {
-    ctx.registry.search(question, CANDIDATES).map_err(PipelineError::Registry)
+    ctx.registry
+        .search(question, CANDIDATES)
+        .map_err(PipelineError::Registry)
 }
 
 /// Composes a chain for each file; they must agree on what is to be done.
@@ -108,58 +133,105 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
                     reason: error.to_string(),
                     hint: "say it another way, or connect a model: --model openai:NAME".to_owned(),
                 };
-                return Ok(Planned { plan: bare(route), composed: Vec::new() });
+                return Ok(Planned {
+                    plan: bare(route),
+                    composed: Vec::new(),
+                });
             }
         }
     }
-    let Some(first) = composed.first() else { return Ok(refused(&Refusal::NoData)) };
+    let Some(first) = composed.first() else {
+        return Ok(refused(&Refusal::NoData));
+    };
     if composed.iter().any(|c| c.recipe != first.recipe) {
         let route = Route::Refuse {
-            reason: "the files are laid out so differently that one tool cannot serve them all".to_owned(),
+            reason: "the files are laid out so differently that one tool cannot serve them all"
+                .to_owned(),
             hint: "ask about one file at a time".to_owned(),
         };
-        return Ok(Planned { plan: bare(route), composed: Vec::new() });
+        return Ok(Planned {
+            plan: bare(route),
+            composed: Vec::new(),
+        });
     }
     let plan = reuse_or_make(ctx, task, first)?;
     Ok(Planned { plan, composed })
 }
 
 fn refused(refusal: &Refusal) -> Planned {
-    let route = Route::Refuse { reason: refusal.reason(), hint: refusal.hint() };
-    Planned { plan: bare(route), composed: Vec::new() }
+    let route = Route::Refuse {
+        reason: refusal.reason(),
+        hint: refusal.hint(),
+    };
+    Planned {
+        plan: bare(route),
+        composed: Vec::new(),
+    }
 }
 
 /// A tool with the same recipe does the same work; anything else is shown with why it will not do.
 fn reuse_or_make(ctx: &Context, task: &Task, composed: &Composed) -> Result<Plan, Halt> {
     let mut considered = Vec::new();
     let recipe = handaxe_types::Digest::of_json(&composed.recipe);
-    if let Some(found) = ctx.registry.find_by_recipe(recipe).map_err(PipelineError::Registry)? {
-        match ctx.registry.load_approved(&found, ctx.sandbox.profile().digest) {
+    if let Some(found) = ctx
+        .registry
+        .find_by_recipe(recipe)
+        .map_err(PipelineError::Registry)?
+    {
+        match ctx
+            .registry
+            .load_approved(&found, ctx.sandbox.profile().digest)
+        {
             Ok(tool) => {
                 let (name, version) = (tool.name().clone(), tool.version());
                 considered.push(Candidate {
                     tool: name.clone(),
                     version,
-                    why: "does exactly this, with other columns and values as its inputs".to_owned(),
+                    why: "does exactly this, with other columns and values as its inputs"
+                        .to_owned(),
                 });
                 let input: Map<String, Value> = composed.invocation.clone();
-                let route = Route::Reuse { tool: name, version, input };
-                return Ok(Plan { route, steps: composed.steps.clone(), candidates: considered });
+                let route = Route::Reuse {
+                    tool: name,
+                    version,
+                    input,
+                };
+                return Ok(Plan {
+                    route,
+                    steps: composed.steps.clone(),
+                    candidates: considered,
+                });
             }
             Err(why) => {
                 if let Some(version) = found.version {
-                    considered.push(Candidate { tool: found.name, version, why: why.to_string() });
+                    considered.push(Candidate {
+                        tool: found.name,
+                        version,
+                        why: why.to_string(),
+                    });
                 }
             }
         }
     }
     for hit in candidates(ctx, &task.question)? {
-        let already = considered.iter().any(|c| c.tool == hit.tool && c.version == hit.version);
+        let already = considered
+            .iter()
+            .any(|c| c.tool == hit.tool && c.version == hit.version);
         if !already {
             let why = format!("does something else: {}", hit.description);
-            considered.push(Candidate { tool: hit.tool, version: hit.version, why });
+            considered.push(Candidate {
+                tool: hit.tool,
+                version: hit.version,
+                why,
+            });
         }
     }
-    let route = Route::Make { request: composed.request.clone() };
-    Ok(Plan { route, steps: composed.steps.clone(), candidates: considered })
+    let route = Route::Make {
+        request: composed.request.clone(),
+    };
+    Ok(Plan {
+        route,
+        steps: composed.steps.clone(),
+        candidates: considered,
+    })
 }

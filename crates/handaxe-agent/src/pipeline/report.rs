@@ -1,8 +1,6 @@
 //! What a run ends with.
 
-use handaxe_types::{
-    ApprovalId, RunId, RunState, SandboxResult, ToolName, Verdict, Version,
-};
+use handaxe_types::{ApprovalId, RunId, RunState, SandboxResult, ToolName, Verdict, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,7 +54,11 @@ pub struct Stop {
 
 impl Stop {
     pub fn new(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), message: message.into(), hint: None }
+        Self {
+            kind: kind.to_owned(),
+            message: message.into(),
+            hint: None,
+        }
     }
 
     #[must_use]

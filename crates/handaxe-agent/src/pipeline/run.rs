@@ -45,7 +45,9 @@ pub enum Goal {
     /// Make the tool and stop.
     Make,
     /// A draft that a person wrote, with its own cases.
-    Import { draft: Box<Draft> },
+    Import {
+        draft: Box<Draft>,
+    },
 }
 
 /// Walks a run to its end, or as far as it goes today.
@@ -70,7 +72,14 @@ pub fn walk(
         model: ctx.minds.id(),
         stopped_by: None,
     };
-    let mut walk = Walk { ctx, memory, task: &begun.task, approver, artifacts, report };
+    let mut walk = Walk {
+        ctx,
+        memory,
+        task: &begun.task,
+        approver,
+        artifacts,
+        report,
+    };
     let end = match &begun.goal {
         Goal::Answer => walk.ask(true),
         Goal::Make => walk.ask(false),
@@ -79,8 +88,11 @@ pub fn walk(
     match end {
         Ok(state) => walk.report.state = state,
         Err(Halt::Stop(stop)) => {
-            walk.report.state =
-                if stop.kind == "invocation" { RunState::Failed } else { RunState::Refused };
+            walk.report.state = if stop.kind == "invocation" {
+                RunState::Failed
+            } else {
+                RunState::Refused
+            };
             walk.report.stopped_by = Some(stop);
         }
         Err(Halt::Error(error)) => return Err(error),
@@ -110,8 +122,15 @@ impl Walk<'_> {
                 self.report.answer = Some(answer.clone());
                 return Ok(RunState::Done);
             }
-            handaxe_types::Route::Reuse { tool, version, input } => {
-                let tool = ToolRef { name: tool.clone(), version: Some(*version) };
+            handaxe_types::Route::Reuse {
+                tool,
+                version,
+                input,
+            } => {
+                let tool = ToolRef {
+                    name: tool.clone(),
+                    version: Some(*version),
+                };
                 (tool, inputs_for(&composed, input))
             }
             handaxe_types::Route::Make { request } => {
@@ -122,8 +141,10 @@ impl Walk<'_> {
             }
         };
         let approved = self.load(&tool)?;
-        self.report.tools =
-            vec![ToolUsed { name: approved.name().clone(), version: approved.version() }];
+        self.report.tools = vec![ToolUsed {
+            name: approved.name().clone(),
+            version: approved.version(),
+        }];
         if !then_answer {
             return Ok(RunState::Done);
         }
@@ -146,7 +167,9 @@ impl Walk<'_> {
             needs: Vec::new(),
         };
         let plan = Plan {
-            route: handaxe_types::Route::Make { request: request.clone() },
+            route: handaxe_types::Route::Make {
+                request: request.clone(),
+            },
             steps: vec!["Prove the tool as it was given.".to_owned()],
             candidates: Vec::new(),
         };
@@ -154,8 +177,10 @@ impl Walk<'_> {
         match self.approve(attempt, &plan, &mind)? {
             Some((tool, _)) => {
                 let approved = self.load(&tool)?;
-                self.report.tools =
-                    vec![ToolUsed { name: approved.name().clone(), version: approved.version() }];
+                self.report.tools = vec![ToolUsed {
+                    name: approved.name().clone(),
+                    version: approved.version(),
+                }];
                 Ok(RunState::Done)
             }
             None => Ok(RunState::Waiting),
@@ -196,13 +221,22 @@ impl Walk<'_> {
     }
 
     /// What became of a request that an earlier walk left with a person.
-    #[expect(clippy::type_complexity, reason = "undecided, waiting, or decided with its arguments")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "undecided, waiting, or decided with its arguments"
+    )]
     fn decided(
         &mut self,
         made: &Made,
     ) -> Result<Option<Option<(ToolRef, Map<String, Value>)>>, Halt> {
-        let detail = self.ctx.registry.approval(made.approval).map_err(PipelineError::Registry)?;
-        let Some(detail) = detail else { return Ok(None) };
+        let detail = self
+            .ctx
+            .registry
+            .approval(made.approval)
+            .map_err(PipelineError::Registry)?;
+        let Some(detail) = detail else {
+            return Ok(None);
+        };
         self.report.approval = Some(made.approval);
         match detail.request.state {
             ApprovalState::Approved => {
@@ -215,7 +249,10 @@ impl Walk<'_> {
             ApprovalState::Rejected if detail.superseded_by.is_none() => {
                 let by = detail.approver.unwrap_or_default();
                 let why = detail.reason.unwrap_or_default();
-                Err(Halt::Stop(Stop::new("rejected", format!("{by} rejected the tool: {why}"))))
+                Err(Halt::Stop(Stop::new(
+                    "rejected",
+                    format!("{by} rejected the tool: {why}"),
+                )))
             }
             ApprovalState::Rejected | ApprovalState::Waiting | ApprovalState::Expired => Ok(None),
         }
@@ -277,7 +314,10 @@ impl Walk<'_> {
                 }
             }
         }
-        Err(Halt::Stop(Stop::new("repairs", format!("{MAX_EDITS} edits and no decision"))))
+        Err(Halt::Stop(Stop::new(
+            "repairs",
+            format!("{MAX_EDITS} edits and no decision"),
+        )))
     }
 
     /// A person's edit is a new attempt, proved like any other; refused, the one before stands.
@@ -292,13 +332,22 @@ impl Walk<'_> {
         draft.code = code;
         draft.provenance.author = Author::Person { name: editor };
         let n = attempt.n + 1;
-        let edited =
-            try_draft(self.ctx, &self.memory, self.task, mind, n, draft, Some(&attempt))?;
+        let edited = try_draft(
+            self.ctx,
+            &self.memory,
+            self.task,
+            mind,
+            n,
+            draft,
+            Some(&attempt),
+        )?;
         if edited.verdict.accepted {
             return Ok(edited);
         }
         let reasons = edited.verdict.reasons.join("; ");
-        self.ctx.report(Progress::Note(format!("the edited code was refused: {reasons}")));
+        self.ctx.report(Progress::Note(format!(
+            "the edited code was refused: {reasons}"
+        )));
         Ok(Attempt { n, ..attempt })
     }
 
@@ -329,7 +378,11 @@ impl Walk<'_> {
 
     fn load(&self, tool: &ToolRef) -> Result<ApprovedTool, Halt> {
         let profile = self.ctx.sandbox.profile().digest;
-        Ok(self.ctx.registry.load_approved(tool, profile).map_err(PipelineError::Load)?)
+        Ok(self
+            .ctx
+            .registry
+            .load_approved(tool, profile)
+            .map_err(PipelineError::Load)?)
     }
 
     fn invoke(
@@ -349,7 +402,12 @@ impl Walk<'_> {
             .iter()
             .filter_map(|property| input.get(property).and_then(Value::as_str))
             .collect();
-        let files = self.task.data.iter().filter(|f| named.contains(&f.name.as_str())).collect();
+        let files = self
+            .task
+            .data
+            .iter()
+            .filter(|f| named.contains(&f.name.as_str()))
+            .collect();
         let what = Use {
             input,
             files,
@@ -372,8 +430,11 @@ impl Walk<'_> {
                 .as_ref()
                 .map(|e| format!(": {}: {}", e.kind, e.message))
                 .unwrap_or_default();
-            let stop = Stop::new("invocation", format!("{} ended with {how}{detail}", tool.tool_ref()))
-                .hint(format!("handaxe tools show {}", tool.tool_ref()));
+            let stop = Stop::new(
+                "invocation",
+                format!("{} ended with {how}{detail}", tool.tool_ref()),
+            )
+            .hint(format!("handaxe tools show {}", tool.tool_ref()));
             return Err(Halt::Stop(stop));
         }
         self.memory.put(&key, &invocation)?;

@@ -5,3 +5,5 @@
 mod replies;
 #[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod wrappers;

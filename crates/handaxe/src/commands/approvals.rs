@@ -1,8 +1,8 @@
 //! `handaxe approvals`: what waits for a person, and the person's word.
 
+use handaxe_agent::Card;
 use handaxe_registry::{ApprovalDetail, Proposal};
 use handaxe_types::{ApprovalId, ApprovalMethod, ApprovalState, Plan};
-use handaxe_agent::Card;
 use serde_json::json;
 
 use crate::cli::ApprovalsCommand;
@@ -16,21 +16,29 @@ pub(crate) fn run(shop: &Workshop, command: ApprovalsCommand) -> Outcome {
     match command {
         ApprovalsCommand::List { all } => list(shop, all),
         ApprovalsCommand::Show { id, code } => show(shop, ApprovalId(id), code),
-        ApprovalsCommand::Approve { id, digest } => approve(shop, ApprovalId(id), digest.as_deref()),
+        ApprovalsCommand::Approve { id, digest } => {
+            approve(shop, ApprovalId(id), digest.as_deref())
+        }
         ApprovalsCommand::Reject { id, reason } => reject(shop, ApprovalId(id), &reason),
     }
 }
 
 fn list(shop: &Workshop, all: bool) -> Outcome {
     let state = (!all).then_some(ApprovalState::Waiting);
-    let approvals = shop.registry()?.approvals(state).map_err(|e| registry_failure(&e))?;
+    let approvals = shop
+        .registry()?
+        .approvals(state)
+        .map_err(|e| registry_failure(&e))?;
     shop.out.document(&json!({ "approvals": approvals }))?;
     if approvals.is_empty() {
         shop.out.say("Nothing waits for approval.");
         return Ok(Exit::Done);
     }
     let rows = approvals.iter().map(row).collect();
-    shop.out.say(table(&["id", "tool", "state", "made at", "by", "for"], rows));
+    shop.out.say(table(
+        &["id", "tool", "state", "made at", "by", "for"],
+        rows,
+    ));
     Ok(Exit::Done)
 }
 
@@ -47,9 +55,13 @@ fn row(detail: &ApprovalDetail) -> Vec<String> {
 }
 
 fn proposal(shop: &Workshop, id: ApprovalId) -> Result<Proposal, Failure> {
-    shop.registry()?.proposal(id).map_err(|e| registry_failure(&e))?.ok_or_else(|| {
-        Failure::failed("not_found", format!("there is no approval {id}")).hint("handaxe approvals list")
-    })
+    shop.registry()?
+        .proposal(id)
+        .map_err(|e| registry_failure(&e))?
+        .ok_or_else(|| {
+            Failure::failed("not_found", format!("there is no approval {id}"))
+                .hint("handaxe approvals list")
+        })
 }
 
 /// The card of a proposal, as it was shown when it was made.
@@ -59,12 +71,16 @@ fn card(shop: &Workshop, proposal: Proposal) -> Result<Card, Failure> {
     let (mut plan, mut attempt, mut diff) = (Vec::new(), 1, String::new());
     if let Some(run) = &request.run {
         let detail = registry.run(run).map_err(|e| registry_failure(&e))?;
-        plan = detail.and_then(|d| d.plan).map(|p: Plan| p.steps).unwrap_or_default();
+        plan = detail
+            .and_then(|d| d.plan)
+            .map(|p: Plan| p.steps)
+            .unwrap_or_default();
         let attempts = registry.attempts(run).map_err(|e| registry_failure(&e))?;
-        let accepted = attempts
-            .into_iter()
-            .rev()
-            .find(|a| a.draft.as_ref().is_some_and(|d| d.code == proposal.draft.code));
+        let accepted = attempts.into_iter().rev().find(|a| {
+            a.draft
+                .as_ref()
+                .is_some_and(|d| d.code == proposal.draft.code)
+        });
         if let Some(accepted) = accepted {
             attempt = accepted.n;
             diff = accepted.diff;
@@ -87,12 +103,15 @@ fn show(shop: &Workshop, id: ApprovalId, code: bool) -> Outcome {
     let proposal = proposal(shop, id)?;
     let detail = proposal.approval.clone();
     let card = card(shop, proposal)?;
-    shop.out.document(&json!({ "approval": detail, "card": card }))?;
+    shop.out
+        .document(&json!({ "approval": detail, "card": card }))?;
     let state = detail.request.state;
-    shop.out.say(strong().apply_to(format!("Approval {id}: {}", state.as_str())));
+    shop.out
+        .say(strong().apply_to(format!("Approval {id}: {}", state.as_str())));
     shop.out.say(render_card(&card).trim_end());
     if code {
-        shop.out.say(highlight(&card.draft.code, shop.out.color()).trim_end());
+        shop.out
+            .say(highlight(&card.draft.code, shop.out.color()).trim_end());
     }
     if !card.diff.is_empty() {
         shop.out.say(Lines(card.diff.trim_end()));
@@ -115,7 +134,10 @@ fn approve(shop: &Workshop, id: ApprovalId, digest: Option<&str>) -> Outcome {
         return Err(Failure::new(
             Exit::Refused,
             "digest_changed",
-            format!("approval {id} is for digest {}, not {prefix}", subject.0.short()),
+            format!(
+                "approval {id} is for digest {}, not {prefix}",
+                subject.0.short()
+            ),
         )
         .hint(format!("handaxe approvals show {id}")));
     }
@@ -131,11 +153,17 @@ fn approve(shop: &Workshop, id: ApprovalId, digest: Option<&str>) -> Outcome {
         "approval": registered.approval(),
         "run": run,
     }))?;
-    shop.out.say(good().apply_to(format!("Registered {}.", registered.tool_ref())));
+    shop.out
+        .say(good().apply_to(format!("Registered {}.", registered.tool_ref())));
     if let Some(run) = run {
-        let waiting = shop.registry()?.run(&run).map_err(|e| registry_failure(&e))?;
+        let waiting = shop
+            .registry()?
+            .run(&run)
+            .map_err(|e| registry_failure(&e))?;
         if waiting.is_some_and(|r| !r.task.data.is_empty()) {
-            shop.out.say(format!("  handaxe runs resume {run}   answers the question it was made for"));
+            shop.out.say(format!(
+                "  handaxe runs resume {run}   answers the question it was made for"
+            ));
         }
     }
     Ok(Exit::Done)
@@ -145,7 +173,8 @@ fn reject(shop: &Workshop, id: ApprovalId, reason: &str) -> Outcome {
     shop.registry()?
         .reject(id, &login(), reason)
         .map_err(|e| Failure::new(Exit::Refused, e.kind(), chain(&e)).hint(e.hint()))?;
-    shop.out.document(&json!({ "approval": id, "state": "rejected" }))?;
+    shop.out
+        .document(&json!({ "approval": id, "state": "rejected" }))?;
     shop.out.say(format!("Rejected approval {id}."));
     Ok(Exit::Done)
 }

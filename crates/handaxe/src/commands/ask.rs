@@ -4,9 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use handaxe_agent::{
-    Approver, Begun, Context, Goal, NoOne, PipelineError, Report, Stop, walk,
-};
+use handaxe_agent::{Approver, Begun, Context, Goal, NoOne, PipelineError, Report, Stop, walk};
 use handaxe_registry::{ActiveRun, RunEnd};
 use handaxe_sandbox::Cancel;
 use handaxe_types::{Preview, RunState, Task};
@@ -39,7 +37,13 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
         Some(PreviewArg::Sample) => Preview::Sample,
         None => config.preview.unwrap_or_default(),
     };
-    let task = Task { question: args.task.clone(), data, goldens, examples: Vec::new(), preview };
+    let task = Task {
+        question: args.task.clone(),
+        data,
+        goldens,
+        examples: Vec::new(),
+        preview,
+    };
     let chosen = models::choose(shop, &args.model)?;
     let begun = Begun {
         task,
@@ -51,10 +55,22 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
             .max_repairs
             .or(config.max_repairs)
             .unwrap_or(shop.home()?.policy.trial.max_repairs),
-        max_tokens: args.model.max_tokens.or(config.max_tokens).unwrap_or(DEFAULT_MAX_TOKENS),
-        max_seconds: args.model.max_seconds.or(config.max_seconds).unwrap_or(DEFAULT_MAX_SECONDS),
+        max_tokens: args
+            .model
+            .max_tokens
+            .or(config.max_tokens)
+            .unwrap_or(DEFAULT_MAX_TOKENS),
+        max_seconds: args
+            .model
+            .max_seconds
+            .or(config.max_seconds)
+            .unwrap_or(DEFAULT_MAX_SECONDS),
     };
-    shop.out.note(faint().for_stderr().apply_to(format!("{} ({})", Shown(&chosen.spec), Shown(&chosen.why))));
+    shop.out.note(faint().for_stderr().apply_to(format!(
+        "{} ({})",
+        Shown(&chosen.spec),
+        Shown(&chosen.why)
+    )));
     begin(shop, &begun, &chosen, args.yes, &args.out)
 }
 
@@ -68,7 +84,10 @@ pub(crate) fn begin(
 ) -> Outcome {
     // The sandbox before the run: a machine that cannot isolate starts nothing.
     shop.sandbox()?;
-    let active = shop.registry()?.start_run(&begun.task).map_err(|e| run_failure(&e))?;
+    let active = shop
+        .registry()?
+        .start_run(&begun.task)
+        .map_err(|e| run_failure(&e))?;
     shop.registry()?
         .step_put(active.id(), "begun", &json!(begun))
         .map_err(|e| run_failure(&e))?;
@@ -123,7 +142,9 @@ pub(crate) fn follow(
         answer: Some(json!(report)),
         stopped_by: report.stopped_by.as_ref().map(|s| s.kind.clone()),
     };
-    registry.end_run(active.id(), &end).map_err(|e| run_failure(&e))?;
+    registry
+        .end_run(active.id(), &end)
+        .map_err(|e| run_failure(&e))?;
     let files = hand_over(&report, &staging, out)?;
     tell(shop, &report, &files)
 }
@@ -133,7 +154,9 @@ fn broke_off(shop: &Workshop, active: &ActiveRun, error: PipelineError) -> Failu
     let resume = format!("handaxe runs resume {}", active.id());
     match error {
         PipelineError::Data { .. } => give_up(shop, active, "data", pipeline_failure(error)),
-        PipelineError::Cancelled => pipeline_failure(error).hint(format!("{resume} goes on from here")),
+        PipelineError::Cancelled => {
+            pipeline_failure(error).hint(format!("{resume} goes on from here"))
+        }
         error => {
             let failure = pipeline_failure(error);
             let hint = failure.hint.clone();
@@ -145,7 +168,11 @@ fn broke_off(shop: &Workshop, active: &ActiveRun, error: PipelineError) -> Failu
 
 /// Ends a run whose own input can never work.
 fn give_up(shop: &Workshop, active: &ActiveRun, by: &str, failure: Failure) -> Failure {
-    let end = RunEnd { state: RunState::Failed, answer: None, stopped_by: Some(by.to_owned()) };
+    let end = RunEnd {
+        state: RunState::Failed,
+        answer: None,
+        stopped_by: Some(by.to_owned()),
+    };
     if let Ok(registry) = shop.registry() {
         let _ = registry.end_run(active.id(), &end);
     }
@@ -157,11 +184,16 @@ fn hand_over(report: &Report, staging: &Path, out: &Path) -> Result<Vec<PathBuf>
     let mut paths = Vec::new();
     for artifact in report.invocations.iter().flat_map(|i| &i.result.artifacts) {
         let fail = |e: std::io::Error| {
-            Failure::failed("artifact", format!("cannot put {} into {}: {e}", artifact.name, out.display()))
-                .hint(format!("it is kept in {}", staging.display()))
+            Failure::failed(
+                "artifact",
+                format!("cannot put {} into {}: {e}", artifact.name, out.display()),
+            )
+            .hint(format!("it is kept in {}", staging.display()))
         };
         std::fs::create_dir_all(out).map_err(fail)?;
-        paths.push(copy_to_free_name(&staging.join(&artifact.name), out, &artifact.name).map_err(fail)?);
+        paths.push(
+            copy_to_free_name(&staging.join(&artifact.name), out, &artifact.name).map_err(fail)?,
+        );
     }
     Ok(paths)
 }
@@ -176,7 +208,11 @@ fn copy_to_free_name(from: &Path, dir: &Path, name: &str) -> std::io::Result<Pat
             (n, extension) => format!("{stem}-{n}.{extension}"),
         };
         let path = dir.join(candidate);
-        match std::fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+        match std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+        {
             Ok(mut target) => {
                 std::io::copy(&mut source, &mut target)?;
                 return Ok(path);
@@ -200,13 +236,17 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
     }
     for path in files {
         let size = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
-        shop.out.say(format!("Wrote {} ({}).", path.display(), bytes(size)));
+        shop.out
+            .say(format!("Wrote {} ({}).", path.display(), bytes(size)));
     }
     match report.state {
         RunState::Done => {
             if report.answer.is_none() {
                 for tool in &report.tools {
-                    shop.out.say(format!("{}@{} is ready: handaxe run {}", tool.name, tool.version, tool.name));
+                    shop.out.say(format!(
+                        "{}@{} is ready: handaxe run {}",
+                        tool.name, tool.version, tool.name
+                    ));
                 }
             }
             Ok(Exit::Done)
@@ -225,10 +265,19 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
             let stop = report.stopped_by.as_ref().unwrap_or(&fallback);
             // Programs have it in the document.
             if !shop.out.json {
-                let title = if report.state == RunState::Refused { "Refused:" } else { "Failed:" };
-                shop.out.say(format!("{} {}", bad().bold().apply_to(title), Lines(&stop.message)));
+                let title = if report.state == RunState::Refused {
+                    "Refused:"
+                } else {
+                    "Failed:"
+                };
+                shop.out.say(format!(
+                    "{} {}",
+                    bad().bold().apply_to(title),
+                    Lines(&stop.message)
+                ));
                 if let Some(hint) = &stop.hint {
-                    shop.out.say(format!("{} {}", strong().apply_to("Next:"), Lines(hint)));
+                    shop.out
+                        .say(format!("{} {}", strong().apply_to("Next:"), Lines(hint)));
                 }
             }
             Ok(match stop {
@@ -239,4 +288,3 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
         }
     }
 }
-

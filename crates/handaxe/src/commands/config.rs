@@ -11,13 +11,30 @@ pub(crate) fn run(shop: &Workshop, command: ConfigCommand) -> Outcome {
     let home = shop.home()?;
     match command {
         ConfigCommand::Show => {
-            shop.out.document(&json!({ "config": home.config, "policy": home.policy }))?;
+            shop.out
+                .document(&json!({ "config": home.config, "policy": home.policy }))?;
             let config = toml::to_string_pretty(&home.config).unwrap_or_default();
             let policy = toml::to_string_pretty(&home.policy).unwrap_or_default();
-            let state = |path: &std::path::Path| if path.exists() { "" } else { " (not there: defaults)" };
+            let state = |path: &std::path::Path| {
+                if path.exists() {
+                    ""
+                } else {
+                    " (not there: defaults)"
+                }
+            };
             let (c, p) = (home.config_path(), home.policy_path());
-            shop.out.say(format!("# {}{}\n{}", c.display(), state(&c), Lines(&config)));
-            shop.out.say(format!("# {}{}\n{}", p.display(), state(&p), Lines(&policy)));
+            shop.out.say(format!(
+                "# {}{}\n{}",
+                c.display(),
+                state(&c),
+                Lines(&config)
+            ));
+            shop.out.say(format!(
+                "# {}{}\n{}",
+                p.display(),
+                state(&p),
+                Lines(&policy)
+            ));
         }
         ConfigCommand::Path => {
             let paths = json!({
@@ -32,7 +49,8 @@ pub(crate) fn run(shop: &Workshop, command: ConfigCommand) -> Outcome {
             });
             shop.out.document(&paths)?;
             for (name, path) in paths.as_object().into_iter().flatten() {
-                shop.out.say(format!("{name:<10} {}", path.as_str().unwrap_or_default()));
+                shop.out
+                    .say(format!("{name:<10} {}", path.as_str().unwrap_or_default()));
             }
         }
     }

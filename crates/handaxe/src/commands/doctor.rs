@@ -14,18 +14,30 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
     let out = &shop.out;
     let config = shop.native_config()?;
     let sandbox = NativeSandbox::new(config);
-    let layers = sandbox.as_ref().map(|s| s.layers().to_vec()).unwrap_or_default();
-    let missing: Vec<_> = layers.iter().filter(|l| l.required && !l.in_force).collect();
+    let layers = sandbox
+        .as_ref()
+        .map(|s| s.layers().to_vec())
+        .unwrap_or_default();
+    let missing: Vec<_> = layers
+        .iter()
+        .filter(|l| l.required && !l.in_force)
+        .collect();
     let home = shop.home()?;
     let base_url = home.config.base_url.clone();
     let mut env = provider_env(base_url);
-    env.ollama_models =
-        shop.runtime()?.block_on(probe_ollama(None, std::time::Duration::from_millis(300)));
+    env.ollama_models = shop
+        .runtime()?
+        .block_on(probe_ollama(None, std::time::Duration::from_millis(300)));
     let choice = choose(home.config.model.as_deref(), &env);
     let journal = shop.registry().and_then(|r| {
-        r.verify().map_err(|e| crate::workshop::registry_failure(&e))
+        r.verify()
+            .map_err(|e| crate::workshop::registry_failure(&e))
     });
-    let views = shop.registry().ok().and_then(|r| r.check_views().ok()).unwrap_or_default();
+    let views = shop
+        .registry()
+        .ok()
+        .and_then(|r| r.check_views().ok())
+        .unwrap_or_default();
 
     out.document(&json!({
         "layers": layers,
@@ -42,9 +54,20 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
     let rows = layers
         .iter()
         .map(|l| {
-            let state = if l.in_force { "yes" } else if l.required { "MISSING" } else { "no" };
+            let state = if l.in_force {
+                "yes"
+            } else if l.required {
+                "MISSING"
+            } else {
+                "no"
+            };
             let need = if l.required { "required" } else { "optional" };
-            vec![l.layer.as_str().to_owned(), state.to_owned(), need.to_owned(), l.note.clone()]
+            vec![
+                l.layer.as_str().to_owned(),
+                state.to_owned(),
+                need.to_owned(),
+                l.note.clone(),
+            ]
         })
         .collect();
     out.say(table(&["layer", "here", "", "note"], rows));
@@ -58,12 +81,21 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
                 Shown(&python.version),
                 python.executable.display()
             ));
-            out.say(format!("{} {} {}", strong().apply_to("Profile"), sandbox.profile().name, sandbox.profile().digest.short()));
+            out.say(format!(
+                "{} {} {}",
+                strong().apply_to("Profile"),
+                sandbox.profile().name,
+                sandbox.profile().digest.short()
+            ));
             if missing.is_empty() {
                 out.say(good().apply_to("Tools can run here."));
             } else {
                 for layer in &missing {
-                    let text = format!("Tools cannot run here: {}: {}", layer.layer.as_str(), layer.note);
+                    let text = format!(
+                        "Tools cannot run here: {}: {}",
+                        layer.layer.as_str(),
+                        layer.note
+                    );
                     out.say(bad().bold().apply_to(text));
                 }
                 exit = Exit::SandboxUnavailable;
@@ -71,7 +103,11 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
         }
         Err(error) => {
             let failure = sandbox_failure(error);
-            out.say(format!("\n{} {}", bad().bold().apply_to("Tools cannot run here:"), Lines(&failure.message)));
+            out.say(format!(
+                "\n{} {}",
+                bad().bold().apply_to("Tools cannot run here:"),
+                Lines(&failure.message)
+            ));
             if let Some(hint) = &failure.hint {
                 out.say(format!("{} {}", caution().apply_to("hint:"), Lines(hint)));
             }
@@ -80,25 +116,43 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
     }
     match &choice {
         Ok(choice) => {
-            out.say(format!("\n{} {}: {}", strong().apply_to("Model"), Shown(&choice.spec.to_string()), choice.why));
+            out.say(format!(
+                "\n{} {}: {}",
+                strong().apply_to("Model"),
+                Shown(&choice.spec.to_string()),
+                choice.why
+            ));
             let set = |there: bool| if there { "set" } else { "not set" };
             out.say(faint().apply_to(format!(
                 "  OPENAI_API_KEY {}, ANTHROPIC_API_KEY {}, local Ollama {}",
                 set(env.openai_key.is_some()),
                 set(env.anthropic_key.is_some()),
-                if env.ollama_models.is_some() { "answers" } else { "does not answer" },
+                if env.ollama_models.is_some() {
+                    "answers"
+                } else {
+                    "does not answer"
+                },
             )));
         }
         Err(error) => out.say(format!("\n{} {error}", bad().apply_to("Model"))),
     }
-    out.say(format!("\n{} {}", strong().apply_to("Home"), home.dir().display()));
+    out.say(format!(
+        "\n{} {}",
+        strong().apply_to("Home"),
+        home.dir().display()
+    ));
     match &journal {
-        Ok(checked) if checked.ok => out.say(format!("  journal intact, {} events", checked.events)),
+        Ok(checked) if checked.ok => {
+            out.say(format!("  journal intact, {} events", checked.events))
+        }
         Ok(_) => out.say(bad().apply_to("  the journal is not intact: handaxe audit verify")),
         Err(failure) => out.say(bad().apply_to(format!("  {}", failure.message))),
     }
     if !views.is_empty() {
-        out.say(caution().apply_to(format!("  {} tool folders differ from the database; they are views and can be deleted", views.len())));
+        out.say(caution().apply_to(format!(
+            "  {} tool folders differ from the database; they are views and can be deleted",
+            views.len()
+        )));
     }
     Ok(exit)
 }

@@ -27,7 +27,11 @@ pub(crate) fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
         }
     };
     let shop = Workshop::new(cli.global);
@@ -56,9 +60,19 @@ fn tell(shop: &Workshop, failure: &Failure) {
     }});
     let _ = shop.out.document(&document);
     let mut err = std::io::stderr();
-    let _ = writeln!(err, "{} {}", bad().for_stderr().bold().apply_to("error:"), Lines(&failure.message));
+    let _ = writeln!(
+        err,
+        "{} {}",
+        bad().for_stderr().bold().apply_to("error:"),
+        Lines(&failure.message)
+    );
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(err, "{} {}", caution().for_stderr().apply_to("hint:"), Lines(hint));
+        let _ = writeln!(
+            err,
+            "{} {}",
+            caution().for_stderr().apply_to("hint:"),
+            Lines(hint)
+        );
     }
 }
 
@@ -67,7 +81,10 @@ pub(crate) fn validate_failure(error: &handaxe_validate::ValidateError) -> Failu
     match error {
         ValidateError::Sandbox(e) => sandbox_failure(e),
         ValidateError::Cancelled => crate::workshop::cancelled(),
-        #[expect(unreachable_patterns, reason = "the trial may learn other ways to break off")]
+        #[expect(
+            unreachable_patterns,
+            reason = "the trial may learn other ways to break off"
+        )]
         other => Failure::failed("trial", crate::failure::chain(other)),
     }
 }

@@ -18,8 +18,11 @@ use crate::workshop::{Workshop, pipeline_failure, tool_ref};
 pub(crate) fn run(shop: &Workshop, args: RunArgs) -> Outcome {
     let tool = tool_ref(&args.tool)?;
     let mut input = inputs::input_object(args.input.as_deref())?;
-    let (properties, paths): (Vec<_>, Vec<_>) =
-        args.data.iter().map(|text| inputs::property_and_path(text)).unzip();
+    let (properties, paths): (Vec<_>, Vec<_>) = args
+        .data
+        .iter()
+        .map(|text| inputs::property_and_path(text))
+        .unzip();
     let files = inputs::attach(&paths)?;
     let sandbox = Arc::clone(shop.sandbox()?);
     let registry = shop.registry()?.clone();
@@ -27,8 +30,15 @@ pub(crate) fn run(shop: &Workshop, args: RunArgs) -> Outcome {
         .load_approved(&tool, sandbox.profile().digest)
         .map_err(|e| Failure::new(refusal_exit(&e), e.kind(), chain(&e)).hint(e.hint()))?;
     if approved.state() == ToolState::Deprecated {
-        let instead = approved.successor().map(|s| format!("; use {s}")).unwrap_or_default();
-        shop.out.note(caution().for_stderr().apply_to(format!("{tool} is deprecated{instead}")));
+        let instead = approved
+            .successor()
+            .map(|s| format!("; use {s}"))
+            .unwrap_or_default();
+        shop.out.note(
+            caution()
+                .for_stderr()
+                .apply_to(format!("{tool} is deprecated{instead}")),
+        );
     }
     let names: Vec<&str> = files.iter().map(|f| f.name.as_str()).collect();
     name_files(&approved, &mut input, &properties, &names)?;
@@ -50,7 +60,13 @@ pub(crate) fn run(shop: &Workshop, args: RunArgs) -> Outcome {
         cancel,
         max_repairs: 0,
     };
-    let what = Use { input, files: files.iter().collect(), artifacts: args.out.clone(), run: None, ceiling };
+    let what = Use {
+        input,
+        files: files.iter().collect(),
+        artifacts: args.out.clone(),
+        run: None,
+        ceiling,
+    };
     let used = match use_tool(&ctx, &approved, &what) {
         Ok(used) => used,
         Err(UseError::Pipeline(e)) => return Err(pipeline_failure(e)),
@@ -92,12 +108,18 @@ fn name_files(
         let property = match property {
             Some(property) if wanted.iter().any(|w| w == property) => (*property).to_owned(),
             Some(property) => {
-                return Err(Failure::usage(format!("{} has no file input `{property}`", tool.name()))
-                    .hint(format!("its file inputs: {}", wanted.join(", "))));
+                return Err(Failure::usage(format!(
+                    "{} has no file input `{property}`",
+                    tool.name()
+                ))
+                .hint(format!("its file inputs: {}", wanted.join(", "))));
             }
             None => {
                 // A file that the input names already needs no place.
-                if wanted.iter().any(|w| input.get(w).and_then(Value::as_str) == Some(name)) {
+                if wanted
+                    .iter()
+                    .any(|w| input.get(w).and_then(Value::as_str) == Some(name))
+                {
                     continue;
                 }
                 let free = wanted.iter().find(|w| !input.contains_key(*w));

@@ -25,15 +25,20 @@ pub(crate) fn run(shop: &Workshop, command: RunsCommand) -> Outcome {
 
 fn run_id(text: &str) -> Result<RunId, Failure> {
     RunId::parse(text).ok_or_else(|| {
-        Failure::usage(format!("`{}` is not a run", Shown(&clip(text, 40)))).hint("handaxe runs list")
+        Failure::usage(format!("`{}` is not a run", Shown(&clip(text, 40))))
+            .hint("handaxe runs list")
     })
 }
 
 fn list(shop: &Workshop, limit: u32) -> Outcome {
-    let runs = shop.registry()?.runs(limit).map_err(|e| registry_failure(&e))?;
+    let runs = shop
+        .registry()?
+        .runs(limit)
+        .map_err(|e| registry_failure(&e))?;
     shop.out.document(&json!({ "runs": runs }))?;
     if runs.is_empty() {
-        shop.out.say("No runs yet. Ask something: handaxe ask \"…\" --data FILE");
+        shop.out
+            .say("No runs yet. Ask something: handaxe ask \"…\" --data FILE");
         return Ok(Exit::Done);
     }
     let rows = runs
@@ -53,35 +58,64 @@ fn list(shop: &Workshop, limit: u32) -> Outcome {
             ]
         })
         .collect();
-    shop.out.say(table(&["run", "begun", "state", "route", "stopped by", "question"], rows));
+    shop.out.say(table(
+        &["run", "begun", "state", "route", "stopped by", "question"],
+        rows,
+    ));
     Ok(Exit::Done)
 }
 
 fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
     let id = run_id(id)?;
     let registry = shop.registry()?;
-    let run = registry.run(&id).map_err(|e| registry_failure(&e))?.ok_or_else(|| {
-        Failure::failed("not_found", format!("there is no run {id}")).hint("handaxe runs list")
-    })?;
+    let run = registry
+        .run(&id)
+        .map_err(|e| registry_failure(&e))?
+        .ok_or_else(|| {
+            Failure::failed("not_found", format!("there is no run {id}")).hint("handaxe runs list")
+        })?;
     let attempts = registry.attempts(&id).map_err(|e| registry_failure(&e))?;
     let exchanges = registry.exchanges(&id).map_err(|e| registry_failure(&e))?;
-    let invocations = registry.run_invocations(&id).map_err(|e| registry_failure(&e))?;
+    let invocations = registry
+        .run_invocations(&id)
+        .map_err(|e| registry_failure(&e))?;
     shop.out.document(&json!({
         "run": run, "attempts": attempts, "exchanges": exchanges, "invocations": invocations,
     }))?;
     let out = &shop.out;
-    out.say(format!("{} {}", strong().apply_to(&id), run.summary.state.as_str()));
+    out.say(format!(
+        "{} {}",
+        strong().apply_to(&id),
+        run.summary.state.as_str()
+    ));
     out.say(format!("  {}", Lines(&run.summary.question)));
     for file in &run.task.data {
-        out.say(format!("  data {} ({} bytes, sha256 {})", Shown(&file.name), file.bytes, file.digest.short()));
+        out.say(format!(
+            "  data {} ({} bytes, sha256 {})",
+            Shown(&file.name),
+            file.bytes,
+            file.digest.short()
+        ));
     }
     if !run.task.goldens.is_empty() {
-        out.say(format!("  {} goldens, taken before any code", run.task.goldens.len()));
+        out.say(format!(
+            "  {} goldens, taken before any code",
+            run.task.goldens.len()
+        ));
     }
     if let Some(plan) = &run.plan {
-        out.say(format!("\n{} {}", strong().apply_to("Plan"), plan.route.as_str()));
+        out.say(format!(
+            "\n{} {}",
+            strong().apply_to("Plan"),
+            plan.route.as_str()
+        ));
         for candidate in &plan.candidates {
-            let line = format!("  considered {}@{}: {}", candidate.tool, candidate.version, Shown(&candidate.why));
+            let line = format!(
+                "  considered {}@{}: {}",
+                candidate.tool,
+                candidate.version,
+                Shown(&candidate.why)
+            );
             out.say(faint().apply_to(line));
         }
         for (i, step) in plan.steps.iter().enumerate() {
@@ -95,20 +129,45 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
         out.say(format!("\n{}", strong().apply_to("Model calls")));
         let rows = exchanges
             .iter()
-            .map(|e| vec![e.role.clone(), e.model.clone(), e.tokens_in.to_string(), e.tokens_out.to_string(), e.prompt.short(), e.reply.short()])
+            .map(|e| {
+                vec![
+                    e.role.clone(),
+                    e.model.clone(),
+                    e.tokens_in.to_string(),
+                    e.tokens_out.to_string(),
+                    e.prompt.short(),
+                    e.reply.short(),
+                ]
+            })
             .collect();
-        out.say(table(&["role", "model", "tokens in", "out", "prompt", "reply"], rows));
+        out.say(table(
+            &["role", "model", "tokens in", "out", "prompt", "reply"],
+            rows,
+        ));
     }
     for call in &invocations {
         out.say(format!(
             "\n{} {}@{} {} in {:.1} ms, {} layers in force",
-            strong().apply_to("Ran"), call.tool, call.version, call.outcome.as_str(), call.runtime_ms, call.layers.len()
+            strong().apply_to("Ran"),
+            call.tool,
+            call.version,
+            call.outcome.as_str(),
+            call.runtime_ms,
+            call.layers.len()
         ));
     }
     if let Some(answer) = run.answer.as_ref().and_then(|a| a["answer"].as_str()) {
-        out.say(format!("\n{}\n{}", strong().apply_to("Answer"), Lines(answer)));
+        out.say(format!(
+            "\n{}\n{}",
+            strong().apply_to("Answer"),
+            Lines(answer)
+        ));
     }
-    if let Some(stop) = run.answer.as_ref().and_then(|a| a["stopped_by"]["message"].as_str()) {
+    if let Some(stop) = run
+        .answer
+        .as_ref()
+        .and_then(|a| a["stopped_by"]["message"].as_str())
+    {
         out.say(format!("\n{} {}", bad().apply_to("Stopped:"), Lines(stop)));
     }
     if matches!(run.summary.state, RunState::Running | RunState::Waiting) && !run.summary.live {
@@ -120,8 +179,16 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
 fn show_attempt(shop: &Workshop, attempt: &Attempt, full: bool) {
     let out = &shop.out;
     let accepted = attempt.verdict.as_ref().is_some_and(|v| v.accepted);
-    let (mark, word) = if accepted { (good(), "accepted") } else { (bad(), "refused") };
-    out.say(format!("\n{} {}", strong().apply_to(format!("Attempt {}", attempt.n)), mark.apply_to(word)));
+    let (mark, word) = if accepted {
+        (good(), "accepted")
+    } else {
+        (bad(), "refused")
+    };
+    out.say(format!(
+        "\n{} {}",
+        strong().apply_to(format!("Attempt {}", attempt.n)),
+        mark.apply_to(word)
+    ));
     if let Some(verdict) = &attempt.verdict {
         out.say(format!("  {}", proof(verdict)));
         for reason in &verdict.reasons {
@@ -145,15 +212,23 @@ fn resume(shop: &Workshop, id: &str, yes: bool, out: &Path) -> Outcome {
     let id = run_id(id)?;
     shop.sandbox()?;
     let registry = shop.registry()?;
-    let begun = registry.step_get(&id, "begun").map_err(|e| run_failure(&e))?;
+    let begun = registry
+        .step_get(&id, "begun")
+        .map_err(|e| run_failure(&e))?;
     let active = registry.resume_run(&id).map_err(|e| run_failure(&e))?;
     let Some(begun) = begun else {
-        return Err(Failure::failed("not_begun", format!("run {id} ended before it had begun"))
-            .hint("ask again; nothing was paid for"));
+        return Err(
+            Failure::failed("not_begun", format!("run {id} ended before it had begun"))
+                .hint("ask again; nothing was paid for"),
+        );
     };
     let begun: Begun = serde_json::from_value(begun)
         .map_err(|e| Failure::failed("record", format!("run {id} cannot be read back: {e}")))?;
-    shop.out.note(faint().for_stderr().apply_to(format!("Resuming {id}: {}", Shown(&begun.task.question))));
+    shop.out.note(
+        faint()
+            .for_stderr()
+            .apply_to(format!("Resuming {id}: {}", Shown(&begun.task.question))),
+    );
     let chosen = models::again(&begun);
     ask::follow(shop, &active, &begun, &chosen, yes, out)
 }

@@ -21,13 +21,22 @@ const MAX_CODE_BYTES: u64 = 1 << 20;
 const INLINE_BYTES: u64 = 1 << 20;
 
 pub(crate) fn run(shop: &Workshop, command: SandboxCommand) -> Outcome {
-    let SandboxCommand::Run { code, input, data, collect, out, limits } = command;
+    let SandboxCommand::Run {
+        code,
+        input,
+        data,
+        collect,
+        out,
+        limits,
+    } = command;
     let source = read_code(&code)?;
     let mut input = inputs::input_object(input.as_deref())?;
     let limits = inputs::limits(Limits::default(), &limits.limit)?;
 
-    let (properties, paths): (Vec<_>, Vec<_>) =
-        data.iter().map(|text| inputs::property_and_path(text)).unzip();
+    let (properties, paths): (Vec<_>, Vec<_>) = data
+        .iter()
+        .map(|text| inputs::property_and_path(text))
+        .unzip();
     let files = inputs::attach(&paths)?;
     let mut file_inputs = Vec::new();
     for (property, file) in properties.iter().zip(&files) {
@@ -41,11 +50,18 @@ pub(crate) fn run(shop: &Workshop, command: SandboxCommand) -> Outcome {
     let mut inline = Vec::new();
     for file in &files {
         if total > INLINE_BYTES {
-            spec.mounts.push(Mount { name: file.name.clone(), path: file.path.clone() });
+            spec.mounts.push(Mount {
+                name: file.name.clone(),
+                path: file.path.clone(),
+            });
         } else {
-            let bytes = std::fs::read(&file.path)
-                .map_err(|e| Failure::failed("data_file", format!("{}: {e}", file.path.display())))?;
-            inline.push(InlineFile { name: file.name.clone(), bytes: bytes.into() });
+            let bytes = std::fs::read(&file.path).map_err(|e| {
+                Failure::failed("data_file", format!("{}: {e}", file.path.display()))
+            })?;
+            inline.push(InlineFile {
+                name: file.name.clone(),
+                bytes: bytes.into(),
+            });
         }
     }
     let sandbox = shop.sandbox()?;
@@ -62,7 +78,9 @@ pub(crate) fn run(shop: &Workshop, command: SandboxCommand) -> Outcome {
     };
     let cancel = Cancel::default();
     shop.cancel_on_interrupt(&cancel);
-    let result = session.call(&call, &cancel).map_err(|e| sandbox_failure(&e))?;
+    let result = session
+        .call(&call, &cancel)
+        .map_err(|e| sandbox_failure(&e))?;
     shop.out.document(&result)?;
     show(shop, &result);
     Ok(exit_for(&result))
@@ -72,9 +90,14 @@ fn read_code(path: &std::path::Path) -> Result<String, Failure> {
     let fail = |e: std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(fail)?;
-    file.take(MAX_CODE_BYTES + 1).read_to_string(&mut text).map_err(fail)?;
+    file.take(MAX_CODE_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(fail)?;
     if text.len() as u64 > MAX_CODE_BYTES {
-        return Err(Failure::usage(format!("{} is larger than 1 MiB", path.display())));
+        return Err(Failure::usage(format!(
+            "{} is larger than 1 MiB",
+            path.display()
+        )));
     }
     Ok(text)
 }
@@ -91,10 +114,12 @@ pub(crate) fn exit_for(result: &SandboxResult) -> Exit {
 /// A run's result for a person: the value on stdout, everything about it on stderr.
 pub(crate) fn show(shop: &Workshop, result: &SandboxResult) {
     if !result.stdout.is_empty() {
-        shop.out.note(faint().apply_to(Lines(result.stdout.trim_end())));
+        shop.out
+            .note(faint().apply_to(Lines(result.stdout.trim_end())));
     }
     if !result.stderr.is_empty() {
-        shop.out.note(faint().apply_to(Lines(result.stderr.trim_end())));
+        shop.out
+            .note(faint().apply_to(Lines(result.stderr.trim_end())));
     }
     if let Some(output) = &result.output {
         let text = serde_json::to_string_pretty(output).unwrap_or_default();
@@ -102,18 +127,26 @@ pub(crate) fn show(shop: &Workshop, result: &SandboxResult) {
     }
     for artifact in &result.artifacts {
         let size = crate::render::text::bytes(artifact.bytes);
-        shop.out.note(format!("wrote {} ({size})", Shown(&artifact.name)));
+        shop.out
+            .note(format!("wrote {} ({size})", Shown(&artifact.name)));
     }
     let how = match (&result.error, result.limit) {
         (Some(error), _) => {
-            let line = error.line.map(|l| format!(" (line {l})")).unwrap_or_default();
+            let line = error
+                .line
+                .map(|l| format!(" (line {l})"))
+                .unwrap_or_default();
             format!("{}: {}{line}", Shown(&error.kind), Shown(&error.message))
         }
         (None, Some(limit)) => format!("stopped at its {limit:?} limit").to_lowercase(),
         (None, None) => String::new(),
     };
     let word = result.outcome.as_str().replace('_', " ");
-    let style = if result.outcome == RunOutcome::Ok { good() } else { bad() };
+    let style = if result.outcome == RunOutcome::Ok {
+        good()
+    } else {
+        bad()
+    };
     shop.out.note(format!(
         "{} {how}{}",
         style.apply_to(word),

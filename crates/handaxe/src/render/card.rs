@@ -16,37 +16,76 @@ pub(crate) fn render_card(card: &Card) -> String {
     let mut row = |name: &str, text: String| {
         let _ = writeln!(out, "  {} {text}", strong().apply_to(format!("{name:<12}")));
     };
-    row("Tool", format!("{}  {}", strong().apply_to(&title), faint().apply_to(format!("approval {}", card.request.id))));
+    row(
+        "Tool",
+        format!(
+            "{}  {}",
+            strong().apply_to(&title),
+            faint().apply_to(format!("approval {}", card.request.id))
+        ),
+    );
     row("Does", clip(&Shown(&spec.description).to_string(), 200));
-    row("Wanted for", clip(&Shown(&card.request.why).to_string(), 200));
-    row("Written by", author(&card.draft.provenance.author, card.attempt));
+    row(
+        "Wanted for",
+        clip(&Shown(&card.request.why).to_string(), 200),
+    );
+    row(
+        "Written by",
+        author(&card.draft.provenance.author, card.attempt),
+    );
     row("May use", capabilities(&spec.capabilities));
     row("Limits", limits(&spec.limits));
     row("Proof", proof(&card.verdict));
     for line in shows(card) {
         row("", faint().apply_to(line).to_string());
     }
-    row("Took", format!(
-        "{:.1} ms p50, {:.1} ms p95, at most {} in one run; {} runs in the sandbox",
-        card.verdict.scores.runtime_p50_ms,
-        card.verdict.scores.runtime_p95_ms,
-        bytes(card.verdict.scores.max_rss_kib * 1024),
-        card.verdict.scores.sandbox_runs,
-    ));
-    let warnings: Vec<_> =
-        card.verdict.findings.iter().filter(|f| f.severity == Severity::Warn).collect();
+    row(
+        "Took",
+        format!(
+            "{:.1} ms p50, {:.1} ms p95, at most {} in one run; {} runs in the sandbox",
+            card.verdict.scores.runtime_p50_ms,
+            card.verdict.scores.runtime_p95_ms,
+            bytes(card.verdict.scores.max_rss_kib * 1024),
+            card.verdict.scores.sandbox_runs,
+        ),
+    );
+    let warnings: Vec<_> = card
+        .verdict
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Warn)
+        .collect();
     for finding in warnings.iter().take(5) {
-        row("Warning", caution().apply_to(format!("line {}: {}", finding.line, Shown(&finding.reason))).to_string());
+        row(
+            "Warning",
+            caution()
+                .apply_to(format!("line {}: {}", finding.line, Shown(&finding.reason)))
+                .to_string(),
+        );
     }
     if warnings.len() > 5 {
         row("", format!("… and {} more", warnings.len() - 5));
     }
     if card.self_approval {
-        row("Note", caution().apply_to("you wrote this tool: your yes is recorded as self-approved").to_string());
+        row(
+            "Note",
+            caution()
+                .apply_to("you wrote this tool: your yes is recorded as self-approved")
+                .to_string(),
+        );
     }
-    row("Binds", format!("digest {} (code, schemas, limits, assets, sandbox profile)", card.request.subject.0.short()));
+    row(
+        "Binds",
+        format!(
+            "digest {} (code, schemas, limits, assets, sandbox profile)",
+            card.request.subject.0.short()
+        ),
+    );
     for (i, step) in card.plan.iter().enumerate() {
-        row(if i == 0 { "Plan" } else { "" }, format!("{}. {}", i + 1, Shown(step)));
+        row(
+            if i == 0 { "Plan" } else { "" },
+            format!("{}. {}", i + 1, Shown(step)),
+        );
     }
     out
 }
@@ -57,7 +96,11 @@ fn author(author: &Author, attempt: u32) -> String {
         Author::Model { model, .. } => Shown(model).to_string(),
         Author::Person { name } => Shown(name).to_string(),
     };
-    if attempt > 1 { format!("{who}, attempt {attempt}") } else { who }
+    if attempt > 1 {
+        format!("{who}, attempt {attempt}")
+    } else {
+        who
+    }
 }
 
 fn capabilities(capabilities: &[Capability]) -> String {
@@ -87,7 +130,9 @@ fn limits(limits: &Limits) -> String {
 /// "18 of 18 cases: 3 author, 15 tester (held out)".
 pub(crate) fn proof(verdict: &Verdict) -> String {
     let scores = &verdict.scores.cases;
-    let (passed, run) = scores.values().fold((0, 0), |(p, r), (cp, cr)| (p + cp, r + cr));
+    let (passed, run) = scores
+        .values()
+        .fold((0, 0), |(p, r), (cp, cr)| (p + cp, r + cr));
     let by_origin: Vec<String> = scores
         .iter()
         .map(|(origin, (p, r))| {
@@ -98,11 +143,19 @@ pub(crate) fn proof(verdict: &Verdict) -> String {
                 Origin::Fuzz => "fuzz",
                 Origin::Replay => "replay",
             };
-            if p == r { format!("{r} {note}") } else { format!("{p}/{r} {note}") }
+            if p == r {
+                format!("{r} {note}")
+            } else {
+                format!("{p}/{r} {note}")
+            }
         })
         .collect();
     let style = if verdict.accepted { good() } else { bad() };
-    format!("{} ({})", style.apply_to(format!("{passed} of {run} cases passed")), by_origin.join("; "))
+    format!(
+        "{} ({})",
+        style.apply_to(format!("{passed} of {run} cases passed")),
+        by_origin.join("; ")
+    )
 }
 
 /// What the proof shows, and what it does not.

@@ -18,7 +18,11 @@ pub(crate) struct Watcher {
 impl Watcher {
     pub(crate) fn new(out: &Output) -> Self {
         let live = console::Term::stderr().is_term() && !out.quiet && !out.json;
-        Self { out: out.clone(), live, bar: Mutex::new(None) }
+        Self {
+            out: out.clone(),
+            live,
+            bar: Mutex::new(None),
+        }
     }
 
     fn line(&self, text: impl std::fmt::Display) {
@@ -39,7 +43,9 @@ impl Watcher {
         if !self.live {
             return;
         }
-        let Ok(mut slot) = self.bar.lock() else { return };
+        let Ok(mut slot) = self.bar.lock() else {
+            return;
+        };
         let bar = slot.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -54,7 +60,10 @@ impl Watcher {
 
     fn trial(&self, done: u32, of: u32, failed: u32) {
         let tail = if failed > 0 {
-            format!(", {}", bad().for_stderr().apply_to(format!("{failed} failed")))
+            format!(
+                ", {}",
+                bad().for_stderr().apply_to(format!("{failed} failed"))
+            )
         } else {
             String::new()
         };
@@ -72,9 +81,9 @@ impl Watcher {
         let Ok(slot) = self.bar.lock() else { return };
         if let Some(bar) = slot.as_ref() {
             bar.set_length(u64::from(of));
-            if let Ok(style) =
-                ProgressStyle::with_template("{spinner} trying it in the sandbox {bar:24} {pos}/{len}{msg}")
-            {
+            if let Ok(style) = ProgressStyle::with_template(
+                "{spinner} trying it in the sandbox {bar:24} {pos}/{len}{msg}",
+            ) {
                 bar.set_style(style);
             }
             bar.set_position(u64::from(done));
@@ -90,12 +99,24 @@ impl Reporter for Watcher {
                 self.line(strong().for_stderr().apply_to(Shown(&text)));
                 self.spin(Shown(&text).to_string());
             }
-            Progress::Plan { steps, candidates, because } => {
-                self.line(format!("{} {}", strong().for_stderr().apply_to("Plan"), Shown(&because)));
+            Progress::Plan {
+                steps,
+                candidates,
+                because,
+            } => {
+                self.line(format!(
+                    "{} {}",
+                    strong().for_stderr().apply_to("Plan"),
+                    Shown(&because)
+                ));
                 for candidate in candidates {
                     let (tool, version) = (&candidate.tool, candidate.version);
                     let why = Shown(&candidate.why);
-                    self.line(faint().for_stderr().apply_to(format!("  considered {tool}@{version}: {why}")));
+                    self.line(
+                        faint()
+                            .for_stderr()
+                            .apply_to(format!("  considered {tool}@{version}: {why}")),
+                    );
                 }
                 for (i, step) in steps.iter().enumerate() {
                     self.line(format!("  {}. {}", i + 1, Shown(step)));
@@ -116,7 +137,11 @@ impl Reporter for Watcher {
                 }
             }
             Progress::Trial { done, of, failed } => self.trial(done, of, failed),
-            Progress::Model { role, model, tokens } => {
+            Progress::Model {
+                role,
+                model,
+                tokens,
+            } => {
                 let text = format!("{role}: {} {}", Shown(&model), tokens_so_far(tokens));
                 self.spin(text);
             }
@@ -125,7 +150,11 @@ impl Reporter for Watcher {
                 self.line(good().for_stderr().bold().apply_to(text));
             }
             Progress::Invoking(tool) => {
-                self.line(strong().for_stderr().apply_to(format!("Running {tool} in the sandbox")));
+                self.line(
+                    strong()
+                        .for_stderr()
+                        .apply_to(format!("Running {tool} in the sandbox")),
+                );
                 self.spin(format!("running {tool}"));
             }
             Progress::Note(text) => self.line(faint().for_stderr().apply_to(Shown(&text))),
@@ -134,5 +163,9 @@ impl Reporter for Watcher {
 }
 
 fn tokens_so_far(tokens: u64) -> String {
-    if tokens == 0 { "is thinking".to_owned() } else { format!("used {tokens} tokens") }
+    if tokens == 0 {
+        "is thinking".to_owned()
+    } else {
+        format!("used {tokens} tokens")
+    }
 }

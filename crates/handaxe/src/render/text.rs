@@ -75,7 +75,10 @@ mod tests {
 
     #[test]
     fn nothing_is_obeyed() {
-        assert_eq!(Shown("a\x1b[31mb\r\nc\u{202e}d").to_string(), "a\\u{1b}[31mb\\r\\nc\\u{202e}d");
+        assert_eq!(
+            Shown("a\x1b[31mb\r\nc\u{202e}d").to_string(),
+            "a\\u{1b}[31mb\\r\\nc\\u{202e}d"
+        );
         assert_eq!(Lines("a\n\tb\x07").to_string(), "a\n\tb\\u{7}");
         assert_eq!(Shown("naïve – 日本").to_string(), "naïve – 日本");
     }

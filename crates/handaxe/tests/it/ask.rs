@@ -15,18 +15,40 @@ fn the_main_job_and_again() {
     let lab = Lab::new();
     let logs = example("logs.jsonl");
     let question = "Analyze the sentiment of these logs";
-    let ran = lab.run(&["ask", question, "--data", &logs, "--yes"]).exits(0);
-    ran.says("no tool fits").says("1. ").says("runs in the sandbox held").says("Registered sentiment_analyzer@1");
+    let ran = lab
+        .run(&["ask", question, "--data", &logs, "--yes"])
+        .exits(0);
+    ran.says("no tool fits")
+        .says("1. ")
+        .says("runs in the sandbox held")
+        .says("Registered sentiment_analyzer@1");
     ran.says("500");
 
     // Asked again, and of another file in another format: the tool is reused.
     let again = ask(&lab, question, &logs, &[]);
     assert_eq!(again["route"], "reuse", "{again}");
-    assert_eq!(again["tools"], json!([{"name": "sentiment_analyzer", "version": 1}]));
-    let other = lab.file("reviews.csv", "id,review\n1,I love it\n2,terrible and broken\n3,a table\n");
-    let other = ask(&lab, "Analyze the sentiment of these reviews", other.to_str().unwrap(), &[]);
+    assert_eq!(
+        again["tools"],
+        json!([{"name": "sentiment_analyzer", "version": 1}])
+    );
+    let other = lab.file(
+        "reviews.csv",
+        "id,review\n1,I love it\n2,terrible and broken\n3,a table\n",
+    );
+    let other = ask(
+        &lab,
+        "Analyze the sentiment of these reviews",
+        other.to_str().unwrap(),
+        &[],
+    );
     assert_eq!(other["route"], "reuse", "{other}");
-    assert_eq!(lab.json(&["tools", "list", "--all"])["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        lab.json(&["tools", "list", "--all"])["tools"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(lab.json(&["audit", "verify"])["ok"], true);
 }
 
@@ -36,17 +58,29 @@ fn answers_are_right() {
     let lab = Lab::new();
     let orders = example("orders.csv");
     let text = std::fs::read_to_string(&orders).unwrap();
-    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip(1)
+        .map(|l| l.split(',').collect())
+        .collect();
     let europe: Vec<&Vec<&str>> = rows.iter().filter(|r| r[2] == "Europe").collect();
     let total: f64 = rows.iter().map(|r| r[6].parse::<f64>().unwrap()).sum();
 
     let count = ask(&lab, "How many orders are from Europe?", &orders, &[]);
     assert!(mentions(&count, &europe.len().to_string()), "{count}");
     let sum = ask(&lab, "What is the total price?", &orders, &[]);
-    assert!(numbers(&sum["result"]).iter().any(|n| (n - total).abs() < 1e-6), "{total}: {sum}");
+    assert!(
+        numbers(&sum["result"])
+            .iter()
+            .any(|n| (n - total).abs() < 1e-6),
+        "{total}: {sum}"
+    );
     let quantity: i64 = europe.iter().map(|r| r[5].parse::<i64>().unwrap()).sum();
     let by = ask(&lab, "total quantity by region", &orders, &[]);
-    assert!(numbers(&by["result"]).contains(&(quantity as f64)), "{quantity}: {by}");
+    assert!(
+        numbers(&by["result"]).contains(&(quantity as f64)),
+        "{quantity}: {by}"
+    );
 
     let access = example("access.log");
     let text = std::fs::read_to_string(&access).unwrap();
@@ -56,7 +90,11 @@ fn answers_are_right() {
 }
 
 fn mentions(report: &Value, number: &str) -> bool {
-    report["answer"].as_str().unwrap().split(|c: char| !c.is_ascii_digit()).any(|w| w == number)
+    report["answer"]
+        .as_str()
+        .unwrap()
+        .split(|c: char| !c.is_ascii_digit())
+        .any(|w| w == number)
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -74,9 +112,14 @@ fn a_conversion_hands_the_file_over() {
     let small = lab.file("people.csv", "name,age\nAna,31\nBo,40\n");
     let args = ["convert this to json lines"];
     let report = ask(&lab, args[0], small.to_str().unwrap(), &["--out", "out"]);
-    let path = report["files"][0].as_str().unwrap_or_else(|| panic!("{report}"));
+    let path = report["files"][0]
+        .as_str()
+        .unwrap_or_else(|| panic!("{report}"));
     let text = std::fs::read_to_string(lab.dir().join(path)).unwrap();
-    let rows: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let rows: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0]["name"], "Ana");
 }
@@ -90,10 +133,16 @@ fn what_it_cannot_make_it_refuses_in_a_sentence() {
         "Which customer is the friendliest?",
         "Write a poem about these orders",
     ] {
-        let report = lab.run(&["ask", question, "--data", &orders, "--yes", "--json"]).exits(4).json();
+        let report = lab
+            .run(&["ask", question, "--data", &orders, "--yes", "--json"])
+            .exits(4)
+            .json();
         assert_eq!(report["state"], "refused", "{question}: {report}");
         let stop = report["stopped_by"].to_string();
-        assert!(stop.contains("--model"), "{question}: how to connect a model: {stop}");
+        assert!(
+            stop.contains("--model"),
+            "{question}: how to connect a model: {stop}"
+        );
     }
     assert_eq!(lab.json(&["tools", "list", "--all"])["tools"], json!([]));
 }
@@ -105,11 +154,24 @@ fn forbidden_jobs_are_refused_and_their_words_are_not() {
         "nmap.txt",
         "Nmap scan report for 10.0.0.5\n22/tcp open ssh\n80/tcp open http\nNmap scan report for 10.0.0.6\n443/tcp open https\n",
     );
-    let report = lab.run(&["ask", "scan my network", "--yes", "--json"]).exits(4).json();
-    assert!(report["stopped_by"]["message"].as_str().unwrap().contains("policy.toml [domains] deny"));
+    let report = lab
+        .run(&["ask", "scan my network", "--yes", "--json"])
+        .exits(4)
+        .json();
+    assert!(
+        report["stopped_by"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("policy.toml [domains] deny")
+    );
     let refused = lab.json(&["audit", "log", "--kind", "domain_refused"]);
     assert_eq!(refused["events"].as_array().unwrap().len(), 1);
-    let made = ask(&lab, "How many lines of this nmap output contain open?", nmap.to_str().unwrap(), &[]);
+    let made = ask(
+        &lab,
+        "How many lines of this nmap output contain open?",
+        nmap.to_str().unwrap(),
+        &[],
+    );
     assert!(mentions(&made, "3"), "{made}");
 }
 
@@ -124,7 +186,16 @@ fn goldens_are_held_to() {
     let mut golden = json!({"input": input, "files": {"orders.csv": "region,price\nX,1\n"}, "expect": {"nonsense": true}});
     let lab = Lab::new();
     let file = lab.file("golden.jsonl", format!("{golden}\n"));
-    let ran = lab.run(&["ask", "How many rows are there?", "--data", orders, "--yes", "--json", "--golden", file.to_str().unwrap()]);
+    let ran = lab.run(&[
+        "ask",
+        "How many rows are there?",
+        "--data",
+        orders,
+        "--yes",
+        "--json",
+        "--golden",
+        file.to_str().unwrap(),
+    ]);
     let report = ran.exits(4).json();
     assert_eq!(report["stopped_by"]["kind"], "verdict", "{report}");
     // A right one counts as the person's own.
@@ -133,7 +204,20 @@ fn goldens_are_held_to() {
     golden["expect"] = output.clone();
     let lab = Lab::new();
     let file = lab.file("golden.jsonl", format!("{golden}\n"));
-    let ran = lab.run(&["ask", "How many rows are there?", "--data", orders, "--yes", "--json", "--golden", file.to_str().unwrap()]);
+    let ran = lab.run(&[
+        "ask",
+        "How many rows are there?",
+        "--data",
+        orders,
+        "--yes",
+        "--json",
+        "--golden",
+        file.to_str().unwrap(),
+    ]);
     let report = ran.exits(0).json();
-    assert_eq!(report["verdict"]["scores"]["cases"]["user"], json!([1, 1]), "{report}");
+    assert_eq!(
+        report["verdict"]["scores"]["cases"]["user"],
+        json!([1, 1]),
+        "{report}"
+    );
 }

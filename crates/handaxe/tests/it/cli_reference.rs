@@ -4,12 +4,40 @@ use crate::lab::Lab;
 
 /// Every command, by its path.
 const COMMANDS: &[&str] = &[
-    "", "ask", "make", "run", "tools", "tools list", "tools show", "tools search", "tools test",
-    "tools import", "tools deprecate", "tools retire", "tools restore", "tools revoke",
-    "approvals", "approvals list", "approvals show", "approvals approve", "approvals reject",
-    "runs", "runs list", "runs show", "runs resume", "audit", "audit log", "audit verify",
-    "audit checkpoint", "audit export", "doctor", "sandbox", "sandbox run", "config",
-    "config show", "config path",
+    "",
+    "ask",
+    "make",
+    "run",
+    "tools",
+    "tools list",
+    "tools show",
+    "tools search",
+    "tools test",
+    "tools import",
+    "tools deprecate",
+    "tools retire",
+    "tools restore",
+    "tools revoke",
+    "approvals",
+    "approvals list",
+    "approvals show",
+    "approvals approve",
+    "approvals reject",
+    "runs",
+    "runs list",
+    "runs show",
+    "runs resume",
+    "audit",
+    "audit log",
+    "audit verify",
+    "audit checkpoint",
+    "audit export",
+    "doctor",
+    "sandbox",
+    "sandbox run",
+    "config",
+    "config show",
+    "config path",
 ];
 
 #[test]
@@ -20,7 +48,10 @@ fn reference() {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let ran = lab.run(&args).exits(0);
-        text.push_str(&format!("# handaxe {command}\n\n{}\n", ran.stdout.trim_end()));
+        text.push_str(&format!(
+            "# handaxe {command}\n\n{}\n",
+            ran.stdout.trim_end()
+        ));
         text.push('\n');
     }
     insta::assert_snapshot!(text);

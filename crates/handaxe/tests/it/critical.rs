@@ -15,26 +15,60 @@ fn inside(lab: &Lab, code: &str, input: &Value, limits: &str) -> Value {
     let path = lab.file("probe.py", code);
     let input = input.to_string();
     lab.json(&[
-        "sandbox", "run", "--code", path.to_str().unwrap(), "--input", &input, "--limit", limits,
+        "sandbox",
+        "run",
+        "--code",
+        path.to_str().unwrap(),
+        "--input",
+        &input,
+        "--limit",
+        limits,
     ])
 }
 
 /// A benign tool still passes under the same limits.
 fn liveness(lab: &Lab, limits: &str) {
-    let result = inside(lab, "def run(*, n):\n    return n * 2\n", &json!({"n": 21}), limits);
-    assert_eq!((&result["outcome"], &result["output"]), (&json!("ok"), &json!(42)), "{result}");
+    let result = inside(
+        lab,
+        "def run(*, n):\n    return n * 2\n",
+        &json!({"n": 21}),
+        limits,
+    );
+    assert_eq!(
+        (&result["outcome"], &result["output"]),
+        (&json!("ok"), &json!(42)),
+        "{result}"
+    );
 }
 
 #[test]
 fn an_infinite_loop_is_ended_by_the_clock() {
     let lab = Lab::new();
     let begun = Instant::now();
-    let result = inside(&lab, "def run():\n    while True:\n        pass\n", &json!({}), "wall=1s,cpu=30s");
-    assert_eq!((&result["outcome"], &result["limit"]), (&json!("timeout"), &json!("wall")), "{result}");
+    let result = inside(
+        &lab,
+        "def run():\n    while True:\n        pass\n",
+        &json!({}),
+        "wall=1s,cpu=30s",
+    );
+    assert_eq!(
+        (&result["outcome"], &result["limit"]),
+        (&json!("timeout"), &json!("wall")),
+        "{result}"
+    );
     assert!(result["runtime_ms"].as_f64().unwrap() < 1600.0, "{result}");
     assert!(begun.elapsed() < Duration::from_secs(20));
-    let result = inside(&lab, "def run():\n    while True:\n        pass\n", &json!({}), "wall=30s,cpu=1s");
-    assert_eq!((&result["outcome"], &result["limit"]), (&json!("timeout"), &json!("cpu")), "{result}");
+    let result = inside(
+        &lab,
+        "def run():\n    while True:\n        pass\n",
+        &json!({}),
+        "wall=30s,cpu=1s",
+    );
+    assert_eq!(
+        (&result["outcome"], &result["limit"]),
+        (&json!("timeout"), &json!("cpu")),
+        "{result}"
+    );
     liveness(&lab, "wall=5s");
 }
 
@@ -62,11 +96,17 @@ def run(*, port):
 "#;
     let input = json!({ "port": port });
     let control = outside(&lab.file("control.py", code), &input);
-    assert_eq!(control["got"], "hello", "the control did not reach the listener");
+    assert_eq!(
+        control["got"], "hello",
+        "the control did not reach the listener"
+    );
     assert_eq!(hits.swap(0, Ordering::SeqCst), 1);
 
     let result = inside(&lab, code, &input, "wall=10s");
-    assert_eq!(result["output"]["tried"], true, "the attack did not run: {result}");
+    assert_eq!(
+        result["output"]["tried"], true,
+        "the attack did not run: {result}"
+    );
     assert_eq!(result["output"]["got"], Value::Null, "{result}");
     assert_eq!(hits.load(Ordering::SeqCst), 0);
     liveness(&lab, "wall=10s");
@@ -90,12 +130,26 @@ def run(*, paths):
     return done
 "#;
     let control = outside(&lab.file("control.py", code), &json!({"paths": [canary]}));
-    assert_eq!(control[canary.to_str().unwrap()], "written", "the control could not write");
+    assert_eq!(
+        control[canary.to_str().unwrap()],
+        "written",
+        "the control could not write"
+    );
     std::fs::write(&canary, "do not touch").unwrap();
 
-    let paths = json!([canary, "/etc/x", "/usr/x", "/x", "/data/x", "/tmp/x", "inside.txt"]);
+    let paths = json!([
+        canary,
+        "/etc/x",
+        "/usr/x",
+        "/x",
+        "/data/x",
+        "/tmp/x",
+        "inside.txt"
+    ]);
     let result = inside(&lab, code, &json!({ "paths": paths }), "wall=10s");
-    let done = result["output"].as_object().unwrap_or_else(|| panic!("{result}"));
+    let done = result["output"]
+        .as_object()
+        .unwrap_or_else(|| panic!("{result}"));
     assert_eq!(done.len(), 7, "the attack did not run: {result}");
     for (path, what) in done {
         let expected = path == "inside.txt";
@@ -123,20 +177,43 @@ def run(*, paths):
     return seen
 "#;
     let control = outside(&lab.file("control.py", code), &json!({"paths": [secret]}));
-    assert_eq!(control[secret.to_str().unwrap()], "s3cret-value", "the control could not read");
+    assert_eq!(
+        control[secret.to_str().unwrap()],
+        "s3cret-value",
+        "the control could not read"
+    );
 
-    let paths = json!([secret, "/etc/passwd", "/etc/shadow", "/proc/1/environ", "/proc/self/environ"]);
+    let paths = json!([
+        secret,
+        "/etc/passwd",
+        "/etc/shadow",
+        "/proc/1/environ",
+        "/proc/self/environ"
+    ]);
     let mut command = lab.command(&[]);
     let input = json!({ "paths": paths }).to_string();
     let probe = lab.file("probe.py", code);
-    command.args(["sandbox", "run", "--json", "--input", &input, "--code"]).arg(&probe);
-    command.env("PLANTED_SECRET", "s3cret-value").env("LD_PRELOAD", "").env("PYTHONPATH", "/x");
+    command
+        .args(["sandbox", "run", "--json", "--input", &input, "--code"])
+        .arg(&probe);
+    command
+        .env("PLANTED_SECRET", "s3cret-value")
+        .env("LD_PRELOAD", "")
+        .env("PYTHONPATH", "/x");
     let ran = crate::lab::finish(command).exits(0);
     assert!(!ran.stdout.contains("s3cret-value"), "{}", ran.stdout);
     let seen = ran.json()["output"].clone();
-    assert_eq!(seen.as_object().unwrap().len(), 6, "the attack did not run: {seen}");
+    assert_eq!(
+        seen.as_object().unwrap().len(),
+        6,
+        "the attack did not run: {seen}"
+    );
     for path in paths.as_array().unwrap() {
-        assert_eq!(seen[path.as_str().unwrap()], Value::Null, "{path} was read: {seen}");
+        assert_eq!(
+            seen[path.as_str().unwrap()],
+            Value::Null,
+            "{path} was read: {seen}"
+        );
     }
     assert!(seen["environment"].get("PATH").is_none(), "{seen}");
 }
@@ -188,7 +265,9 @@ def run(*, most):
     return {"started": len(threads), "why": why}
 "#;
     let result = inside(&lab, code, &json!({"most": 500}), "wall=10s,processes=8");
-    let started = result["output"]["started"].as_u64().unwrap_or_else(|| panic!("{result}"));
+    let started = result["output"]["started"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{result}"));
     assert!((1..8).contains(&started), "{result}");
     liveness(&lab, "wall=10s");
 }
@@ -206,7 +285,11 @@ def run(*, mib):
     let control = outside(&lab.file("control.py", code), &json!({"mib": 300}));
     assert_eq!(control, 300, "the control could not allocate");
     let result = inside(&lab, code, &json!({"mib": 4096}), "wall=20s,memory=64M");
-    assert_eq!((&result["outcome"], &result["limit"]), (&json!("memory"), &json!("memory")), "{result}");
+    assert_eq!(
+        (&result["outcome"], &result["limit"]),
+        (&json!("memory"), &json!("memory")),
+        "{result}"
+    );
     let result = inside(&lab, code, &json!({"mib": 32}), "wall=20s,memory=64M");
     assert_eq!(result["output"], 32, "{result}");
 }
@@ -216,7 +299,11 @@ fn a_flood_of_output_is_capped() {
     let lab = Lab::new();
     let code = "def run():\n    while True:\n        print('x' * 100000)\n";
     let result = inside(&lab, code, &json!({}), "wall=20s,stdio=64K");
-    assert_eq!((&result["outcome"], &result["limit"]), (&json!("output_limit"), &json!("output")), "{result}");
+    assert_eq!(
+        (&result["outcome"], &result["limit"]),
+        (&json!("output_limit"), &json!("output")),
+        "{result}"
+    );
     assert!(result["stdout"].as_str().unwrap().len() <= 64 << 10);
 }
 
@@ -224,14 +311,35 @@ fn a_flood_of_output_is_capped() {
 fn the_layers_are_named_with_every_result() {
     let lab = Lab::new();
     let result = inside(&lab, "def run():\n    return 1\n", &json!({}), "wall=10s");
-    let layers: Vec<&str> =
-        result["layers"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
+    let layers: Vec<&str> = result["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| l.as_str().unwrap())
+        .collect();
     for required in [
-        "unprivileged_uid", "user_namespace", "pid_namespace", "mount_namespace", "net_namespace",
-        "ipc_namespace", "uts_namespace", "cgroup_namespace", "read_only_root", "private_scratch",
-        "landlock", "no_capabilities", "no_new_privileges", "seccomp", "rlimits",
-        "closed_descriptors", "empty_environment", "watchdog",
+        "unprivileged_uid",
+        "user_namespace",
+        "pid_namespace",
+        "mount_namespace",
+        "net_namespace",
+        "ipc_namespace",
+        "uts_namespace",
+        "cgroup_namespace",
+        "read_only_root",
+        "private_scratch",
+        "landlock",
+        "no_capabilities",
+        "no_new_privileges",
+        "seccomp",
+        "rlimits",
+        "closed_descriptors",
+        "empty_environment",
+        "watchdog",
     ] {
-        assert!(layers.contains(&required), "{required} is missing: {layers:?}");
+        assert!(
+            layers.contains(&required),
+            "{required} is missing: {layers:?}"
+        );
     }
 }

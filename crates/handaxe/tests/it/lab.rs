@@ -25,7 +25,11 @@ pub(crate) struct Ran {
 impl Ran {
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -45,7 +49,9 @@ impl Ran {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -116,16 +122,29 @@ pub(crate) fn finish(mut command: Command) -> Ran {
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    Ran { code, stdout: out.join().unwrap(), stderr: err.join().unwrap() }
+    Ran {
+        code,
+        stdout: out.join().unwrap(),
+        stderr: err.join().unwrap(),
+    }
 }
 
 /// The repository's root, for the example data.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
 }
 
 pub(crate) fn example(name: &str) -> String {
-    root().join("examples").join(name).to_str().unwrap().to_owned()
+    root()
+        .join("examples")
+        .join(name)
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Runs a probe outside the jail: the positive control. Its last line of output is JSON.
@@ -138,7 +157,11 @@ pub(crate) fn outside(code: &Path, input: &Value) -> Value {
         .arg(input.to_string())
         .output()
         .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let text = String::from_utf8(out.stdout).unwrap();
     serde_json::from_str(text.lines().last().unwrap()).unwrap()
 }

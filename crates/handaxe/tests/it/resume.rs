@@ -21,19 +21,25 @@ struct Provider {
 
 impl Provider {
     fn start(conversation: &str) -> Self {
-        let path =
-            root().join("crates/handaxe/tests/it/conversations").join(format!("{conversation}.jsonl"));
+        let path = root()
+            .join("crates/handaxe/tests/it/conversations")
+            .join(format!("{conversation}.jsonl"));
         let mut replies: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in std::fs::read_to_string(path).unwrap().lines().skip(1) {
             let entry: Value = serde_json::from_str(line).unwrap();
             let text = match &entry["reply"] {
                 Value::String(text) => text.clone(),
-                Value::Array(lines) => {
-                    lines.iter().map(|l| l.as_str().unwrap()).collect::<Vec<_>>().join("\n")
-                }
+                Value::Array(lines) => lines
+                    .iter()
+                    .map(|l| l.as_str().unwrap())
+                    .collect::<Vec<_>>()
+                    .join("\n"),
                 other => other.to_string(),
             };
-            replies.entry(entry["role"].as_str().unwrap().to_owned()).or_default().push(text);
+            replies
+                .entry(entry["role"].as_str().unwrap().to_owned())
+                .or_default()
+                .push(text);
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -44,8 +50,11 @@ impl Provider {
         let counter = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (counter, given, replies) =
-                    (Arc::clone(&counter), Arc::clone(&given), Arc::clone(&replies));
+                let (counter, given, replies) = (
+                    Arc::clone(&counter),
+                    Arc::clone(&given),
+                    Arc::clone(&replies),
+                );
                 std::thread::spawn(move || answer(stream, &counter, &given, &replies));
             }
         });
@@ -92,11 +101,14 @@ fn answer(
         p if p.contains("You write tests for a tool") => "tester",
         _ => "arbiter",
     };
-    let text = given.lock().unwrap().get(&prompt).cloned().unwrap_or_else(|| {
-        let text = replies.lock().unwrap().get_mut(role).unwrap().remove(0);
-        given.lock().unwrap().insert(prompt, text.clone());
-        text
-    });
+    let text = {
+        let mut given = given.lock().unwrap();
+        let mut replies = replies.lock().unwrap();
+        given
+            .entry(prompt.clone())
+            .or_insert_with(|| replies.get_mut(role).unwrap().remove(0))
+            .clone()
+    };
     // Long enough that a kill between calls hits between calls.
     std::thread::sleep(Duration::from_millis(80));
     let reply = json!({
@@ -121,8 +133,13 @@ fn killed_after_each_paid_reply() {
         let provider = Provider::start("success_after_one_repair");
         let mut child = lab
             .command(&[
-                "ask", "What is MCMXCIV as a number?", "--model", "openai:scripted",
-                "--base-url", &provider.url, "--yes",
+                "ask",
+                "What is MCMXCIV as a number?",
+                "--model",
+                "openai:scripted",
+                "--base-url",
+                &provider.url,
+                "--yes",
             ])
             .spawn()
             .unwrap();
@@ -138,16 +155,30 @@ fn killed_after_each_paid_reply() {
         let registry = Registry::open(&lab.home()).unwrap();
         let before = registry.attempts(&run).unwrap();
         if registry.run(&run).unwrap().unwrap().summary.state != RunState::Done {
-            let done = lab.run(&["runs", "resume", run.as_str(), "--yes", "--json"]).exits(0).json();
-            assert_eq!(done["result"], json!({"value": 1994}), "killed at {kill_at}: {done}");
+            let done = lab
+                .run(&["runs", "resume", run.as_str(), "--yes", "--json"])
+                .exits(0)
+                .json();
+            assert_eq!(
+                done["result"],
+                json!({"value": 1994}),
+                "killed at {kill_at}: {done}"
+            );
         }
         let after = registry.attempts(&run).unwrap();
         assert_eq!(after.len(), 2);
-        assert_eq!(before[..], after[..before.len()], "an attempt was lost or rewritten");
+        assert_eq!(
+            before[..],
+            after[..before.len()],
+            "an attempt was lost or rewritten"
+        );
         // The call under way when the process died may be asked again; one that was paid for and
         // kept may not.
         let (repeated, prompts) = provider.repeats();
-        assert!(repeated <= 1 && prompts == 4, "killed at {kill_at}: {repeated} of {prompts}");
+        assert!(
+            repeated <= 1 && prompts == 4,
+            "killed at {kill_at}: {repeated} of {prompts}"
+        );
         assert_eq!(lab.json(&["audit", "verify"])["ok"], true);
     }
 }
@@ -172,7 +203,13 @@ fn killed_at_any_moment_with_the_composer() {
     for delay_ms in [20, 60, 120, 200, 300, 450, 600, 900] {
         let lab = Lab::new();
         let mut child = lab
-            .command(&["ask", "Analyze the sentiment of these logs", "--data", &logs, "--yes"])
+            .command(&[
+                "ask",
+                "Analyze the sentiment of these logs",
+                "--data",
+                &logs,
+                "--yes",
+            ])
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_millis(delay_ms));
@@ -193,9 +230,16 @@ fn killed_at_any_moment_with_the_composer() {
                 resumed += 1;
             }
         }
-        assert_eq!(lab.json(&["audit", "verify"])["ok"], true, "killed after {delay_ms} ms");
+        assert_eq!(
+            lab.json(&["audit", "verify"])["ok"],
+            true,
+            "killed after {delay_ms} ms"
+        );
         let versions = lab.json(&["tools", "list"]);
-        assert!(versions["tools"].as_array().unwrap().len() <= 1, "{versions}");
+        assert!(
+            versions["tools"].as_array().unwrap().len() <= 1,
+            "{versions}"
+        );
     }
     assert!(resumed >= 2, "only {resumed} kills fell into a run");
 }
@@ -206,8 +250,13 @@ fn ctrl_c_leaves_a_resumable_run() {
     let provider = Provider::start("success_at_once");
     let child = lab
         .command(&[
-            "ask", "What is MCMXCIV as a number?", "--model", "openai:scripted", "--base-url",
-            &provider.url, "--yes",
+            "ask",
+            "What is MCMXCIV as a number?",
+            "--model",
+            "openai:scripted",
+            "--base-url",
+            &provider.url,
+            "--yes",
         ])
         .spawn()
         .unwrap();
@@ -219,13 +268,28 @@ fn ctrl_c_leaves_a_resumable_run() {
         steps.iter().any(|s| s.starts_with("reply/")).then_some(())
     });
     let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let out = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(1), "{stderr}");
-    let resume = stderr.split("handaxe runs resume ").nth(1).unwrap_or_else(|| panic!("{stderr}"));
-    let id: String = resume.chars().take_while(char::is_ascii_alphanumeric).collect();
-    let done = lab.run(&["runs", "resume", &id, "--yes", "--json"]).exits(0).json();
+    let resume = stderr
+        .split("handaxe runs resume ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{stderr}"));
+    let id: String = resume
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    let done = lab
+        .run(&["runs", "resume", &id, "--yes", "--json"])
+        .exits(0)
+        .json();
     assert_eq!(done["result"], json!({"value": 1994}));
 }
 
@@ -235,8 +299,13 @@ fn a_live_run_is_not_resumed_beside_itself() {
     let provider = Provider::start("success_at_once");
     let mut child = lab
         .command(&[
-            "ask", "What is MCMXCIV as a number?", "--model", "openai:scripted", "--base-url",
-            &provider.url, "--yes",
+            "ask",
+            "What is MCMXCIV as a number?",
+            "--model",
+            "openai:scripted",
+            "--base-url",
+            &provider.url,
+            "--yes",
         ])
         .spawn()
         .unwrap();
@@ -244,6 +313,8 @@ fn a_live_run_is_not_resumed_beside_itself() {
         let registry = Registry::open(&lab.home()).ok()?;
         registry.runs(1).ok()?.into_iter().next().map(|r| r.id)
     });
-    lab.run(&["runs", "resume", run.as_str()]).exits(1).says("under way in another process");
+    lab.run(&["runs", "resume", run.as_str()])
+        .exits(1)
+        .says("under way in another process");
     assert!(child.wait().unwrap().success());
 }

@@ -51,36 +51,73 @@ fn from_a_folder_to_a_call() {
     // Testing registers nothing.
     assert_eq!(lab.json(&["tools", "list", "--all"])["tools"], json!([]));
 
-    lab.run(&["tools", "import", &dir]).exits(3).says("approvals approve");
-    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#]).exits(3);
+    lab.run(&["tools", "import", &dir])
+        .exits(3)
+        .says("approvals approve");
+    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#])
+        .exits(3);
     lab.run(&["approvals", "approve", "1"]).exits(0);
-    let ran = lab.json(&["run", "word_counts", "--input", r#"{"text":"to be or not to be"}"#]);
+    let ran = lab.json(&[
+        "run",
+        "word_counts",
+        "--input",
+        r#"{"text":"to be or not to be"}"#,
+    ]);
     assert_eq!(ran["output"], json!({"to": 2, "be": 2, "or": 1, "not": 1}));
     assert!(ran["layers"].as_array().unwrap().len() >= 17, "{ran}");
 
     // A person's own tool is recorded as self-approved.
     let shown = lab.json(&["tools", "show", "word_counts@1"]);
     assert_eq!(shown["approvals"][0]["self_approved"], true, "{shown}");
-    lab.run(&["tools", "show", "word_counts"]).exits(0).says("def run(").says("Counts the words");
-    for file in ["tool.py", "spec.json", "cases.jsonl", "README.md", "evidence.json"] {
+    lab.run(&["tools", "show", "word_counts"])
+        .exits(0)
+        .says("def run(")
+        .says("Counts the words");
+    for file in [
+        "tool.py",
+        "spec.json",
+        "cases.jsonl",
+        "README.md",
+        "evidence.json",
+    ] {
         let path = lab.home().join("tools/word_counts/1").join(file);
         assert!(path.exists(), "{}", path.display());
     }
-    assert_eq!(std::fs::read_to_string(lab.home().join("tools/word_counts/1/tool.py")).unwrap(), CODE);
-    lab.run(&["tools", "search", "count words"]).exits(0).says("word_counts@1");
+    assert_eq!(
+        std::fs::read_to_string(lab.home().join("tools/word_counts/1/tool.py")).unwrap(),
+        CODE
+    );
+    lab.run(&["tools", "search", "count words"])
+        .exits(0)
+        .says("word_counts@1");
 
     // Input that breaks the schema never reaches the tool.
-    let bad = lab.run(&["run", "word_counts", "--input", r#"{"text":1}"#]).exits(4);
+    let bad = lab
+        .run(&["run", "word_counts", "--input", r#"{"text":1}"#])
+        .exits(4);
     bad.says("input schema");
-    lab.run(&["run", "word_counts", "--input", r#"{"text":"a","text":"b"}"#]).exits(2).says("duplicate");
+    lab.run(&[
+        "run",
+        "word_counts",
+        "--input",
+        r#"{"text":"a","text":"b"}"#,
+    ])
+    .exits(2)
+    .says("duplicate");
 
     lab.run(&["tools", "retire", "word_counts"]).exits(0);
-    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#]).exits(4).says("retired");
+    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#])
+        .exits(4)
+        .says("retired");
     lab.run(&["tools", "restore", "word_counts"]).exits(0);
-    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#]).exits(0);
-    lab.run(&["tools", "revoke", "word_counts", "--reason", "wrong"]).exits(0);
+    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#])
+        .exits(0);
+    lab.run(&["tools", "revoke", "word_counts", "--reason", "wrong"])
+        .exits(0);
     lab.run(&["tools", "restore", "word_counts"]).exits(1);
-    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#]).exits(4).says("revoked");
+    lab.run(&["run", "word_counts", "--input", r#"{"text":"a"}"#])
+        .exits(4)
+        .says("revoked");
     assert_eq!(lab.json(&["audit", "verify"])["ok"], true);
 }
 
@@ -91,7 +128,10 @@ fn a_folder_of_a_registered_tool_imports_elsewhere() {
     lab.run(&["tools", "import", &dir, "--yes"]).exits(0);
     let view = lab.home().join("tools/word_counts/1");
     let other = Lab::new();
-    other.run(&["tools", "import", view.to_str().unwrap(), "--yes"]).exits(0).says("word_counts@1");
+    other
+        .run(&["tools", "import", view.to_str().unwrap(), "--yes"])
+        .exits(0)
+        .says("word_counts@1");
 }
 
 #[test]
@@ -104,11 +144,39 @@ fn what_is_refused() {
         lab.run(&["tools", "import", &dir, "--yes"]).exits(4);
     };
     refuse("none", CODE, "", "case");
-    refuse("wrong", &CODE.replace("counts.get(word, 0) + 1", "counts.get(word, 0) + 2"), CASES, "failed");
-    refuse("imports", &CODE.replace("import re", "import re, os"), CASES, "os");
-    refuse("signature", &CODE.replace("least: int = 1", "most: int = 1"), CASES, "least");
-    refuse("schema", &CODE.replace("return counts", "return list(counts)"), CASES, "");
-    refuse("loops", &CODE.replace("counts: dict[str, int] = {}", "counts: dict[str, int] = {}\n    while True: pass"), &CASES.lines().next().unwrap().to_owned(), "time");
+    refuse(
+        "wrong",
+        &CODE.replace("counts.get(word, 0) + 1", "counts.get(word, 0) + 2"),
+        CASES,
+        "failed",
+    );
+    refuse(
+        "imports",
+        &CODE.replace("import re", "import re, os"),
+        CASES,
+        "os",
+    );
+    refuse(
+        "signature",
+        &CODE.replace("least: int = 1", "most: int = 1"),
+        CASES,
+        "least",
+    );
+    refuse(
+        "schema",
+        &CODE.replace("return counts", "return list(counts)"),
+        CASES,
+        "",
+    );
+    refuse(
+        "loops",
+        &CODE.replace(
+            "counts: dict[str, int] = {}",
+            "counts: dict[str, int] = {}\n    while True: pass",
+        ),
+        &CASES.lines().next().unwrap().to_owned(),
+        "time",
+    );
     assert_eq!(lab.json(&["tools", "list", "--all"])["tools"], json!([]));
 }
 

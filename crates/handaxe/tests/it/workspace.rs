@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
 }
 
 fn tracked_files() -> Vec<PathBuf> {
@@ -30,7 +34,9 @@ fn tracked_files() -> Vec<PathBuf> {
 
 /// Crate → the crates of ours that it may depend on.
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    let all = ["types", "jail", "sandbox", "validate", "registry", "composer", "agent"];
+    let all = [
+        "types", "jail", "sandbox", "validate", "registry", "composer", "agent",
+    ];
     [
         ("types", &[][..]),
         ("jail", &["types"]),
@@ -38,7 +44,10 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("validate", &["types", "sandbox"]),
         ("registry", &["types"]),
         ("composer", &["types"]),
-        ("agent", &["types", "sandbox", "validate", "registry", "composer"]),
+        (
+            "agent",
+            &["types", "sandbox", "validate", "registry", "composer"],
+        ),
         ("", &all),
     ]
     .into_iter()
@@ -49,27 +58,43 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
 #[test]
 fn arrows_point_one_way() {
     let out = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let allowed = allowed();
     let short = |name: &str| {
-        name.strip_prefix("handaxe").map(|n| n.trim_start_matches('-').to_owned())
+        name.strip_prefix("handaxe")
+            .map(|n| n.trim_start_matches('-').to_owned())
     };
     let mut seen = 0;
     for package in metadata["packages"].as_array().unwrap() {
         let name = short(package["name"].as_str().unwrap()).unwrap();
-        let may = allowed.get(name.as_str()).unwrap_or_else(|| panic!("unknown crate {name}"));
+        let may = allowed
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("unknown crate {name}"));
         for dependency in package["dependencies"].as_array().unwrap() {
             // What a test uses is not an arrow of the structure.
             if dependency["kind"] == "dev" {
                 continue;
             }
             if let Some(target) = short(dependency["name"].as_str().unwrap()) {
-                assert!(may.contains(target.as_str()), "handaxe-{name} may not use handaxe-{target}");
+                assert!(
+                    may.contains(target.as_str()),
+                    "handaxe-{name} may not use handaxe-{target}"
+                );
                 seen += 1;
             }
         }
@@ -84,8 +109,15 @@ fn no_file_is_past_the_end() {
         if path.extension().is_none_or(|e| e != "rs") {
             continue;
         }
-        let lines = std::fs::read_to_string(root().join(&path)).unwrap().lines().count();
-        assert!(lines <= 800, "{} has {lines} lines; split it by ownership", path.display());
+        let lines = std::fs::read_to_string(root().join(&path))
+            .unwrap()
+            .lines()
+            .count();
+        assert!(
+            lines <= 800,
+            "{} has {lines} lines; split it by ownership",
+            path.display()
+        );
         seen += 1;
     }
     assert!(seen > 50, "only {seen} files were looked at");
@@ -98,9 +130,16 @@ fn unsafe_code_stays_in_the_jail() {
         if dir.ends_with("handaxe-jail") {
             continue;
         }
-        let main = ["src/lib.rs", "src/main.rs"].iter().map(|f| dir.join(f)).find(|f| f.exists());
+        let main = ["src/lib.rs", "src/main.rs"]
+            .iter()
+            .map(|f| dir.join(f))
+            .find(|f| f.exists());
         let text = std::fs::read_to_string(main.unwrap()).unwrap();
-        assert!(text.contains("#![forbid(unsafe_code)]"), "{}", dir.display());
+        assert!(
+            text.contains("#![forbid(unsafe_code)]"),
+            "{}",
+            dir.display()
+        );
     }
 }
 
