@@ -171,7 +171,7 @@ struct Talk<'a> {
     model: Memo<Budgeted<Arc<dyn Model>>, Memory>,
 }
 
-impl<'a> Talk<'a> {
+impl Talk<'_> {
     fn ask<'s, T, F>(&'s self, role: impl FnOnce(Roles<'s>) -> F) -> Result<T, Halt>
     where
         F: Future<Output = Result<Answered<T>, RoleError>>,

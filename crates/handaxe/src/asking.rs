@@ -64,16 +64,12 @@ impl Asking {
         }
     }
 
-    fn show(&self, text: impl std::fmt::Display) {
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
-
-    fn cases(&self, card: &Card) {
+    fn cases(card: &Card) {
         for result in &card.cases {
             let mark = if result.passed { good() } else { bad() };
             let word = if result.passed { "passed" } else { "failed" };
             let held = if result.held_out { ", held out" } else { "" };
-            self.show(format!(
+            show(format!(
                 "  {} {} ({}{held}) {:.1} ms{}",
                 mark.for_stderr().apply_to(word),
                 Shown(&result.name),
@@ -88,18 +84,23 @@ impl Asking {
         }
     }
 
-    fn why(&self, card: &Card) {
-        self.show(format!("  Wanted for: {}", Shown(&card.request.why)));
+    fn why(card: &Card) {
+        show(format!("  Wanted for: {}", Shown(&card.request.why)));
         for (i, step) in card.plan.iter().enumerate() {
-            self.show(format!("  {}. {}", i + 1, Shown(step)));
+            show(format!("  {}. {}", i + 1, Shown(step)));
         }
         for line in card.verdict.reasons.iter().chain([&format!(
             "Proved under {} in {} sandbox runs; your yes covers digest {} and nothing else.",
             card.interpreter, card.verdict.scores.sandbox_runs, card.request.subject
         )]) {
-            self.show(format!("  {}", Shown(line)));
+            show(format!("  {}", Shown(line)));
         }
     }
+}
+
+/// The question is put on stderr, so that stdout holds the answer alone.
+fn show(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 const HELP: &str = "y yes · n no · c code · t cases · d diff · e edit · w why";
@@ -107,8 +108,8 @@ const HELP: &str = "y yes · n no · c code · t cases · d diff · e edit · w 
 impl Approver for Asking {
     fn decide(&self, card: &Card) -> Decision {
         self.watcher.clear();
-        self.show(strong().for_stderr().apply_to("Approval"));
-        self.show(render_card(card).trim_end());
+        show(strong().for_stderr().apply_to("Approval"));
+        show(render_card(card).trim_end());
         // A person who mistypes this often has gone.
         for _ in 0..200 {
             let answer = match inquire::Text::new("Use this tool?")
@@ -139,18 +140,18 @@ impl Approver for Asking {
                     };
                 }
                 "c" | "code" | "show code" => {
-                    self.show(highlight(&card.draft.code, self.out.color()).trim_end());
+                    show(highlight(&card.draft.code, self.out.color()).trim_end());
                 }
-                "t" | "cases" | "tests" => self.cases(card),
+                "t" | "cases" | "tests" => Self::cases(card),
                 "d" | "diff" => {
                     let diff = if card.diff.is_empty() {
                         "  this is the first attempt"
                     } else {
                         &card.diff
                     };
-                    self.show(Lines(diff));
+                    show(Lines(diff));
                 }
-                "w" | "why" => self.why(card),
+                "w" | "why" => Self::why(card),
                 "e" | "edit" => match edit(&card.draft.code) {
                     Ok(Some(code)) => {
                         return Decision::Edit {
@@ -158,10 +159,10 @@ impl Approver for Asking {
                             code,
                         };
                     }
-                    Ok(None) => self.show(faint().for_stderr().apply_to("  nothing was changed")),
-                    Err(e) => self.show(format!("  the editor did not work: {e}")),
+                    Ok(None) => show(faint().for_stderr().apply_to("  nothing was changed")),
+                    Err(e) => show(format!("  the editor did not work: {e}")),
                 },
-                _ => self.show(format!("  {HELP}")),
+                _ => show(format!("  {HELP}")),
             }
         }
         Decision::Wait

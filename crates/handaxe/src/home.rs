@@ -55,15 +55,12 @@ impl Home {
             .canonicalize()
             .map_err(|e| Failure::failed("home", format!("cannot open {}: {e}", dir.display())))?;
         let policy_path = dir.join("policy.toml");
-        let policy = match read_settings(&policy_path)? {
-            Some(text) => handaxe_validate::load_policy(&text)
-                .map_err(|e| settings_failure(&policy_path, &e))?,
-            None => {
-                let text = handaxe_validate::default_policy_toml();
-                // A read-only home still serves reading commands, under the defaults.
-                let _ = std::fs::write(&policy_path, text);
-                Policy::default()
-            }
+        let policy = if let Some(text) = read_settings(&policy_path)? {
+            handaxe_validate::load_policy(&text).map_err(|e| settings_failure(&policy_path, &e))?
+        } else {
+            // A read-only home still serves reading commands, under the defaults.
+            let _ = std::fs::write(&policy_path, handaxe_validate::default_policy_toml());
+            Policy::default()
         };
         let config_path = dir.join("config.toml");
         let config = match read_settings(&config_path)? {

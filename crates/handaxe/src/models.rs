@@ -22,7 +22,7 @@ use crate::workshop::Workshop;
 /// How long a local server may take to say that it is there.
 const PROBE: Duration = Duration::from_millis(200);
 /// One call of a model, its retries included.
-const CALL_TIMEOUT: Duration = Duration::from_secs(180);
+const CALL_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// What `--model` and its neighbours came to.
 pub(crate) struct Chosen {

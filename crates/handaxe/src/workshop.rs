@@ -50,14 +50,13 @@ impl Workshop {
         get_or_try(&self.sandbox, || {
             let config = self.native_config()?;
             let home = self.home()?.dir();
-            let sandbox = match interpreter::recall(home, &config) {
-                Some(runtime) => NativeSandbox::with_runtime(config, runtime),
-                None => {
-                    let sandbox =
-                        NativeSandbox::new(config.clone()).map_err(|e| sandbox_failure(&e))?;
-                    interpreter::keep(home, &config, sandbox.runtime());
-                    sandbox
-                }
+            let sandbox = if let Some(runtime) = interpreter::recall(home, &config) {
+                NativeSandbox::with_runtime(config, runtime)
+            } else {
+                let sandbox =
+                    NativeSandbox::new(config.clone()).map_err(|e| sandbox_failure(&e))?;
+                interpreter::keep(home, &config, sandbox.runtime());
+                sandbox
             };
             Ok(Arc::new(sandbox) as Arc<dyn Sandbox>)
         })

@@ -1,5 +1,7 @@
 //! Generate, test, vet, try, judge, repair: until a draft is accepted or a bound is reached.
 
+use std::fmt::Write as _;
+
 use handaxe_types::{
     Case, CaseResult, Draft, Origin, Progress, Spec, Task, ToolRequest, Trial, Verdict,
 };
@@ -146,20 +148,11 @@ pub(crate) fn try_draft(
 }
 
 fn record(memory: &Memory, attempt: &Attempt) -> Result<(), PipelineError> {
-    let stderr: String = attempt
-        .trial
-        .cases
-        .iter()
-        .filter(|c| !c.stderr.is_empty())
-        .map(|c| {
-            format!(
-                "# {} ({})\n{}\n",
-                c.name,
-                c.origin.as_str(),
-                c.stderr.trim_end()
-            )
-        })
-        .collect();
+    let mut stderr = String::new();
+    for case in attempt.trial.cases.iter().filter(|c| !c.stderr.is_empty()) {
+        let (name, origin, text) = (&case.name, case.origin.as_str(), case.stderr.trim_end());
+        let _ = writeln!(stderr, "# {name} ({origin})\n{text}");
+    }
     let mut draft = attempt.draft.clone();
     draft.cases.extend(attempt.held_out.iter().cloned());
     memory.record_attempt(&handaxe_registry::Attempt {
@@ -218,13 +211,13 @@ fn settle_disputes(
             continue;
         };
         let key = format!("ruling/{n}/{}/{}", result.origin.as_str(), result.name);
-        let ruling: Option<String> = match memory.get(&key).map_err(Halt::Error)? {
-            Some(ruling) => ruling,
-            None => {
-                let ruling = mind.arbitrate(&draft.spec, case)?;
-                memory.put(&key, &ruling).map_err(Halt::Error)?;
-                ruling
-            }
+        let known: Option<Option<String>> = memory.get(&key).map_err(Halt::Error)?;
+        let ruling = if let Some(ruling) = known {
+            ruling
+        } else {
+            let ruling = mind.arbitrate(&draft.spec, case)?;
+            memory.put(&key, &ruling).map_err(Halt::Error)?;
+            ruling
         };
         if let Some(reason) = &ruling {
             ctx.report(Progress::Note(format!(

@@ -135,7 +135,7 @@ impl Walk<'_> {
             }
             handaxe_types::Route::Make { request } => {
                 match self.make(request, &plan, &composed, &data)? {
-                    Some((tool, invocation)) => (tool, inputs_for(&composed, &invocation)),
+                    Some(ready) => (ready.tool, inputs_for(&composed, &ready.invocation)),
                     None => return Ok(RunState::Waiting),
                 }
             }
@@ -175,8 +175,8 @@ impl Walk<'_> {
         };
         let attempt = make(self.ctx, &self.memory, self.task, &request, &mind)?;
         match self.approve(attempt, &plan, &mind)? {
-            Some((tool, _)) => {
-                let approved = self.load(&tool)?;
+            Some(ready) => {
+                let approved = self.load(&ready.tool)?;
                 self.report.tools = vec![ToolUsed {
                     name: approved.name().clone(),
                     version: approved.version(),
@@ -194,12 +194,12 @@ impl Walk<'_> {
         plan: &Plan,
         composed: &[Composed],
         data: &Data<'_>,
-    ) -> Result<Option<(ToolRef, Map<String, Value>)>, Halt> {
+    ) -> Result<Option<Ready>, Halt> {
         // An earlier walk may have come as far as a person's decision; then nothing is made anew.
-        if let Some(made) = self.memory.last::<Made>("made")? {
-            if let Some(done) = self.decided(&made)? {
-                return Ok(done);
-            }
+        if let Some(made) = self.memory.last::<Made>("made")?
+            && let Some(ready) = self.decided(&made)?
+        {
+            return Ok(Some(ready));
         }
         match (&self.ctx.minds, composed.first()) {
             (Minds::Model(mind), _) => {
@@ -221,14 +221,7 @@ impl Walk<'_> {
     }
 
     /// What became of a request that an earlier walk left with a person.
-    #[expect(
-        clippy::type_complexity,
-        reason = "undecided, waiting, or decided with its arguments"
-    )]
-    fn decided(
-        &mut self,
-        made: &Made,
-    ) -> Result<Option<Option<(ToolRef, Map<String, Value>)>>, Halt> {
+    fn decided(&mut self, made: &Made) -> Result<Option<Ready>, Halt> {
         let detail = self
             .ctx
             .registry
@@ -244,7 +237,10 @@ impl Walk<'_> {
                     name: detail.request.tool.clone(),
                     version: Some(detail.request.version),
                 };
-                Ok(Some(Some((tool, made.invocation.clone()))))
+                Ok(Some(Ready {
+                    tool,
+                    invocation: made.invocation.clone(),
+                }))
             }
             ApprovalState::Rejected if detail.superseded_by.is_none() => {
                 let by = detail.approver.unwrap_or_default();
@@ -264,7 +260,7 @@ impl Walk<'_> {
         mut attempt: Attempt,
         plan: &Plan,
         mind: &dyn Mind,
-    ) -> Result<Option<(ToolRef, Map<String, Value>)>, Halt> {
+    ) -> Result<Option<Ready>, Halt> {
         for _ in 0..=MAX_EDITS {
             let request = self.propose(&attempt)?;
             self.report.approval = Some(request.id);
@@ -298,7 +294,10 @@ impl Walk<'_> {
                         version: registered.version(),
                     });
                     let invocation = attempt.draft.provenance.invocation;
-                    return Ok(Some((registered.tool_ref(), invocation)));
+                    return Ok(Some(Ready {
+                        tool: registered.tool_ref(),
+                        invocation,
+                    }));
                 }
                 Decision::Reject { approver, reason } => {
                     self.ctx
@@ -440,6 +439,12 @@ impl Walk<'_> {
         self.memory.put(&key, &invocation)?;
         Ok(invocation)
     }
+}
+
+/// A registered tool and the arguments that answer the question.
+struct Ready {
+    tool: ToolRef,
+    invocation: Map<String, Value>,
 }
 
 /// A draft that was put before a person.

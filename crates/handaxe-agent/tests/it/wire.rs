@@ -1,25 +1,23 @@
 //! The three wire formats and every way a server can fail. Servers that behave are wiremock's;
 //! those that cut, drip or flood are plain listeners.
 
-use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use handaxe_agent::model::{
-    Bound, Budget, Budgeted, Finish, HttpModel, HttpOptions, Memo, Message, Model, ModelError,
-    ModelReply, ModelRequest, ModelSpec, Phase, Recorder, Replay, ReplyStore, Retries, RoleName,
-    Secret, SetupError, Speaker, StoreError, Timeouts, Tokens, probe_ollama,
+    Finish, HttpModel, HttpOptions, Message, Model, ModelError, ModelReply, ModelRequest,
+    ModelSpec, Phase, Retries, RoleName, Secret, SetupError, Speaker, Timeouts, Tokens,
+    probe_ollama,
 };
-use handaxe_types::Digest;
 use serde_json::{Value, json};
 use wiremock::matchers::{body_partial_json, header, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-const KEY: &str = "sk-test-0123456789abcdef";
+pub(crate) const KEY: &str = "sk-test-0123456789abcdef";
 
 pub(crate) fn options(base: &str) -> HttpOptions {
     HttpOptions {
@@ -623,9 +621,20 @@ fn setup_is_checked() {
     ));
     let bad = options("http://user:pw@host");
     assert!(matches!(new("openai:m", bad), Some(SetupError::BadUrl)));
+    let plain = options("http://models.example.org/v1");
+    assert!(matches!(
+        new("openai:m", plain),
+        Some(SetupError::PlainKey { .. })
+    ));
+    assert!(new("openai:m", options("http://127.0.0.1:8080/v1")).is_none());
+    let none_sent = HttpOptions {
+        key: None,
+        ..options("http://models.example.org/v1")
+    };
+    assert!(new("openai:m", none_sent).is_none());
     let key = HttpOptions {
         key: Secret::new("a\nb"),
-        ..options("http://h")
+        ..options("https://h")
     };
     assert!(matches!(new("openai:m", key), Some(SetupError::BadKey)));
     assert!(!format!("{:?}", options("http://h")).contains(KEY));

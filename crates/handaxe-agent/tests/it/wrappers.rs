@@ -1,24 +1,18 @@
 //! What stands around the wire: the budget, recordings and scripts, and the memory of paid calls.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use handaxe_agent::model::{
-    Bound, Budget, Budgeted, Finish, HttpModel, HttpOptions, Memo, Message, Model, ModelError,
-    ModelReply, ModelRequest, ModelSpec, Phase, Recorder, Replay, ReplyStore, Retries, RoleName,
-    Secret, SetupError, Speaker, StoreError, Timeouts, Tokens, probe_ollama,
+    Bound, Budget, Budgeted, Finish, Memo, Model, ModelError, ModelReply, ModelRequest, Recorder,
+    Replay, ReplyStore, RoleName, StoreError,
 };
 use handaxe_types::Digest;
-use serde_json::{Value, json};
-use wiremock::matchers::{body_partial_json, header, method, path};
-use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+use serde_json::Value;
 
-use crate::wire::{hits, model, ok, openai_reply, options, request, serve, status};
+use crate::wire::{KEY, model, ok, openai_reply, raw, request, serve, with_schema};
 
 #[tokio::test]
 async fn a_budget_stops_the_next_call() {

@@ -351,14 +351,15 @@ pub(crate) fn file(rng: &mut Rng, format: Format) -> Vec<u8> {
                 items.push(rng.pick(&["1", "null", "[]"]).to_owned());
             }
             let array = format!("[{}]", items.join(",\n"));
-            out.push_str(&match rng.below(14) {
+            let whole = match rng.below(14) {
                 0 => format!("{{\"meta\":{{\"n\":1}},\"rows\":{array}}}"),
                 1 => format!("{{\"a\":{array},\"b\":{array}}}"),
                 2 => format!("{array}x"),
                 3 => String::new(),
                 4 => "{\"a\":1}".to_owned(),
                 _ => array,
-            });
+            };
+            out.push_str(&whole);
         }
         Format::Text => {
             for _ in 0..rows {
@@ -493,9 +494,7 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             limit: None,
         },
         1..=3 => Terminal::Aggregate {
-            measures: (0..1 + rng.below(3))
-                .map(|_| measure(rng, format))
-                .collect(),
+            measures: (0..=rng.below(3)).map(|_| measure(rng, format)).collect(),
             group_by: (0..rng.below(3)).map(|_| column(rng, format)).collect(),
             order: rng.one_in(2).then_some(order),
             limit: limit(rng),

@@ -235,7 +235,7 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
         shop.out.say(Lines(answer));
     }
     for path in files {
-        let size = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+        let size = std::fs::metadata(path).map_or(0, |m| m.len());
         shop.out
             .say(format!("Wrote {} ({}).", path.display(), bytes(size)));
     }

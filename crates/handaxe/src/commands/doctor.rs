@@ -1,7 +1,7 @@
 //! `handaxe doctor`: what this machine gives, and what to do about what is missing.
 
 use handaxe_agent::model::{choose, probe_ollama};
-use handaxe_sandbox::{NativeSandbox, Sandbox as _};
+use handaxe_sandbox::{NativeSandbox, Sandbox};
 use serde_json::json;
 
 use crate::failure::{Exit, Outcome, chain};
@@ -41,8 +41,8 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
 
     out.document(&json!({
         "layers": layers,
-        "interpreter": sandbox.as_ref().ok().map(|s| s.interpreter()),
-        "profile": sandbox.as_ref().ok().map(|s| s.profile()),
+        "interpreter": sandbox.as_ref().ok().map(Sandbox::interpreter),
+        "profile": sandbox.as_ref().ok().map(Sandbox::profile),
         "sandbox_error": sandbox.as_ref().err().map(|e| chain(e)),
         "model": choice.as_ref().ok().map(|c| json!({"spec": c.spec.to_string(), "why": c.why})),
         "home": home.dir(),
@@ -143,7 +143,7 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
     ));
     match &journal {
         Ok(checked) if checked.ok => {
-            out.say(format!("  journal intact, {} events", checked.events))
+            out.say(format!("  journal intact, {} events", checked.events));
         }
         Ok(_) => out.say(bad().apply_to("  the journal is not intact: handaxe audit verify")),
         Err(failure) => out.say(bad().apply_to(format!("  {}", failure.message))),

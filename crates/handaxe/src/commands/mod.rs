@@ -81,10 +81,8 @@ pub(crate) fn validate_failure(error: &handaxe_validate::ValidateError) -> Failu
     match error {
         ValidateError::Sandbox(e) => sandbox_failure(e),
         ValidateError::Cancelled => crate::workshop::cancelled(),
-        #[expect(
-            unreachable_patterns,
-            reason = "the trial may learn other ways to break off"
-        )]
-        other => Failure::failed("trial", crate::failure::chain(other)),
+        ValidateError::TooManyCases { .. } => {
+            Failure::new(Exit::Refused, "trial", crate::failure::chain(error))
+        }
     }
 }

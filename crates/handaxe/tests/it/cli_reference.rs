@@ -1,5 +1,7 @@
 //! The whole surface of the command line, so that a change of it shows in review.
 
+use std::fmt::Write as _;
+
 use crate::lab::Lab;
 
 /// Every command, by its path.
@@ -48,11 +50,7 @@ fn reference() {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let ran = lab.run(&args).exits(0);
-        text.push_str(&format!(
-            "# handaxe {command}\n\n{}\n",
-            ran.stdout.trim_end()
-        ));
-        text.push('\n');
+        let _ = write!(text, "# handaxe {command}\n\n{}\n\n", ran.stdout.trim_end());
     }
     insta::assert_snapshot!(text);
     // Asking for help touches nothing.

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_handaxe");
 
 /// Longer than any command here may take on a busy machine; a hang fails and does not hang CI.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) struct Lab {
     dir: tempfile::TempDir,

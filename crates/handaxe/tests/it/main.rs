@@ -1,11 +1,25 @@
 //! Tests of what people run: the built binary, and the shape of the workspace.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the built binary and its controls"
+)]
+
+#[cfg(test)]
 mod ask;
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod cli_reference;
+#[cfg(test)]
 mod conversations;
+#[cfg(test)]
 mod critical;
+#[cfg(test)]
 mod lab;
+#[cfg(test)]
 mod resume;
+#[cfg(test)]
 mod tools;
+#[cfg(test)]
 mod workspace;

@@ -174,7 +174,7 @@ fn what_is_refused() {
             "counts: dict[str, int] = {}",
             "counts: dict[str, int] = {}\n    while True: pass",
         ),
-        &CASES.lines().next().unwrap().to_owned(),
+        CASES.lines().next().unwrap(),
         "time",
     );
     assert_eq!(lab.json(&["tools", "list", "--all"])["tools"], json!([]));
