@@ -1,7 +1,7 @@
 //! The cases that must never fail, on the built binary. Each attack is first run outside the jail
 //! and must succeed there; inside it must be seen to have run, and to have failed.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,7 +82,10 @@ fn a_fetch_reaches_nothing() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             counter.fetch_add(1, Ordering::SeqCst);
-            let _ = stream.unwrap().write_all(b"HTTP/1.0 200 OK\r\n\r\nhello");
+            let mut stream = stream.unwrap();
+            // Read first: a connection closed on unread bytes is reset, answer and all.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello");
         }
     });
     let code = r#"
