@@ -14,6 +14,6 @@ mod native;
 
 pub use api::{
     Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
-    SessionSpec,
+    SessionSpec, SessionStats,
 };
 pub use native::{NativeConfig, NativeSandbox, Runtime};
