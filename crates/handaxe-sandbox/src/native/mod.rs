@@ -178,6 +178,15 @@ fn profile(config: &NativeConfig) -> Profile {
     }
 }
 
+/// Digest over the system-call filter that every child loads on this machine.
+pub fn filter_digest() -> Result<Digest, SandboxError> {
+    let filter = handaxe_jail::seccomp::filter().map_err(|e| SandboxError::Start {
+        doing: "compiling the system-call filter",
+        source: std::io::Error::other(e),
+    })?;
+    Ok(Digest::of(&filter))
+}
+
 /// Only control groups may be missing: without them the resource limits are the floor.
 fn is_required(layer: Layer) -> bool {
     layer != Layer::Cgroup
