@@ -213,9 +213,16 @@ impl Group {
         let (memory, processes) = (memory.to_string(), processes.to_string());
         match (self.parent.kind, &self.paths[..]) {
             (Kind::V1, [memory_dir, pids_dir]) => {
-                fs::write(memory_dir.join("memory.limit_in_bytes"), &memory)?;
-                if memory_dir.join("memory.memsw.limit_in_bytes").exists() {
-                    fs::write(memory_dir.join("memory.memsw.limit_in_bytes"), &memory)?;
+                let plain = memory_dir.join("memory.limit_in_bytes");
+                let with_swap = memory_dir.join("memory.memsw.limit_in_bytes");
+                // Memory may never be above memory with swap, so a raise goes the other way round
+                // from a lowering; the first write is the one that a lowering refuses.
+                if with_swap.exists() {
+                    let _ = fs::write(&with_swap, &memory);
+                    fs::write(&plain, &memory)?;
+                    fs::write(&with_swap, &memory)?;
+                } else {
+                    fs::write(&plain, &memory)?;
                 }
                 fs::write(pids_dir.join("pids.max"), &processes)
             }
