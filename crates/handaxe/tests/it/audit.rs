@@ -16,6 +16,8 @@ fn a_checkpoint_kept_elsewhere_finds_a_rolled_back_home() {
         "--yes",
     ])
     .exits(0);
+    // The key is made on first use; the thief's copy has it too.
+    lab.run(&["audit", "checkpoint"]).exits(0);
     // A copy of the home as it was: what someone would roll back to.
     let copy = lab.dir().join("before");
     let copied = std::process::Command::new("cp")
