@@ -19,6 +19,19 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// Of everything a reader gives, in bounded memory.
+    pub fn of_reader(reader: &mut impl std::io::Read) -> std::io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0_u8; 1 << 18];
+        loop {
+            let n = reader.read(&mut buffer)?;
+            if n == 0 {
+                return Ok(Self(hash.finalize().into()));
+            }
+            hash.update(&buffer[..n]);
+        }
+    }
+
     /// Digest of the canonical form of a JSON value (see [`canonical_json`]).
     pub fn of_json(value: &Value) -> Self {
         Self::of(canonical_json(value).as_bytes())
@@ -78,24 +91,6 @@ impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
-
-/// A digest of something too large to hold, taken piece by piece.
-#[derive(Default)]
-pub struct DigestStream(Sha256);
-
-impl DigestStream {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
     }
 }
 

@@ -29,7 +29,7 @@ mod verdict;
 
 pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
-pub use digest::{Digest, DigestError, DigestStream, canonical_json};
+pub use digest::{Digest, DigestError, canonical_json};
 pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};
 pub use event::{Event, EventKind};
 pub use finding::{Finding, Severity};

@@ -76,7 +76,7 @@ fn attach_one(path: &Path, taken: &mut BTreeMap<String, u32>) -> Result<DataFile
     if !meta.is_file() {
         return Err(refuse("is not a regular file").hint("save it to a file first"));
     }
-    let digest = digest_of(&mut file).map_err(|e| refuse(&e.to_string()))?;
+    let digest = Digest::of_reader(&mut file).map_err(|e| refuse(&e.to_string()))?;
     let absolute = path.canonicalize().map_err(|e| refuse(&e.to_string()))?;
     let base = plain_name(&absolute);
     let n = taken.entry(base.clone()).or_insert(0);
@@ -88,19 +88,6 @@ fn attach_one(path: &Path, taken: &mut BTreeMap<String, u32>) -> Result<DataFile
         bytes: meta.len(),
         digest,
     })
-}
-
-/// The digest of a file of any size, in bounded memory.
-pub(crate) fn digest_of(file: &mut std::fs::File) -> std::io::Result<Digest> {
-    let mut stream = handaxe_types::DigestStream::new();
-    let mut buffer = vec![0_u8; 1 << 18];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(stream.finish());
-        }
-        stream.update(&buffer[..n]);
-    }
 }
 
 /// A file name that is one plain component of harmless characters.

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use handaxe_composer::Profile;
 use handaxe_sandbox::{InlineFile, Mount};
-use handaxe_types::{DataFile, Digest, DigestStream, Preview};
+use handaxe_types::{DataFile, Digest, Preview};
 use serde_json::{Value, json};
 
 use super::PipelineError;
@@ -61,16 +61,7 @@ impl<'a> Data<'a> {
 }
 
 fn digest(file: &DataFile) -> std::io::Result<Digest> {
-    let mut reader = std::fs::File::open(&file.path)?;
-    let mut stream = DigestStream::new();
-    let mut buffer = vec![0_u8; 1 << 18];
-    loop {
-        let n = reader.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(stream.finish());
-        }
-        stream.update(&buffer[..n]);
-    }
+    Digest::of_reader(&mut std::fs::File::open(&file.path)?)
 }
 
 /// How a set of files reaches the tool: with the call, or as mounts of a session of their own.

@@ -61,6 +61,13 @@ impl Provider {
         Self { url, asked }
     }
 
+    /// `ask` under way against this provider.
+    fn ask(&self, lab: &Lab) -> std::process::Child {
+        let question = "What is MCMXCIV as a number?";
+        let model = ["--model", "openai:scripted", "--base-url", &self.url];
+        lab.command(&["ask", question, "--yes"]).args(model).spawn().unwrap()
+    }
+
     /// (prompts asked more than once, prompts in all)
     fn repeats(&self) -> (usize, usize) {
         let asked = self.asked.lock().unwrap();
@@ -131,18 +138,7 @@ fn killed_after_each_paid_reply() {
     for kill_at in 1..=4 {
         let lab = Lab::new();
         let provider = Provider::start("success_after_one_repair");
-        let mut child = lab
-            .command(&[
-                "ask",
-                "What is MCMXCIV as a number?",
-                "--model",
-                "openai:scripted",
-                "--base-url",
-                &provider.url,
-                "--yes",
-            ])
-            .spawn()
-            .unwrap();
+        let mut child = provider.ask(&lab);
         let run = wait_for(&mut child, || {
             let registry = Registry::open(&lab.home()).ok()?;
             let run = registry.runs(1).ok()?.into_iter().next()?;
@@ -248,18 +244,7 @@ fn killed_at_any_moment_with_the_composer() {
 fn ctrl_c_leaves_a_resumable_run() {
     let lab = Lab::new();
     let provider = Provider::start("success_at_once");
-    let child = lab
-        .command(&[
-            "ask",
-            "What is MCMXCIV as a number?",
-            "--model",
-            "openai:scripted",
-            "--base-url",
-            &provider.url,
-            "--yes",
-        ])
-        .spawn()
-        .unwrap();
+    let child = provider.ask(&lab);
     let mut child = child;
     wait_for(&mut child, || {
         let registry = Registry::open(&lab.home()).ok()?;
@@ -297,18 +282,7 @@ fn ctrl_c_leaves_a_resumable_run() {
 fn a_live_run_is_not_resumed_beside_itself() {
     let lab = Lab::new();
     let provider = Provider::start("success_at_once");
-    let mut child = lab
-        .command(&[
-            "ask",
-            "What is MCMXCIV as a number?",
-            "--model",
-            "openai:scripted",
-            "--base-url",
-            &provider.url,
-            "--yes",
-        ])
-        .spawn()
-        .unwrap();
+    let mut child = provider.ask(&lab);
     let run = wait_for(&mut child, || {
         let registry = Registry::open(&lab.home()).ok()?;
         registry.runs(1).ok()?.into_iter().next().map(|r| r.id)
