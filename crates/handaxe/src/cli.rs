@@ -337,6 +337,20 @@ pub(crate) enum SandboxCommand {
         #[command(flatten)]
         limits: LimitArgs,
     },
+    /// Try sixty-one doors of the kernel from inside, and show which are open
+    Probe,
+    /// Measure the sandbox beside whichever others are installed
+    Bench {
+        /// How many warm calls, and how many in each sustained run
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        calls: usize,
+        /// At most 200 calls and a few starts of each peer
+        #[arg(long)]
+        quick: bool,
+        /// Draw the latencies
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use handaxe_types::Limits;
@@ -26,8 +26,18 @@ pub(super) struct Groups {
     free: Mutex<Vec<Kept>>,
 }
 
-/// Directories of a group that is empty, and the limits they hold.
-type Kept = (Vec<PathBuf>, (u64, u64));
+/// A group that is empty, as the next child will have it.
+#[derive(Debug, Default)]
+struct Kept {
+    /// One directory for v2; memory's and pids' for v1.
+    paths: Vec<PathBuf>,
+    /// What a child writes itself into, a directory each.
+    doors: Vec<OwnedFd>,
+    /// Where kills for want of memory are counted.
+    kills: Option<OwnedFd>,
+    /// Memory and processes, as last set: the usual ones are set ahead of the call.
+    set: (u64, u64),
+}
 
 /// More than a session has children at once.
 const MOST_FREE: usize = 64;
@@ -165,30 +175,48 @@ impl Groups {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let (paths, set) = free.unwrap_or_default();
-        let mut group = Group {
-            parent: Arc::clone(self),
-            paths,
-            set: Mutex::new(set),
+        let parent = Arc::clone(self);
+        if let Some(kept) = free {
+            return Ok(Some(Group {
+                parent,
+                kept: Mutex::new(kept),
+            }));
+        }
+        let mut kept = Kept::default();
+        // A task that moves itself alone takes no lock that stops every fork of the machine; v2
+        // has no such door for ordinary groups.
+        let (door, kills) = match self.kind {
+            Kind::V1 => ("tasks", "memory.oom_control"),
+            _ => ("cgroup.procs", "memory.events"),
         };
-        if !group.paths.is_empty() {
-            return Ok(Some(group));
+        // From here on what was made is removed again when something fails.
+        let mut made = || -> io::Result<()> {
+            for base in &self.bases {
+                let path = base.join(id.to_string());
+                fs::create_dir(&path)?;
+                kept.paths.push(path.clone());
+                kept.doors.push(open(&path.join(door), OFlags::WRONLY)?);
+                if kept.kills.is_none() {
+                    kept.kills = Some(open(&path.join(kills), OFlags::RDONLY)?);
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = made() {
+            kept.paths.iter().for_each(|path| remove(path));
+            return Err(error);
         }
-        for base in &self.bases {
-            let path = base.join(id.to_string());
-            fs::create_dir(&path)?;
-            group.paths.push(path);
-        }
-        Ok(Some(group))
+        let kept = Mutex::new(kept);
+        Ok(Some(Group { parent, kept }))
     }
 }
 
 impl Drop for Groups {
     fn drop(&mut self) {
         let free = self.free.get_mut().unwrap_or_else(PoisonError::into_inner);
-        free.iter()
-            .flat_map(|(paths, _)| paths)
-            .for_each(|path| remove(path));
+        for kept in free {
+            kept.paths.iter().for_each(|path| remove(path));
+        }
         self.bases.iter().for_each(|base| remove(base));
     }
 }
@@ -200,26 +228,22 @@ const OWN_BYTES: u64 = 48 << 20;
 #[derive(Debug)]
 pub(super) struct Group {
     parent: Arc<Groups>,
-    paths: Vec<PathBuf>,
-    /// Memory and processes, as last set: the usual ones are set ahead of the call.
-    set: Mutex<(u64, u64)>,
+    kept: Mutex<Kept>,
+}
+
+fn open(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let opened = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
+    opened.map_err(io::Error::from)
 }
 
 impl Group {
-    /// What the child writes itself into: opened here, because it may not.
-    pub(super) fn doors(&self) -> io::Result<Vec<OwnedFd>> {
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        // A task that moves itself alone takes no lock that stops every fork of the machine; v2
-        // has no such door for ordinary groups.
-        let door = match self.parent.kind {
-            Kind::V1 => "tasks",
-            _ => "cgroup.procs",
-        };
-        let open = |p: &PathBuf| rustix::fs::open(p.join(door), flags, Mode::empty());
-        self.paths
-            .iter()
-            .map(|p| open(p).map_err(io::Error::from))
-            .collect()
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with what the child writes itself into: opened here, because it may not.
+    pub(super) fn with_doors<T>(&self, act: impl FnOnce(&[OwnedFd]) -> T) -> T {
+        act(&self.kept().doors)
     }
 
     /// Bounds a call. Swap counts as memory where it is counted at all.
@@ -228,54 +252,72 @@ impl Group {
             .memory_bytes
             .saturating_add(limits.scratch_bytes)
             .saturating_add(OWN_BYTES);
-        let processes = limits.processes;
-        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        if *set == (memory, processes) {
-            return Ok(());
+        let wanted = (memory, limits.processes);
+        let mut kept = self.kept();
+        if kept.set != wanted {
+            kept.set = (0, 0);
+            write_limits(self.parent.kind, &kept.paths, wanted)?;
+            kept.set = wanted;
         }
-        self.write_limits(memory, processes)?;
-        *set = (memory, processes);
         Ok(())
-    }
-
-    fn write_limits(&self, memory: u64, processes: u64) -> io::Result<()> {
-        let (memory, processes) = (memory.to_string(), processes.to_string());
-        match (self.parent.kind, &self.paths[..]) {
-            (Kind::V1, [memory_dir, pids_dir]) => {
-                let with_swap = memory_dir.join("memory.memsw.limit_in_bytes");
-                let swap_counts = with_swap.exists();
-                if swap_counts {
-                    // It may at no time be below the other.
-                    fs::write(&with_swap, "-1")?;
-                }
-                fs::write(memory_dir.join("memory.limit_in_bytes"), &memory)?;
-                if swap_counts {
-                    fs::write(&with_swap, &memory)?;
-                }
-                fs::write(pids_dir.join("pids.max"), &processes)
-            }
-            (Kind::V2, [dir]) => {
-                fs::write(dir.join("memory.max"), &memory)?;
-                if dir.join("memory.swap.max").exists() {
-                    fs::write(dir.join("memory.swap.max"), "0")?;
-                }
-                fs::write(dir.join("pids.max"), &processes)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Whether the kernel killed something in it for want of memory.
     pub(super) fn ran_out(&self) -> bool {
-        let file = match self.parent.kind {
-            Kind::V1 => "memory.oom_control",
-            _ => "memory.events",
-        };
-        let text = self
-            .paths
-            .first()
-            .and_then(|p| fs::read_to_string(p.join(file)).ok());
-        text.is_some_and(|t| counted(&t, "oom_kill") > 0)
+        let kept = self.kept();
+        let mut text = [0; 512];
+        let len = kept
+            .kills
+            .as_ref()
+            .map(|fd| rustix::io::pread(fd, &mut text, 0));
+        let len = len.and_then(Result::ok).unwrap_or(0);
+        counted(&String::from_utf8_lossy(&text[..len]), "oom_kill") > 0
+    }
+}
+
+fn write_limits(kind: Kind, paths: &[PathBuf], limits: (u64, u64)) -> io::Result<()> {
+    let (memory, processes) = (limits.0.to_string(), limits.1.to_string());
+    match (kind, paths) {
+        (Kind::V1, [memory_dir, pids_dir]) => {
+            let with_swap = memory_dir.join("memory.memsw.limit_in_bytes");
+            let swap_counts = with_swap.exists();
+            if swap_counts {
+                // It may at no time be below the other.
+                fs::write(&with_swap, "-1")?;
+            }
+            fs::write(memory_dir.join("memory.limit_in_bytes"), &memory)?;
+            if swap_counts {
+                fs::write(&with_swap, &memory)?;
+            }
+            fs::write(pids_dir.join("pids.max"), &processes)
+        }
+        (Kind::V2, [dir]) => {
+            fs::write(dir.join("memory.max"), &memory)?;
+            if dir.join("memory.swap.max").exists() {
+                fs::write(dir.join("memory.swap.max"), "0")?;
+            }
+            fs::write(dir.join("pids.max"), &processes)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // It is dropped when its child has been reaped, and so everything that was in its process
+        // namespace. Where nothing was ever killed in it either, it tells as little of its last
+        // child as a new one would.
+        let clean = !self.ran_out();
+        let kept = std::mem::take(self.kept.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if clean {
+            let free = self.parent.free.lock();
+            let mut free = free.unwrap_or_else(PoisonError::into_inner);
+            if free.len() < MOST_FREE {
+                free.push(kept);
+                return;
+            }
+        }
+        kept.paths.iter().for_each(|path| remove(path));
     }
 }
 
@@ -285,36 +327,6 @@ fn counted(text: &str, word: &str) -> u64 {
         .lines()
         .find_map(|l| l.strip_prefix(word)?.strip_prefix(' '));
     line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
-}
-
-impl Group {
-    /// Nothing is in it, and nothing was ever killed in it, so that it tells as little of its last
-    /// child as a new one would.
-    fn is_clean(&self) -> bool {
-        let empty = |path: &PathBuf| {
-            let tasks = fs::read_to_string(path.join("cgroup.procs"));
-            tasks.is_ok_and(|t| t.is_empty())
-        };
-        self.paths.iter().all(empty) && !self.ran_out()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if self.is_clean() {
-            let set = *self.set.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let mut free = self
-                .parent
-                .free
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if free.len() < MOST_FREE {
-                free.push((std::mem::take(&mut self.paths), set));
-                return;
-            }
-        }
-        self.paths.iter().for_each(|path| remove(path));
-    }
 }
 
 /// Removes the groups of hosts that were killed before they could.

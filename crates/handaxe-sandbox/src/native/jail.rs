@@ -270,7 +270,7 @@ impl Drop for Jail {
 }
 
 /// The server is trusted, and still read as if it were not.
-fn understand(message: &[u8], fds: Vec<OwnedFd>) -> Option<Said> {
+pub(super) fn understand(message: &[u8], fds: Vec<OwnedFd>) -> Option<Said> {
     let (kind, rest) = message.split_first()?;
     let word = |at: usize| Some(u64::from_le_bytes(rest.get(at..at + 8)?.try_into().ok()?));
     let number = |at: usize| Some(i32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?));
@@ -297,7 +297,7 @@ fn understand(message: &[u8], fds: Vec<OwnedFd>) -> Option<Said> {
             ))
         }
         b'X' => {
-            let cpu = seconds(12)? + seconds(20)?;
+            let cpu = seconds(12)?.saturating_add(seconds(20)?);
             Some(Said::Ended(
                 word(0)?,
                 Ended {

@@ -30,6 +30,8 @@ mod call;
 mod cgroup;
 mod codes;
 mod ending;
+#[cfg(test)]
+mod fuzz;
 mod greeting;
 mod interpreter;
 mod jail;

@@ -415,20 +415,21 @@ impl Pool {
             .make(id)
             .map_err(failed("making a control group"))?;
         let group = group.map(Arc::new);
-        // The usual limits are set ahead of the call; unusual ones come with it.
-        let doors = match &group {
-            Some(group) => group
-                .limit(&Limits::default())
-                .and_then(|()| group.doors())
-                .map_err(failed("opening a control group"))?,
-            None => Vec::new(),
-        };
+        if let Some(group) = &group {
+            // The usual limits are set ahead of the call; unusual ones come with it.
+            let done = group.limit(&Limits::default());
+            done.map_err(failed("setting a control group"))?;
+        }
         {
             let mut state = self.lock();
             state.coming.insert(id, (class, group.clone()));
-            state.live.insert(id, group);
+            state.live.insert(id, group.clone());
         }
-        self.jail.ask(id, class, &doors).map_err(|errno| {
+        let asked = match &group {
+            Some(group) => group.with_doors(|doors| self.jail.ask(id, class, doors)),
+            None => self.jail.ask(id, class, &[]),
+        };
+        asked.map_err(|errno| {
             let reason = format!("its server does not listen: {errno}");
             self.lock().gone.get_or_insert(reason.clone());
             SandboxError::JailDied {

@@ -289,7 +289,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes a part of the result.
-    fn frame(&mut self, bytes: &[u8]) {
+    pub(super) fn frame(&mut self, bytes: &[u8]) {
         if let Err(end) = self.advance(bytes) {
             self.end = Some(end);
         }

@@ -19,3 +19,4 @@ mod lifecycle;
 mod limits;
 mod outcomes;
 mod support;
+mod tightness;

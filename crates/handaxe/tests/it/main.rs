@@ -22,6 +22,8 @@ mod lab;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod sandbox_cli;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod workspace;

@@ -1,0 +1,177 @@
+//! Every frame that the host parses, mutated from good ones under a fixed seed: nothing panics,
+//! nothing is taken for more than it is, and every result has a kind. `HANDAXE_FUZZ_ROUNDS` asks
+//! for more rounds.
+
+use std::time::{Duration, Instant};
+
+use handaxe_types::{Limits, Outcome, SandboxResult};
+use serde_json::{Map, json};
+
+use super::greeting::Warm;
+use super::jail::understand;
+use super::watch::{End, Watch};
+use super::wire::NONCE;
+use crate::{Call, Cancel};
+
+/// Xorshift, because a fuzz that fails must fail again.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, most: usize) -> usize {
+        (self.next() % most.max(1) as u64) as usize
+    }
+
+    /// A few changes to some bytes.
+    fn mutate(&mut self, good: &[u8]) -> Vec<u8> {
+        let mut bytes = good.to_vec();
+        for _ in 0..=self.below(3) {
+            let at = self.below(bytes.len());
+            match self.below(7) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at.min(bytes.len()), self.next() as u8),
+                2 => bytes.extend_from_within(at.min(bytes.len())..),
+                3 => bytes
+                    .splice(
+                        at.min(bytes.len())..,
+                        good[self.below(good.len())..].iter().copied(),
+                    )
+                    .for_each(drop),
+                4 if at + 4 <= bytes.len() => {
+                    let word = [0, 1, u32::MAX, 1 << 31, 65_536][self.below(5)];
+                    bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+                }
+                _ if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
+                _ => {}
+            }
+        }
+        bytes
+    }
+}
+
+fn rounds() -> usize {
+    let wanted = std::env::var("HANDAXE_FUZZ_ROUNDS");
+    wanted.map_or(20_000, |n| n.parse().unwrap())
+}
+
+const TAG: [u8; NONCE] = [7; NONCE];
+
+fn call() -> Call {
+    Call {
+        code: "".into(),
+        input: Map::new(),
+        files: Vec::new(),
+        assets: Vec::new(),
+        file_inputs: Vec::new(),
+        file_outputs: vec!["f".to_owned()],
+        artifacts: Some(std::env::temp_dir().join("handaxe-no-such-directory")),
+        limits: Limits::default(),
+    }
+}
+
+fn frame(meta: &str, output: &str) -> Vec<u8> {
+    let mut bytes = b"HXRS".to_vec();
+    bytes.extend(TAG);
+    bytes.extend((meta.len() as u32).to_le_bytes());
+    bytes.extend((output.len() as u32).to_le_bytes());
+    bytes.extend(meta.as_bytes());
+    bytes.extend(output.as_bytes());
+    bytes
+}
+
+/// What the host makes of these bytes, however they are cut.
+fn heard(bytes: &[u8], draw: &mut Draw) -> Option<SandboxResult> {
+    let (call, cancel) = (call(), Cancel::default());
+    let warm = Warm {
+        layers: Vec::new(),
+        landlock_abi: 0,
+        address_space: 0,
+        pid: 0,
+        base: Duration::ZERO,
+        status: None,
+        nonce: TAG,
+    };
+    let mut watch = Watch::new(&call, &cancel, &warm, Instant::now());
+    let mut left = bytes;
+    while !left.is_empty() && watch.end.is_none() {
+        let (part, rest) = left.split_at(1 + draw.below(left.len()));
+        watch.frame(part);
+        left = rest;
+    }
+    if watch.end.is_none() {
+        watch.end = Some(End::Closed);
+    }
+    let usage = watch.usage;
+    // An `Err` is an artefact that could not be kept: the directory is none.
+    let result = watch.result(Vec::new(), Duration::ZERO, usage, None, false);
+    result.ok()
+}
+
+#[test]
+fn a_result_is_whole_or_none() {
+    let good = [
+        frame(r#"{"status":"ok","files":[]}"#, r#"{"a":[1,2.5,null,"é"]}"#),
+        frame(
+            r#"{"status":"tool_error","kind":"OSError","message":"m","line":3,"errno":"ENOSPC","files":[]}"#,
+            "",
+        ),
+        frame(
+            r#"{"status":"output_limit","kind":"OutputLimit","message":"m","files":[]}"#,
+            "",
+        ),
+        frame(r#"{"status":"ok","files":[["f",3]]}"#, r#"{"f":"f"}"#),
+    ];
+    let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+    let first = heard(&good[0], &mut draw).unwrap();
+    assert_eq!(first.output, Some(json!({"a": [1, 2.5, null, "é"]})));
+    let (mut accepted, mut refused) = (0, 0);
+    for round in 0..rounds() {
+        let bytes = draw.mutate(&good[round % good.len()]);
+        let Some(result) = heard(&bytes, &mut draw) else {
+            continue;
+        };
+        if result.output.is_some() {
+            // Only one whole frame with our tag gets here.
+            assert!(bytes.starts_with(b"HXRS") && bytes[4..20] == TAG);
+            assert_eq!(result.outcome, Outcome::Ok);
+            accepted += 1;
+        } else {
+            assert_ne!(result.outcome, Outcome::Ok);
+            refused += 1;
+        }
+    }
+    // The mutator neither spoils everything nor nothing.
+    assert!(accepted > 0 && refused > accepted, "{accepted} {refused}");
+}
+
+#[test]
+fn the_servers_words_are_understood_or_not() {
+    let mut ended = b"X".to_vec();
+    ended.extend(9_u64.to_le_bytes());
+    ended.extend(9_i32.to_le_bytes());
+    ended.extend(0.5_f64.to_le_bytes());
+    ended.extend(0.25_f64.to_le_bytes());
+    ended.extend(15_000_u64.to_le_bytes());
+    let mut not_made = b"F".to_vec();
+    not_made.extend(9_u64.to_le_bytes());
+    not_made.extend(11_i32.to_le_bytes());
+    let failed = br#"{"failed":{"reason":"x","layer":null,"errno":null}}"#.to_vec();
+    let made = [&b"C"[..], &9_u64.to_le_bytes()].concat();
+    let mut draw = Draw(0x2545_f491_4f6c_dd1d);
+    for good in [&ended, &not_made, &failed] {
+        assert!(understand(good, Vec::new()).is_some());
+    }
+    // Without its five descriptors a child is none.
+    assert!(understand(&made, Vec::new()).is_none());
+    for _ in 0..rounds() {
+        for good in [&ended, &not_made, &failed, &made] {
+            let _ = understand(&draw.mutate(good), Vec::new());
+        }
+    }
+}
