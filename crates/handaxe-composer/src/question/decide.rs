@@ -128,7 +128,11 @@ pub(super) fn histogram(
         return p.too_far("grouping by a field and by time at once");
     }
     let field = if p.profile.format == Format::Text {
-        Some(0)
+        // "lines per hour": the lines are the records.
+        for line in open_fields(p) {
+            p.use_(line);
+        }
+        Some(0).filter(|_| p.profile.has_timed_lines())
     } else {
         // "per month", where the one date field was named: "by month of date".
         let named: Vec<usize> = open_fields(p)
@@ -148,7 +152,12 @@ pub(super) fn histogram(
     };
     let Some(field) = field else {
         return Err(Refusal::Unfit {
-            what: "no field holds dates or times to go by".to_owned(),
+            what: if p.profile.format == Format::Text {
+                "no line holds a date with its year that could be gone by, such as 2026-05-03 22:10:52"
+                    .to_owned()
+            } else {
+                "no field holds dates or times to go by".to_owned()
+            },
             fields: p.field_names(),
         });
     };
@@ -486,7 +495,13 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
             ));
         }
     }
-    let open = open_fields(p);
+    let mut open = open_fields(p);
+    if p.profile.format == Format::Text && unique.is_none() {
+        // "how many lines": the lines are the records, not values to tell apart.
+        for line in open.drain(..) {
+            p.use_(line);
+        }
+    }
     let at = match open.as_slice() {
         [] => {
             if unique.is_some() {

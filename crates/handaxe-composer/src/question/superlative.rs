@@ -69,6 +69,13 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
             return Ok(Target::Field(field));
         }
     }
+    // "who has the highest salary": the record, and not only the number.
+    if let Some(who) = p.find(|k| *k == Key::Which)
+        && matches!(p.spans[who].text.to_lowercase().as_str(), "who" | "whose")
+    {
+        p.use_(who);
+        return Ok(Target::Records);
+    }
     // "the car with the highest horsepower".
     let records = (0..skip).any(|i| p.key(i) == Some(&Key::Entity));
     if records {
