@@ -41,5 +41,5 @@ pub use config::Knobs;
 pub use config::{
     ChildReport, DataFile, Directory, JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, all_layers,
 };
-pub use launcher::{ENVIRONMENT, main_if_asked, source_digest};
+pub use launcher::{ENVIRONMENT, SERVER, main_if_asked, source_digest};
 pub use process::cpu_time;

@@ -60,7 +60,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cpu.clear();
         let start = Instant::now();
         for n in 0..300 {
-            std::thread::sleep(Duration::from_millis(pause));
+            if pause > 0 {
+                while session.stats().ready < 4 || session.stats().coming > 0 {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            }
             let at = Instant::now();
             let result = session.call(&call, &cancel)?;
             warm.push(at.elapsed());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use handaxe_types::{Digest, Layer, LayerStatus, Limits, SandboxResult};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,32 @@ pub trait Session: Send + Sync {
     /// Runs one call in a fresh process. An `Err` says that the sandbox failed; whatever the tool
     /// did is in the result.
     fn call(&self, call: &Call, cancel: &Cancel) -> Result<SandboxResult, SandboxError>;
+
+    /// How busy it is.
+    fn stats(&self) -> SessionStats {
+        SessionStats::default()
+    }
+}
+
+/// A session's pool at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SessionStats {
+    /// Calls that asked for a child so far.
+    pub calls: u64,
+    /// Calls that wait for one now: the queue's depth.
+    pub waiting: usize,
+    /// Children that wait for a call.
+    pub ready: usize,
+    /// Children that are being made.
+    pub coming: usize,
+    /// Children of any kind that have not ended.
+    pub live: usize,
+    /// Children asked for so far.
+    pub made: u64,
+    /// How many are kept ready at present.
+    pub kept_ready: usize,
+    /// The host's process numbers of the children that wait for a call, for measuring them.
+    pub ready_processes: Vec<u32>,
 }
 
 /// What is fixed for a session.
@@ -138,6 +165,8 @@ pub enum SandboxError {
         name: String,
         source: std::io::Error,
     },
+    #[error("no child was free for {} s; {ahead} calls were before this one", waited.as_secs())]
+    Busy { waited: Duration, ahead: usize },
     #[error("cancelled")]
     Cancelled,
     #[error("input/output with the jail failed while {doing}")]

@@ -11,9 +11,14 @@
 
 mod api;
 mod native;
+mod surface;
 
 pub use api::{
     Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
-    SessionSpec,
+    SessionSpec, SessionStats,
 };
-pub use native::{NativeConfig, NativeSandbox, Runtime};
+pub use native::{NativeConfig, NativeSandbox, Runtime, filter_digest};
+pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};
+
+/// The server's source, so that a bench can take the same road without any jail.
+pub use handaxe_jail::SERVER;

@@ -24,7 +24,13 @@ Start with:
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Where tools, runs, the journal and settings live
-    #[arg(long, global = true, env = "HANDAXE_HOME", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "HANDAXE_HOME",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
     pub(crate) home: Option<PathBuf>,
     /// One JSON document on stdout
     #[arg(long, global = true)]
@@ -36,7 +42,13 @@ pub(crate) struct Global {
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// The Python that runs the tools, inside the sandbox
-    #[arg(long, global = true, env = "HANDAXE_PYTHON", value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        env = "HANDAXE_PYTHON",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
     pub(crate) python: Option<PathBuf>,
 }
 
@@ -102,7 +114,13 @@ pub(crate) struct AskArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ModelArgs {
     /// composer (built in), openai:NAME, anthropic:NAME, ollama:NAME or replay:FILE
-    #[arg(long, short, value_name = "MODEL", env = "HANDAXE_MODEL")]
+    #[arg(
+        long,
+        short,
+        value_name = "MODEL",
+        env = "HANDAXE_MODEL",
+        hide_env_values = true
+    )]
     pub(crate) model: Option<String>,
     /// Any OpenAI-compatible server, e.g. http://127.0.0.1:8080/v1
     #[arg(long, value_name = "URL")]
@@ -318,6 +336,20 @@ pub(crate) enum SandboxCommand {
         out: PathBuf,
         #[command(flatten)]
         limits: LimitArgs,
+    },
+    /// Try sixty-one doors of the kernel from inside, and show which are open
+    Probe,
+    /// Measure the sandbox beside whichever others are installed
+    Bench {
+        /// How many warm calls, and how many in each sustained run
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        calls: usize,
+        /// At most 200 calls and a few starts of each peer
+        #[arg(long)]
+        quick: bool,
+        /// Draw the latencies
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
 }
 

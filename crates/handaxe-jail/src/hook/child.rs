@@ -277,6 +277,9 @@ fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     }
     for (resource, value) in CEILINGS {
         lower_one(resource, value)?;
+        if sys::get_rlimit(resource)?.hard > value {
+            return Err(sys::ENOTRECOVERABLE);
+        }
     }
     report.layers |= layer::RLIMITS;
     Ok(())
@@ -284,9 +287,14 @@ fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
 
 /// Lowers a limit, for good; one that is already lower stays.
 fn lower_one(resource: usize, value: u64) -> Result<(), Errno> {
-    let mut now = sys::Rlimit::default();
-    call(nr::PRLIMIT64, &[0, resource, 0, &raw mut now as usize])?;
-    sys::set_rlimit(resource, value.min(now.hard))
+    match sys::set_rlimit(resource, value) {
+        // Only raising is refused, and then the soft limit comes down to the hard one.
+        Err(sys::EPERM) => {
+            let now = sys::get_rlimit(resource)?;
+            sys::set_rlimit(resource, value.min(now.hard))
+        }
+        done => done,
+    }
 }
 
 /// Lowers the call's own limits: pairs of little-endian words, resource and value.
@@ -311,10 +319,10 @@ fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> 
     if plan.skips(layer::NO_CAPABILITIES) {
         return Ok(());
     }
-    for capability in 0..64 {
-        if prctl(CAPBSET_READ, capability) == Ok(1) {
-            prctl(CAPBSET_DROP, capability)?;
-        }
+    // The kernel knows none beyond the first that it refuses to speak of.
+    let known = (0..64).take_while(|c| prctl(CAPBSET_READ, *c).is_ok());
+    for capability in known {
+        prctl(CAPBSET_DROP, capability)?;
     }
     prctl(SET_SECUREBITS, LOCKED)?;
     let header = [0x2008_0522_u32, 0];

@@ -168,20 +168,17 @@ pub(crate) struct Rlimit {
     pub(crate) hard: u64,
 }
 
-/// Sets both the soft and the hard limit, and reads them back.
+/// Sets both the soft and the hard limit.
 pub(crate) fn set_rlimit(resource: usize, value: u64) -> Result<(), Errno> {
-    let (new, mut seen) = (
-        Rlimit {
-            soft: value,
-            hard: value,
-        },
-        Rlimit::default(),
-    );
-    call(nr::PRLIMIT64, &[0, resource, &raw const new as usize, 0])?;
+    let new = Rlimit {
+        soft: value,
+        hard: value,
+    };
+    call(nr::PRLIMIT64, &[0, resource, &raw const new as usize, 0]).map(drop)
+}
+
+pub(crate) fn get_rlimit(resource: usize) -> Result<Rlimit, Errno> {
+    let mut seen = Rlimit::default();
     call(nr::PRLIMIT64, &[0, resource, 0, &raw mut seen as usize])?;
-    if seen == new {
-        Ok(())
-    } else {
-        Err(ENOTRECOVERABLE)
-    }
+    Ok(seen)
 }

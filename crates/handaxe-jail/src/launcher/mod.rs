@@ -4,6 +4,7 @@ mod root;
 mod steps;
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 use handaxe_types::Digest;
 use rustix::net::{RecvFlags, SendFlags};
@@ -12,8 +13,9 @@ use crate::config::{JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES};
 use crate::seccomp;
 pub(crate) use steps::LaunchError;
 
-/// The server's source.
-const SERVER: &str = include_str!("../python/server.py");
+/// The server's source. What a child does with a request is in it, so that a measurement can run
+/// the same without any jail.
+pub const SERVER: &str = include_str!("../python/server.py");
 /// The extension module that hardens a child.
 const HOOK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hook.so"));
 
@@ -121,8 +123,16 @@ fn settings(config: &Launch) -> serde_json::Value {
     #[cfg(not(feature = "testing"))]
     let (skip, missing) = (0, 0);
     let mut readable: Vec<_> = config.directories.iter().map(|d| d.path.clone()).collect();
-    readable.extend(config.files.iter().cloned());
     readable.extend(["/data", "/assets", "/usr/lib", "/lib", "/lib64"].map(Into::into));
+    // Few rules, since every child loads them: the root holds nothing beside a file but other
+    // files of this list, so its directory says the same.
+    let beside = config.files.iter().map(|file| match file.parent() {
+        Some(parent) if parent != Path::new("/") => parent.to_owned(),
+        _ => file.clone(),
+    });
+    readable.extend(beside);
+    readable.sort();
+    readable.dedup();
     serde_json::json!({
         "modules": config.modules,
         "seed": config.seed,

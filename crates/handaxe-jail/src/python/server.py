@@ -22,6 +22,7 @@ import importlib.util
 import io
 import json
 import linecache
+import marshal
 import os
 import random
 import select
@@ -33,7 +34,10 @@ import types
 CONTROL, PROC = 3, 4
 REQUEST, RESULT = 0, 3
 NO_FD = 2**64 - 1
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+# What `json.loads` and `json.dumps` come down to, made once.
+DECODE = json.JSONDecoder().scan_once
+ENCODE = json.JSONEncoder(allow_nan=False).encode
 
 
 def load_hook():
@@ -168,6 +172,28 @@ def run(text: str, rows: list) -> dict:
     return {"top": words.most_common(3), "total": total, "lines": lines, "json": json.dumps(rows)}
 '''
 
+# What almost every result says of itself.
+PLAIN = b'{"status":"ok","files":[]}'
+
+
+def rehearsal():
+    """A whole request for the program above, made in the server: the child walks the road of a call."""
+    rows = [{"k": str(i % 5), "v": i} for i in range(12)]
+    compiled = marshal.dumps(compile(REHEARSAL, "tool.py", "exec", dont_inherit=True))
+    request = {
+        "parts": [len(REHEARSAL), len(compiled), 0],
+        "input": {"text": "the quick brown fox " * 40, "rows": rows},
+        "files": [],
+        "file_outputs": [],
+        "output_bytes": 1 << 20,
+        "artifact_bytes": 0,
+        "seal": False,
+        "compile": False,
+    }
+    document = json.dumps(request).encode()
+    head = b"HXRQ" + bytes(16) + len(document).to_bytes(4, "little")
+    return head + document + REHEARSAL.encode() + compiled
+
 
 def child(hook, settings, blob):
     report = hook.harden(blob)
@@ -175,52 +201,13 @@ def child(hook, settings, blob):
     if report[0]:
         os._exit(72)
     sys.modules["__main__"] = types.ModuleType("__main__")
-    sample = {"text": "the quick brown fox " * 40, "rows": [{"k": str(i % 5), "v": i} for i in range(40)]}
-    status, meta, output, _ = execute(REHEARSAL, json.loads(json.dumps(sample)), 1 << 20, settings["seed"])
+    # Kept, so that the memory which the rehearsal took stays at hand.
+    kept = answer(hook, Inlet(REQUEST, settings["rehearsal"]))
     sys.modules.pop("tool", None)
-    linecache.cache.clear()
-    os_write_all(RESULT, b"HXGO" if status == "ok" else b"HXNO")
-    answer(hook, settings)
-
-
-def answer(hook, settings):
-    head = read_exact(REQUEST, 24)
-    magic, nonce, size = head[:4], head[4:20], int.from_bytes(head[20:], "little")
-    if magic != b"HXRQ":
-        os._exit(73)
-    request = json.loads(read_exact(REQUEST, size))
-    limits = b"".join(struct.pack("<QQ", *pair) for pair in request["rlimits"])
-    for directory, name, length in request["files"]:
-        lay(directory, name, length)
-    if request["seal"]:
-        failed = hook.seal(None)
-        if failed:
-            os._exit(74)
-    if hook.lower(limits):
-        os._exit(75)
-    gc.enable()
-    status, meta, output, value = execute(
-        request["code"], request["input"], request["output_bytes"], settings["seed"]
-    )
-    gc.disable()
-    files = []
-    if status == "ok":
-        try:
-            files = artefacts(value, request["file_outputs"], request["artifact_bytes"])
-        except Refused as refused:
-            status, output = "tool_error", b""
-            meta = {"kind": "FileOutput", "message": str(refused)}
-    meta = {"status": status, **meta, "files": [[name, size] for name, size, _ in files]}
-    meta = json.dumps(meta).encode()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:
-            pass
-    os.close(1)
-    os.close(2)
-    head = b"HXRS" + nonce + struct.pack("<II", len(meta), len(output))
-    os_write_all(RESULT, head + meta + output)
+    random.seed(settings["seed"])
+    os_write_all(RESULT, b"HXGO" if PLAIN in kept[0] else b"HXNO")
+    reply, files = answer(hook, Inlet(REQUEST, b""))
+    os_write_all(RESULT, reply)
     for _, size, fd in files:
         while size:
             block = os.read(fd, min(size, CHUNK))
@@ -232,15 +219,66 @@ def answer(hook, settings):
     hook.rest(None)
 
 
-def read_exact(fd, size):
-    parts = []
-    while size:
-        part = os.read(fd, min(size, CHUNK))
-        if not part:
-            os._exit(0)
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+class Inlet:
+    """Bytes of a descriptor, in pieces of the size asked for."""
+
+    def __init__(self, fd, data):
+        self.fd, self.data = fd, data
+
+    def take(self, size):
+        parts, have = [self.data], len(self.data)
+        while have < size:
+            part = os.read(self.fd, CHUNK)
+            if not part:
+                os._exit(0)
+            parts.append(part)
+            have += len(part)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.data = data[size:]
+        return data[:size]
+
+
+def answer(hook, inlet):
+    """Reads a request, serves it, and gives the reply's bytes and the files that follow it."""
+    head = inlet.take(24)
+    nonce = head[4:20]
+    if head[:4] != b"HXRQ":
+        os._exit(73)
+    request, _ = DECODE(inlet.take(int.from_bytes(head[20:], "little")).decode(), 0)
+    code, compiled, limits = [inlet.take(size) for size in request["parts"]]
+    for directory, name, length in request["files"]:
+        lay(inlet, directory, name, length)
+    if request["seal"]:
+        failed = hook.seal(None)
+        if failed:
+            os._exit(74)
+    if hook.lower(limits):
+        os._exit(75)
+    if request["compile"]:
+        # This process never runs the code: what it gives is the compiler's word, not the tool's.
+        output = marshal.dumps(compile(code.decode(), "tool.py", "exec", dont_inherit=True))
+        return b"HXRS" + nonce + struct.pack("<II", len(PLAIN), len(output)) + PLAIN + output, []
+    gc.enable()
+    status, meta, output, value = execute(code, compiled, request["input"], request["output_bytes"])
+    gc.disable()
+    files = []
+    if status == "ok" and request["file_outputs"]:
+        try:
+            files = artefacts(value, request["file_outputs"], request["artifact_bytes"])
+        except Refused as refused:
+            status, output = "tool_error", b""
+            meta = {"kind": "FileOutput", "message": str(refused)}
+    if status == "ok" and not files:
+        meta = PLAIN
+    else:
+        meta = {"status": status, **meta, "files": [[name, size] for name, size, _ in files]}
+        meta = json.dumps(meta).encode()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:
+            pass
+    return b"HXRS" + nonce + struct.pack("<II", len(meta), len(output)) + meta + output, files
 
 
 def os_write_all(fd, data):
@@ -249,31 +287,32 @@ def os_write_all(fd, data):
         data = data[os.write(fd, data) :]
 
 
-def lay(directory, name, length):
+def lay(inlet, directory, name, length):
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     fd = os.open(f"{directory}/{name}", flags, 0o444)
     try:
         while length:
-            part = os.read(REQUEST, min(length, CHUNK))
-            if not part:
-                os._exit(0)
+            part = inlet.take(min(length, CHUNK))
             os_write_all(fd, part)
             length -= len(part)
     finally:
         os.close(fd)
 
 
-def execute(code, given, output_bytes, seed):
+def execute(code, compiled, given, output_bytes):
     """Gives the status, what to say of it, the output as JSON bytes, and as a value."""
-    random.seed(seed)
     module = types.ModuleType("tool")
     module.__file__ = "tool.py"
     sys.modules["tool"] = module
     try:
-        exec(compile(code, "tool.py", "exec", dont_inherit=True), module.__dict__)
+        if compiled:
+            body = marshal.loads(compiled)
+        else:
+            body = compile(code.decode(), "tool.py", "exec", dont_inherit=True)
+        exec(body, module.__dict__)
         value = module.run(**given)
         try:
-            output = json.dumps(value, allow_nan=False).encode()
+            output = ENCODE(value).encode()
         except (TypeError, ValueError, RecursionError) as error:
             said = {"kind": "NotJson", "message": clipped(str(error))}
             return "tool_error", said, b"", None
@@ -314,7 +353,7 @@ def describe(error, code):
         said["errno"] = errno.errorcode[error.errno]
     if not memory:
         try:
-            lines = code.splitlines(True)
+            lines = code.decode().splitlines(True)
             linecache.cache["tool.py"] = len(code), None, lines, "tool.py"
             trace = error.__traceback__ and error.__traceback__.tb_next
             parts = traceback.format_exception(type(error), error, trace, limit=-20)
@@ -371,12 +410,16 @@ def main():
     lengths = len(filter_program), len(readable), len(data)
     plan = struct.pack("<5Q", settings["skip"], settings["missing"], *lengths)
     plan += filter_program + readable + data
-    execute(REHEARSAL, {"text": "warm", "rows": []}, 1 << 20, 0)
+    settings["rehearsal"] = rehearsal()
+    # Once here, so that what is made on first use (patterns, encoders) is made for all.
+    answer(hook, Inlet(REQUEST, settings["rehearsal"]))
     sys.modules.pop("tool", None)
+    gc.disable()
     gc.collect()
     gc.freeze()
     gc.disable()
     serve(hook, settings, plan)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,74 +1,70 @@
 //! One call: check what goes in, take a child, hear it out, send the request, and say what came of
 //! it. Every limit that has an outcome of its own is enforced from outside (see `watch`).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use handaxe_jail::ChildReport;
-use handaxe_types::{Layer, Limits, SandboxResult};
-use rustix::io::Errno;
+use handaxe_types::{Limits, SandboxResult};
 use serde_json::{Map, Value};
 
 use super::artifacts::is_plain;
-use super::is_required;
-use super::jail::readable;
-use super::layers::missing;
+use super::codes::{CODE_BYTES, Codes, Form};
 use super::pool::{Class, Pool, Ready};
-use super::watch::{End, GRACE, SLICE, Watch, broken, ms};
-use super::wire::{NONCE, Request};
+use super::watch::{End, GRACE, Watch, ms};
+use super::wire::Request;
 use crate::{Call, Cancel, InlineFile, SandboxError};
 
 /// Files that travel with a call, all of a kind together.
 const INLINE_BYTES: usize = 1 << 20;
 const INLINE_FILES: usize = 1000;
-/// How long a child may take to get ready.
-const READY_TIME: Duration = Duration::from_secs(20);
+
 /// Runs one call in one child.
 pub(super) fn run(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     mounts: &BTreeSet<String>,
-    excused: &[Layer],
+    codes: &Arc<Codes>,
     call: &Call,
     cancel: &Cancel,
 ) -> Result<SandboxResult, SandboxError> {
     check_files(call, mounts)?;
     let input = input(call, mounts)?;
-    let with_files = !call.files.is_empty() || !call.assets.is_empty();
-    let class = Class::of(&call.limits, with_files);
-    let mut child = pool.take(class, cancel)?;
-    let greeted = greet(pool, &child, excused, Instant::now() + READY_TIME, cancel)?;
-
-    let started = Instant::now();
-    let pid = process_id(&child.ends.pidfd)?;
-    let base = handaxe_jail::cpu_time(pid).unwrap_or_default();
-    if let Some(group) = &child.group {
-        group
-            .limit(&call.limits)
-            .map_err(|source| SandboxError::Io {
-                doing: "setting the call's control group",
-                source,
-            })?;
+    let form = codes.form(&call.code);
+    let mut child = pool.take(class(call), cancel)?;
+    let done = serve(pool, call, cancel, &mut child, &input, &form);
+    pool.put_down(child);
+    if matches!(form, Form::SourceAgain) && done.as_ref().is_ok_and(|r| r.output.is_some()) {
+        compile_behind(pool, codes, &call.code);
     }
-    let mut nonce = [0; NONCE];
-    getrandom::fill(&mut nonce).map_err(|e| SandboxError::Io {
-        doing: "drawing a nonce",
-        source: io::Error::other(e.to_string()),
-    })?;
-    let request = request(call, &input, &greeted, base, with_files).encode(&nonce);
-    let mut request = request.map_err(|e| SandboxError::Io {
-        doing: "writing the request",
-        source: e.into(),
-    })?;
+    done
+}
+
+fn class(call: &Call) -> Class {
+    let files = !call.files.is_empty() || !call.assets.is_empty();
+    Class::of(&call.limits, files)
+}
+
+fn serve(
+    pool: &Pool,
+    call: &Call,
+    cancel: &Cancel,
+    child: &mut Ready,
+    input: &Map<String, Value>,
+    form: &Form,
+) -> Result<SandboxResult, SandboxError> {
+    let compiled: &[u8] = match form {
+        Form::Compiled(bytes) => bytes,
+        Form::Source | Form::SourceAgain => &[],
+    };
+    let parts = [call.code.as_bytes(), compiled, &floors(call, child)];
+    let mut bytes = encode(&request(call, input, parts), child, parts)?;
     for file in call.files.iter().chain(&call.assets) {
-        request.extend_from_slice(&file.bytes);
+        bytes.extend_from_slice(&file.bytes);
     }
-
-    let mut watch = Watch::new(call, cancel, nonce, pid, base, started);
-    let inlet = child.ends.request.take();
-    watch.converse(&child, inlet, &request, || pool.replace(class))?;
+    let started = Instant::now();
+    let mut watch = Watch::new(call, cancel, &child.warm, started);
+    converse(&mut watch, call, child, &bytes)?;
     let runtime = started.elapsed();
     let mut usage = watch.usage;
 
@@ -80,14 +76,87 @@ pub(super) fn run(
         pool.ended(child.id, GRACE * 8)
     };
     if let Some(ended) = died {
-        usage.cpu_ms = usage.cpu_ms.max(ms(ended.cpu.saturating_sub(base)));
+        let cpu = ended.cpu.saturating_sub(child.warm.base);
+        usage.cpu_ms = usage.cpu_ms.max(ms(cpu));
         usage.max_rss_kib = usage.max_rss_kib.max(ended.max_rss_kib);
     }
     let out_of_memory = !told && child.group.as_ref().is_some_and(|g| g.ran_out());
     if matches!(watch.end, Some(End::Cancelled)) {
         return Err(SandboxError::Cancelled);
     }
-    watch.result(greeted.layers, runtime, usage, died, out_of_memory)
+    let layers = std::mem::take(&mut child.warm.layers);
+    watch.result(layers, runtime, usage, died, out_of_memory)
+}
+
+/// Bounds the child, sends the request and hears it out.
+fn converse(
+    watch: &mut Watch<'_>,
+    call: &Call,
+    child: &mut Ready,
+    request: &[u8],
+) -> Result<(), SandboxError> {
+    if let Some(group) = &child.group {
+        group
+            .limit(&call.limits)
+            .map_err(|source| SandboxError::Io {
+                doing: "setting the call's control group",
+                source,
+            })?;
+    }
+    watch.converse(child, request)
+}
+
+fn encode(
+    request: &Request<'_>,
+    child: &Ready,
+    parts: [&[u8]; 3],
+) -> Result<Vec<u8>, SandboxError> {
+    let bytes = request.encode(&child.warm.nonce, parts);
+    bytes.map_err(|e| SandboxError::Io {
+        doing: "writing the request",
+        source: e.into(),
+    })
+}
+
+/// Compiles a source for the calls to come, while nobody waits for it.
+fn compile_behind(pool: &Arc<Pool>, codes: &Arc<Codes>, source: &Arc<str>) {
+    let (pool, codes, source) = (Arc::clone(pool), Arc::clone(codes), Arc::clone(source));
+    let thread = std::thread::Builder::new().name("handaxe-compile".to_owned());
+    // Without a thread the source is compiled in every call, as before.
+    let _ = thread.spawn(move || match compile(&pool, &source) {
+        Ok(Some(compiled)) => codes.keep(&source, compiled),
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "a source was not compiled ahead"),
+    });
+}
+
+/// The compiled form, from a child that does nothing else. `None` where there is none.
+fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxError> {
+    let limits = Limits {
+        output_bytes: CODE_BYTES,
+        ..Limits::default()
+    };
+    let call = Call {
+        code: Arc::clone(source),
+        input: Map::new(),
+        files: Vec::new(),
+        assets: Vec::new(),
+        file_inputs: Vec::new(),
+        file_outputs: Vec::new(),
+        artifacts: None,
+        limits,
+    };
+    let cancel = Cancel::default();
+    let mut child = pool.take(class(&call), &cancel)?;
+    let parts = [source.as_bytes(), &[], &floors(&call, &child)];
+    let mut request = request(&call, &call.input, parts);
+    request.compile = true;
+    let bytes = encode(&request, &child, parts)?;
+    let mut watch = Watch::new(&call, &cancel, &child.warm, Instant::now());
+    let done = converse(&mut watch, &call, &mut child, &bytes);
+    let compiled = watch.output();
+    pool.put_down(child);
+    done.map(|()| compiled)
 }
 
 /// Refuses what could not be laid out, before a child is spent on it.
@@ -118,7 +187,13 @@ fn check_files(call: &Call, mounts: &BTreeSet<String>) -> Result<(), SandboxErro
 }
 
 /// The input, its file names made paths inside.
-fn input(call: &Call, mounts: &BTreeSet<String>) -> Result<Map<String, Value>, SandboxError> {
+fn input<'a>(
+    call: &'a Call,
+    mounts: &BTreeSet<String>,
+) -> Result<Cow<'a, Map<String, Value>>, SandboxError> {
+    if call.file_inputs.is_empty() {
+        return Ok(Cow::Borrowed(&call.input));
+    }
     let mut input = call.input.clone();
     let inside = |name: &str| {
         if mounts.contains(name) || call.files.iter().any(|f| f.name == name) {
@@ -146,27 +221,29 @@ fn input(call: &Call, mounts: &BTreeSet<String>) -> Result<Map<String, Value>, S
             _ => {}
         }
     }
-    Ok(input)
+    Ok(Cow::Owned(input))
 }
 
-fn request<'a>(
-    call: &'a Call,
-    input: &'a Map<String, Value>,
-    greeted: &Greeted,
-    base: Duration,
-    seal: bool,
-) -> Request<'a> {
-    let Limits {
-        cpu_ms,
-        memory_bytes,
-        file_bytes,
-        open_files,
-        processes,
-        ..
-    } = call.limits;
-    let address_space = greeted.address_space.saturating_add(memory_bytes);
+/// The call's resource limits: pairs of little-endian words, resource and value.
+fn floors(call: &Call, child: &Ready) -> Vec<u8> {
+    let limits = &call.limits;
+    let address_space = child.warm.address_space.saturating_add(limits.memory_bytes);
     // The floor under the watchdog, in whole seconds, one to spare.
-    let cpu = (base + Duration::from_millis(cpu_ms)).as_secs() + 2;
+    let cpu = (child.warm.base + Duration::from_millis(limits.cpu_ms)).as_secs() + 2;
+    let pairs = [
+        (9, address_space),
+        (0, cpu),
+        (1, limits.file_bytes),
+        (7, limits.open_files),
+        (6, limits.processes),
+    ];
+    let words = pairs
+        .iter()
+        .flat_map(|(resource, value)| [*resource, *value]);
+    words.flat_map(u64::to_le_bytes).collect()
+}
+
+fn request<'a>(call: &'a Call, input: &'a Map<String, Value>, parts: [&[u8]; 3]) -> Request<'a> {
     let files = call
         .files
         .iter()
@@ -176,7 +253,7 @@ fn request<'a>(
         .iter()
         .map(|f| ("/assets", f.name.as_str(), f.bytes.len()));
     Request {
-        code: &call.code,
+        parts: parts.map(<[u8]>::len),
         input,
         files: files.chain(assets).collect(),
         file_outputs: if call.artifacts.is_some() {
@@ -184,120 +261,9 @@ fn request<'a>(
         } else {
             &[]
         },
-        rlimits: vec![
-            (9, address_space),
-            (0, cpu),
-            (1, file_bytes),
-            (7, open_files),
-            (6, processes),
-        ],
         output_bytes: call.limits.output_bytes,
         artifact_bytes: call.limits.scratch_bytes,
-        seal,
+        seal: !call.files.is_empty() || !call.assets.is_empty(),
+        compile: false,
     }
-}
-
-/// What a ready child said of itself.
-pub(super) struct Greeted {
-    pub(super) layers: Vec<Layer>,
-    pub(super) landlock_abi: u32,
-    address_space: u64,
-}
-
-/// Hears a child out before anything is sent: it must have every required layer in force.
-pub(super) fn greet(
-    pool: &Pool,
-    child: &Ready,
-    excused: &[Layer],
-    until: Instant,
-    cancel: &Cancel,
-) -> Result<Greeted, SandboxError> {
-    let doing = "waiting for a child to get ready";
-    let mut said = [0; 4 + ChildReport::BYTES + 4];
-    let mut have = 0;
-    let mut wanted = said.len() - 4;
-    while have < wanted {
-        let slice = Instant::now() + SLICE;
-        if !readable(child.ends.result.as_fd(), slice.min(until)) {
-            if cancel.is_cancelled() {
-                return Err(SandboxError::Cancelled);
-            }
-            if Instant::now() >= until {
-                let source = io::ErrorKind::TimedOut.into();
-                return Err(SandboxError::Io { doing, source });
-            }
-            continue;
-        }
-        match rustix::io::read(&child.ends.result, &mut said[have..]) {
-            Ok(0) => {
-                let mut fault = [0; 2048];
-                let len = rustix::io::read(&child.ends.stderr, &mut fault).unwrap_or(0);
-                let text = String::from_utf8_lossy(&fault[..len]).into_owned();
-                return Err(pool.jail.died(doing, format!("a child ended. {text}")));
-            }
-            Ok(more) => have += more,
-            Err(Errno::INTR | Errno::AGAIN) => continue,
-            Err(errno) => return Err(broken(doing)(errno)),
-        }
-        if have >= wanted && wanted < said.len() {
-            let failed = said[4] != 0;
-            if !failed {
-                wanted = said.len();
-            }
-        }
-    }
-    let protocol = |detail: &str| SandboxError::Protocol {
-        doing,
-        detail: detail.to_owned(),
-    };
-    let mut report = [0; ChildReport::BYTES];
-    report.copy_from_slice(&said[4..4 + ChildReport::BYTES]);
-    let report = ChildReport::parse(&report).filter(|_| said.starts_with(b"HXRY"));
-    let report = report.ok_or_else(|| protocol("its first word is no report"))?;
-    if let Some((layer, doing, errno)) = report.failure {
-        let error = io::Error::from_raw_os_error(errno);
-        return Err(missing(layer, format!("failed to {doing}: {error}")));
-    }
-    if &said[said.len() - 4..] != b"HXGO" {
-        return Err(protocol("its rehearsal failed"));
-    }
-    let mut layers: Vec<Layer> = pool
-        .jail
-        .layers
-        .iter()
-        .chain(&report.layers)
-        .copied()
-        .collect();
-    layers.push(Layer::Watchdog);
-    layers.sort_unstable();
-    layers.dedup();
-    for layer in handaxe_jail::all_layers() {
-        if is_required(*layer) && !layers.contains(layer) && !excused.contains(layer) {
-            return Err(missing(
-                *layer,
-                "a child did not find it in force".to_owned(),
-            ));
-        }
-    }
-    let address_space = report.pages * rustix::param::page_size() as u64;
-    Ok(Greeted {
-        layers,
-        landlock_abi: report.landlock_abi,
-        address_space,
-    })
-}
-
-/// The process's number as this host's `/proc` and clocks know it.
-fn process_id(pidfd: &OwnedFd) -> Result<u32, SandboxError> {
-    use std::os::fd::AsRawFd;
-    let doing = "reading a child's process number";
-    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
-    let text = fs::read_to_string(path).map_err(|source| SandboxError::Io { doing, source })?;
-    let number = text
-        .lines()
-        .find_map(|l| l.strip_prefix("Pid:")?.trim().parse().ok());
-    number.ok_or_else(|| SandboxError::Protocol {
-        doing,
-        detail: "it has none".to_owned(),
-    })
 }

@@ -22,7 +22,15 @@ pub(super) struct Groups {
     bases: Vec<PathBuf>,
     /// What is said in the table of layers.
     pub(super) note: String,
+    /// Groups whose child is gone, for the next: making one anew costs as much as a fork.
+    free: Mutex<Vec<Kept>>,
 }
+
+/// Directories of a group that is empty, and the limits they hold.
+type Kept = (Vec<PathBuf>, (u64, u64));
+
+/// More than a session has children at once.
+const MOST_FREE: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -102,6 +110,7 @@ impl Groups {
             kind: Kind::None,
             bases: Vec::new(),
             note,
+            free: Mutex::default(),
         };
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let Some(place) = place(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")) else {
@@ -131,6 +140,7 @@ impl Groups {
                     kind: place.kind,
                     bases,
                     note: note.to_owned(),
+                    free: Mutex::default(),
                 })
             }
             Err(error) => {
@@ -150,11 +160,20 @@ impl Groups {
         if self.kind == Kind::None {
             return Ok(None);
         }
+        let free = self
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let (paths, set) = free.unwrap_or_default();
         let mut group = Group {
             parent: Arc::clone(self),
-            paths: Vec::new(),
-            set: Mutex::default(),
+            paths,
+            set: Mutex::new(set),
         };
+        if !group.paths.is_empty() {
+            return Ok(Some(group));
+        }
         for base in &self.bases {
             let path = base.join(id.to_string());
             fs::create_dir(&path)?;
@@ -166,6 +185,10 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
+        let free = self.free.get_mut().unwrap_or_else(PoisonError::into_inner);
+        free.iter()
+            .flat_map(|(paths, _)| paths)
+            .for_each(|path| remove(path));
         self.bases.iter().for_each(|base| remove(base));
     }
 }
@@ -173,7 +196,7 @@ impl Drop for Groups {
 /// What a child's own pages and page tables may come to, beside what the call may use.
 const OWN_BYTES: u64 = 48 << 20;
 
-/// One child's group. Dropping it removes it, once the child is gone.
+/// One child's group. Dropping it frees it for the next, once the child is gone.
 #[derive(Debug)]
 pub(super) struct Group {
     parent: Arc<Groups>,
@@ -186,7 +209,13 @@ impl Group {
     /// What the child writes itself into: opened here, because it may not.
     pub(super) fn doors(&self) -> io::Result<Vec<OwnedFd>> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let open = |p: &PathBuf| rustix::fs::open(p.join("cgroup.procs"), flags, Mode::empty());
+        // A task that moves itself alone takes no lock that stops every fork of the machine; v2
+        // has no such door for ordinary groups.
+        let door = match self.parent.kind {
+            Kind::V1 => "tasks",
+            _ => "cgroup.procs",
+        };
+        let open = |p: &PathBuf| rustix::fs::open(p.join(door), flags, Mode::empty());
         self.paths
             .iter()
             .map(|p| open(p).map_err(io::Error::from))
@@ -213,9 +242,15 @@ impl Group {
         let (memory, processes) = (memory.to_string(), processes.to_string());
         match (self.parent.kind, &self.paths[..]) {
             (Kind::V1, [memory_dir, pids_dir]) => {
+                let with_swap = memory_dir.join("memory.memsw.limit_in_bytes");
+                let swap_counts = with_swap.exists();
+                if swap_counts {
+                    // It may at no time be below the other.
+                    fs::write(&with_swap, "-1")?;
+                }
                 fs::write(memory_dir.join("memory.limit_in_bytes"), &memory)?;
-                if memory_dir.join("memory.memsw.limit_in_bytes").exists() {
-                    fs::write(memory_dir.join("memory.memsw.limit_in_bytes"), &memory)?;
+                if swap_counts {
+                    fs::write(&with_swap, &memory)?;
                 }
                 fs::write(pids_dir.join("pids.max"), &processes)
             }
@@ -252,8 +287,32 @@ fn counted(text: &str, word: &str) -> u64 {
     line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
+impl Group {
+    /// Nothing is in it, and nothing was ever killed in it, so that it tells as little of its last
+    /// child as a new one would.
+    fn is_clean(&self) -> bool {
+        let empty = |path: &PathBuf| {
+            let tasks = fs::read_to_string(path.join("cgroup.procs"));
+            tasks.is_ok_and(|t| t.is_empty())
+        };
+        self.paths.iter().all(empty) && !self.ran_out()
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
+        if self.is_clean() {
+            let set = *self.set.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let mut free = self
+                .parent
+                .free
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if free.len() < MOST_FREE {
+                free.push((std::mem::take(&mut self.paths), set));
+                return;
+            }
+        }
         self.paths.iter().for_each(|path| remove(path));
     }
 }

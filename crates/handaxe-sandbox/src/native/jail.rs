@@ -177,8 +177,13 @@ impl Jail {
         rustix::net::sendmsg(&self.control, &parts, &mut ancillary, SendFlags::NOSIGNAL).map(drop)
     }
 
-    /// Waits for the next word from inside.
-    pub(super) fn listen(&self) -> Said {
+    /// To be polled for the next word from inside.
+    pub(super) fn awaited(&self) -> PollFd<'_> {
+        PollFd::new(&self.control, PollFlags::IN)
+    }
+
+    /// The next word from inside, if there is one.
+    pub(super) fn listen(&self) -> Option<Said> {
         loop {
             let mut message = [0; 4096];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(5))];
@@ -187,12 +192,13 @@ impl Jail {
                 &self.control,
                 &mut [IoSliceMut::new(&mut message)],
                 &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
+                RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
             );
             let len = match received {
                 Ok(received) if received.bytes > 0 => received.bytes,
                 Err(Errno::INTR) => continue,
-                _ => return Said::Gone,
+                Err(Errno::AGAIN) => return None,
+                _ => return Some(Said::Gone),
             };
             let mut fds = Vec::new();
             for item in ancillary.drain() {
@@ -200,7 +206,8 @@ impl Jail {
                     fds.extend(rights);
                 }
             }
-            if let Some(said) = understand(&message[..len], fds) {
+            let said = understand(&message[..len], fds);
+            if said.is_some() {
                 return said;
             }
             tracing::warn!("the jail's server said something unknown");

@@ -28,7 +28,9 @@
 mod artifacts;
 mod call;
 mod cgroup;
+mod codes;
 mod ending;
+mod greeting;
 mod interpreter;
 mod jail;
 mod layers;
@@ -40,6 +42,7 @@ mod wire;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use handaxe_types::{Digest, Layer, LayerStatus, StaticPolicy};
 
@@ -59,10 +62,15 @@ pub struct NativeConfig {
     pub search: Option<OsString>,
     /// Modules imported before the first fork.
     pub modules: Vec<String>,
-    /// Children kept ready in a session.
+    /// The fewest children kept ready in a session. More are when calls find none, as long as
+    /// `idle_bytes` and `most` allow.
     pub idle: usize,
+    /// What the children kept ready may hold of memory together.
+    pub idle_bytes: u64,
     /// The most children that a session has at once; further calls wait, first come first served.
     pub most: usize,
+    /// The longest that a call waits for a child.
+    pub patience: Duration,
     #[cfg(feature = "testing")]
     pub knobs: handaxe_jail::Knobs,
 }
@@ -75,7 +83,9 @@ impl NativeConfig {
             search: None,
             modules: StaticPolicy::default().imports,
             idle: 2,
+            idle_bytes: 48 << 20,
             most: 8,
+            patience: Duration::from_mins(1),
             #[cfg(feature = "testing")]
             knobs: handaxe_jail::Knobs::default(),
         }
@@ -166,6 +176,15 @@ fn profile(config: &NativeConfig) -> Profile {
         digest: Digest::of_parts(parts),
         required,
     }
+}
+
+/// Digest over the system-call filter that every child loads on this machine.
+pub fn filter_digest() -> Result<Digest, SandboxError> {
+    let filter = handaxe_jail::seccomp::filter().map_err(|e| SandboxError::Start {
+        doing: "compiling the system-call filter",
+        source: std::io::Error::other(e),
+    })?;
+    Ok(Digest::of(&filter))
 }
 
 /// Only control groups may be missing: without them the resource limits are the floor.

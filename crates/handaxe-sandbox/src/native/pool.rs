@@ -1,16 +1,23 @@
 //! Children kept ready, and calls that wait for one, first come first served.
+//!
+//! A thread of its own, the keeper, makes children, hears them out, and takes back what is left of
+//! those that served. A call only takes a child that is ready and puts it down again: forks,
+//! control groups and closed descriptors cost it nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use handaxe_types::Limits;
+use handaxe_types::{Layer, Limits};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::NativeConfig;
 use super::cgroup::{Group, Groups};
-use super::jail::{Ended, Ends, Jail, Said};
-use crate::{Cancel, SandboxError};
+use super::greeting::{Greeting, Warm};
+use super::jail::{Ended, Ends, Jail, Said, timespec};
+use crate::{Cancel, SandboxError, SessionStats};
 
 /// What is fixed when a child is made, because it can no longer be changed once it is hardened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,12 +45,16 @@ pub(super) struct Ready {
     pub(super) id: u64,
     pub(super) ends: Ends,
     pub(super) group: Option<Arc<Group>>,
+    /// What it said of itself, and what the host knows of it. Always there once it is ready.
+    pub(super) warm: Warm,
+    killed: bool,
 }
 
 impl Ready {
-    pub(super) fn kill(&self) {
-        // One that has ended already is as dead as it will be.
-        let _ = pidfd_send_signal(self.ends.pidfd.as_fd(), Signal::KILL);
+    pub(super) fn kill(&mut self) {
+        if !std::mem::replace(&mut self.killed, true) {
+            kill(&self.ends);
+        }
     }
 }
 
@@ -53,16 +64,33 @@ impl Drop for Ready {
     }
 }
 
-/// The longest that a call waits for a child.
-const WAIT: Duration = Duration::from_mins(1);
+fn kill(ends: &Ends) {
+    // One that has ended already is as dead as it will be.
+    let _ = pidfd_send_signal(ends.pidfd.as_fd(), Signal::KILL);
+}
+
+/// A child that was made and has not said yet that it is ready.
+struct Coming {
+    id: u64,
+    ends: Ends,
+    greeting: Greeting,
+    until: Instant,
+}
+
 /// How often waiting looks up.
 const SLICE: Duration = Duration::from_millis(25);
+/// How long a child may take to get ready.
+const READY_TIME: Duration = Duration::from_secs(20);
+/// How often the keeper looks for children that are no longer needed.
+const EASE: Duration = Duration::from_secs(2);
+/// What an idle child keeps for itself, by measurement, rounded up.
+const CHILD_BYTES: u64 = 4 << 20;
 
-#[derive(Default)]
 struct State {
     next_id: u64,
+    /// Oldest first.
     idle: VecDeque<(Class, Ready)>,
-    /// Asked for, not there yet.
+    /// Asked for, not ready yet.
     coming: HashMap<u64, (Class, Option<Arc<Group>>)>,
     /// Made, or being made, and not ended.
     live: HashMap<u64, Option<Arc<Group>>>,
@@ -71,170 +99,377 @@ struct State {
     /// Calls in the order in which they came.
     waiting: VecDeque<(u64, Class)>,
     next_ticket: u64,
+    /// Served, killed, not put away yet.
+    spent: Vec<Ready>,
+    /// The kind of the last call: what is kept ready.
+    usual: Class,
+    /// How many of them. Grows when a call finds none, falls back when none is missed.
+    target: usize,
+    eased: Instant,
+    calls: u64,
     gone: Option<String>,
     /// Why a child could not be made; told to one of those who wait.
-    refused: Option<String>,
+    refused: Option<SandboxError>,
     closing: bool,
+}
+
+impl State {
+    /// Children of a class that are, or will be, there for a call.
+    fn there(&self, class: Class) -> usize {
+        self.idle.iter().filter(|(c, _)| *c == class).count()
+            + self.coming.values().filter(|(c, _)| *c == class).count()
+    }
+
+    /// The class of which a child is missing most urgently.
+    fn missing(&self) -> Option<Class> {
+        let mut counts: HashMap<Class, usize> = HashMap::new();
+        for (_, class) in &self.waiting {
+            let wanted = counts.entry(*class).or_default();
+            *wanted += 1;
+            if self.there(*class) < *wanted {
+                return Some(*class);
+            }
+        }
+        let beyond = counts.get(&self.usual).copied().unwrap_or(0);
+        (self.there(self.usual) < self.target + beyond).then_some(self.usual)
+    }
 }
 
 pub(super) struct Pool {
     pub(super) jail: Jail,
     pub(super) groups: Arc<Groups>,
-    idle: usize,
+    excused: Vec<Layer>,
+    /// The fewest that are kept ready.
+    least: usize,
+    /// The most that are kept ready, by the memory that they may hold.
+    ready_most: usize,
     most: usize,
+    patience: Duration,
     state: Mutex<State>,
     changed: Condvar,
+    /// Wakes the keeper.
+    bell: OwnedFd,
 }
 
 impl Pool {
-    pub(super) fn new(jail: Jail, groups: Arc<Groups>, idle: usize, most: usize) -> Arc<Self> {
-        let (idle, most) = (idle.max(1), most.max(1));
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        Arc::new(Self {
+    pub(super) fn new(
+        jail: Jail,
+        groups: Arc<Groups>,
+        config: &NativeConfig,
+        excused: Vec<Layer>,
+    ) -> Result<Arc<Self>, SandboxError> {
+        let most = config.most.max(1);
+        let least = config.idle.clamp(1, most);
+        let afford = usize::try_from(config.idle_bytes / CHILD_BYTES).unwrap_or(usize::MAX);
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let bell = rustix::event::eventfd(0, flags).map_err(|e| SandboxError::Start {
+            doing: "making its bell",
+            source: e.into(),
+        })?;
+        let state = State {
+            next_id: 0,
+            idle: VecDeque::new(),
+            coming: HashMap::new(),
+            live: HashMap::new(),
+            ended: HashMap::new(),
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+            spent: Vec::new(),
+            usual: Class::of(&Limits::default(), false),
+            target: least,
+            eased: Instant::now(),
+            calls: 0,
+            gone: None,
+            refused: None,
+            closing: false,
+        };
+        Ok(Arc::new(Self {
             jail,
             groups,
-            idle,
+            excused,
+            least,
+            ready_most: afford.clamp(least, most),
             most,
-            state,
-            changed,
-        })
+            patience: config.patience,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            bell,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears what the jail says until it is gone. Runs on a thread of its own.
+    fn ring(&self) {
+        // A full counter has rung already.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    // ------------------------------------------------------------ the keeper's side
+
+    /// Makes children, hears them out and puts them away until the jail is gone. Runs on a thread
+    /// of its own.
     pub(super) fn keep(&self) {
+        let mut coming: Vec<Coming> = Vec::new();
         loop {
-            let said = self.jail.listen();
-            let mut state = self.lock();
-            match said {
-                Said::Child(id, ends) => {
-                    if let Some((class, group)) = state.coming.remove(&id) {
-                        state.idle.push_back((class, Ready { id, ends, group }));
-                    }
+            self.tend();
+            let ready = self.wait(&coming);
+            let mut told = false;
+            if ready[0] {
+                let mut count = [0; 8];
+                let _ = rustix::io::read(&self.bell, &mut count);
+            }
+            let mut at = coming.len();
+            while at > 0 {
+                at -= 1;
+                if ready[at + 2] || Instant::now() > coming[at].until {
+                    told |= self.advance(&mut coming, at);
                 }
-                Said::Ended(id, ended) => {
-                    // The group goes with its last holder, outside the lock.
-                    let group = state.live.remove(&id);
-                    state.idle.retain(|(_, ready)| ready.id != id);
-                    state.ended.insert(id, ended);
-                    // Nobody asks for an old one; the map stays small.
-                    let old = id.saturating_sub(256);
-                    state.ended.retain(|id, _| *id >= old);
-                    drop(state);
-                    drop(group);
-                    state = self.lock();
-                    self.refill(&mut state);
-                }
-                Said::NotMade(id, errno) => {
-                    state.coming.remove(&id);
-                    state.live.remove(&id);
-                    let error = std::io::Error::from_raw_os_error(errno);
-                    tracing::warn!(%error, "the jail could not make a child");
-                    state.refused = Some(format!("a child could not be made: {error}"));
-                }
-                Said::LaunchFailed(reason) => state.gone = Some(reason),
-                Said::Gone => {
-                    state
-                        .gone
-                        .get_or_insert_with(|| "its server ended".to_owned());
-                    state.idle.clear();
-                    state.coming.clear();
-                    state.live.clear();
-                    drop(state);
-                    self.changed.notify_all();
+            }
+            if ready[1] {
+                told = true;
+                if !self.listen(&mut coming) {
                     return;
                 }
             }
-            drop(state);
-            self.changed.notify_all();
-        }
-    }
-
-    /// Asks for children until calls that wait, and the next to come, have theirs.
-    fn refill(&self, state: &mut State) {
-        let mut wanted: HashMap<Class, usize> = HashMap::new();
-        for (_, class) in &state.waiting {
-            *wanted.entry(*class).or_default() += 1;
-        }
-        for (class, count) in wanted {
-            let there = state.idle.iter().filter(|(c, _)| *c == class).count()
-                + state.coming.values().filter(|(c, _)| *c == class).count();
-            for _ in there..count {
-                self.make_room(state, class);
-                if !self.request(state, class) {
-                    return;
-                }
+            if told {
+                self.changed.notify_all();
             }
         }
     }
 
-    /// Where the session is full, an idle child of another class gives way.
-    fn make_room(&self, state: &mut State, class: Class) {
-        if state.live.len() < self.most {
-            return;
-        }
-        if let Some(at) = state.idle.iter().position(|(c, _)| *c != class) {
-            state.idle.remove(at);
-        }
+    /// Which have something to say: the bell, the jail, and each child that is getting ready.
+    fn wait(&self, coming: &[Coming]) -> Vec<bool> {
+        let mut fds = vec![PollFd::new(&self.bell, PollFlags::IN), self.jail.awaited()];
+        fds.extend(
+            coming
+                .iter()
+                .map(|c| PollFd::new(&c.ends.result, PollFlags::IN)),
+        );
+        // A failure is a wake-up like any other.
+        let _ = poll(&mut fds, Some(&timespec(EASE)));
+        fds.iter().map(|fd| !fd.revents().is_empty()).collect()
     }
 
-    /// Asks for one child, if there is room.
-    fn request(&self, state: &mut State, class: Class) -> bool {
-        if state.live.len() >= self.most || state.closing || state.gone.is_some() {
-            return false;
-        }
-        let id = state.next_id;
-        state.next_id += 1;
-        let group = match self.groups.make(id) {
-            Ok(group) => group.map(Arc::new),
-            Err(error) => {
-                state.refused = Some(format!("a control group could not be made: {error}"));
+    /// Hears all that the jail has to say; `false` once it is gone.
+    fn listen(&self, coming: &mut Vec<Coming>) -> bool {
+        while let Some(said) = self.jail.listen() {
+            if matches!(said, Said::Gone) {
+                coming.clear();
+                self.gone();
+                self.changed.notify_all();
                 return false;
             }
-        };
-        // The usual limits are set ahead of the call; unusual ones come with it.
-        let doors: Vec<OwnedFd> = match group.as_ref().map_or(Ok(Vec::new()), |g| {
-            g.limit(&Limits::default())?;
-            g.doors()
-        }) {
-            Ok(doors) => doors,
-            Err(error) => {
-                state.refused = Some(format!("a control group could not be opened: {error}"));
-                return false;
-            }
-        };
-        if let Err(errno) = self.jail.ask(id, class, &doors) {
-            state
-                .gone
-                .get_or_insert_with(|| format!("its server does not listen: {errno}"));
-            return false;
+            self.hear(said, coming);
         }
-        state.live.insert(id, group.clone());
-        state.coming.insert(id, (class, group));
         true
     }
 
-    /// Makes children of a class ahead of need.
-    pub(super) fn warm(&self, class: Class) {
+    fn hear(&self, said: Said, coming: &mut Vec<Coming>) {
         let mut state = self.lock();
-        for _ in 0..self.idle {
-            if !self.request(&mut state, class) {
-                break;
+        match said {
+            Said::Child(id, ends) => {
+                let until = Instant::now() + READY_TIME;
+                let greeting = Greeting::default();
+                coming.push(Coming {
+                    id,
+                    ends,
+                    greeting,
+                    until,
+                });
+            }
+            Said::Ended(id, ended) => {
+                let group = state.live.remove(&id);
+                state.idle.retain(|(_, ready)| ready.id != id);
+                state.ended.insert(id, ended);
+                // Nobody asks for an old one; the map stays small.
+                let old = id.saturating_sub(256);
+                state.ended.retain(|id, _| *id >= old);
+                // The group goes with its last holder, outside the lock.
+                drop(state);
+                drop(group);
+            }
+            Said::NotMade(id, errno) => {
+                state.coming.remove(&id);
+                state.live.remove(&id);
+                let error = std::io::Error::from_raw_os_error(errno);
+                tracing::warn!(%error, "the jail could not make a child");
+                state.refused = Some(SandboxError::JailDied {
+                    doing: "making a child",
+                    detail: format!("a child could not be made: {error}"),
+                });
+            }
+            Said::LaunchFailed(reason) => state.gone = Some(reason),
+            Said::Gone => {}
+        }
+    }
+
+    /// Hears more of a child's greeting. Says whether those who wait should look.
+    fn advance(&self, coming: &mut Vec<Coming>, at: usize) -> bool {
+        let child = &mut coming[at];
+        let late = Instant::now() > child.until;
+        let heard = child
+            .greeting
+            .hear(&child.ends, &self.jail, &self.excused, late);
+        let Some(heard) = heard.transpose() else {
+            return false;
+        };
+        let Coming { id, ends, .. } = coming.swap_remove(at);
+        let mut state = self.lock();
+        let Some((class, group)) = state.coming.remove(&id) else {
+            return false;
+        };
+        match heard {
+            Ok(warm) => {
+                let killed = false;
+                state.idle.push_back((
+                    class,
+                    Ready {
+                        id,
+                        ends,
+                        group,
+                        warm,
+                        killed,
+                    },
+                ));
+            }
+            Err(error) => {
+                kill(&ends);
+                state.refused = Some(error);
+            }
+        }
+        true
+    }
+
+    fn gone(&self) {
+        let mut state = self.lock();
+        state
+            .gone
+            .get_or_insert_with(|| "its server ended".to_owned());
+        let (idle, spent) = (
+            std::mem::take(&mut state.idle),
+            std::mem::take(&mut state.spent),
+        );
+        let (coming, live) = (
+            std::mem::take(&mut state.coming),
+            std::mem::take(&mut state.live),
+        );
+        drop(state);
+        drop((idle, spent, coming, live));
+    }
+
+    /// Puts away what served, and asks for what is missing.
+    fn tend(&self) {
+        let mut state = self.lock();
+        let mut away = std::mem::take(&mut state.spent);
+        if state.eased.elapsed() > EASE {
+            state.eased = Instant::now();
+            state.target = (state.target - 1).max(self.least);
+            if state.idle.len() > self.least.max(state.target) && state.waiting.is_empty() {
+                away.extend(state.idle.pop_front().map(|(_, ready)| ready));
+            }
+        }
+        drop(state);
+        drop(away);
+        while let Some((id, class)) = self.place() {
+            if let Err(error) = self.ask(id, class) {
+                let mut state = self.lock();
+                state.coming.remove(&id);
+                state.live.remove(&id);
+                state.refused = Some(error);
+                drop(state);
+                self.changed.notify_all();
+                return;
             }
         }
     }
 
-    /// Takes a child, and asks for its successor.
-    pub(super) fn take(&self, class: Class, cancel: &Cancel) -> Result<Ready, SandboxError> {
-        let doing = "waiting for a child";
-        let until = Instant::now() + WAIT;
+    /// A place for a child that is missing, if there is one.
+    fn place(&self) -> Option<(u64, Class)> {
         let mut state = self.lock();
+        // A reason not to make children is told before another is tried.
+        if state.closing || state.gone.is_some() || state.refused.is_some() {
+            return None;
+        }
+        let class = state.missing()?;
+        if state.live.len() >= self.most {
+            // An idle child of another class gives way, and its place is free once it has ended.
+            let at = state.idle.iter().position(|(c, _)| *c != class)?;
+            let other = state.idle.remove(at);
+            drop(state);
+            drop(other);
+            return None;
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.coming.insert(id, (class, None));
+        state.live.insert(id, None);
+        Some((id, class))
+    }
+
+    fn ask(&self, id: u64, class: Class) -> Result<(), SandboxError> {
+        let failed = |doing| move |source| SandboxError::Io { doing, source };
+        let group = self
+            .groups
+            .make(id)
+            .map_err(failed("making a control group"))?;
+        let group = group.map(Arc::new);
+        // The usual limits are set ahead of the call; unusual ones come with it.
+        let doors = match &group {
+            Some(group) => group
+                .limit(&Limits::default())
+                .and_then(|()| group.doors())
+                .map_err(failed("opening a control group"))?,
+            None => Vec::new(),
+        };
+        {
+            let mut state = self.lock();
+            state.coming.insert(id, (class, group.clone()));
+            state.live.insert(id, group);
+        }
+        self.jail.ask(id, class, &doors).map_err(|errno| {
+            let reason = format!("its server does not listen: {errno}");
+            self.lock().gone.get_or_insert(reason.clone());
+            SandboxError::JailDied {
+                doing: "asking for a child",
+                detail: reason,
+            }
+        })
+    }
+
+    // ------------------------------------------------------------ the callers' side
+
+    /// Takes a child that is ready.
+    pub(super) fn take(&self, class: Class, cancel: &Cancel) -> Result<Ready, SandboxError> {
+        let mut state = self.lock();
+        state.calls += 1;
+        state.usual = class;
+        if !state.waiting.iter().any(|(_, c)| *c == class)
+            && let Some(ready) = pick(&mut state, class)
+        {
+            return Ok(ready);
+        }
+        self.queue(state, class, cancel)
+    }
+
+    fn queue<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        class: Class,
+        cancel: &Cancel,
+    ) -> Result<Ready, SandboxError> {
+        let doing = "waiting for a child";
+        let until = Instant::now() + self.patience;
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.waiting.push_back((ticket, class));
+        // It was missed: more are kept ready from now on.
+        if state.calls > 1 {
+            state.target = (state.target + 1).min(self.ready_most);
+            state.eased = Instant::now();
+        }
+        self.ring();
         let taken = loop {
             let first = state
                 .waiting
@@ -242,10 +477,12 @@ impl Pool {
                 .find(|(_, c)| *c == class)
                 .map(|(t, _)| *t);
             if first == Some(ticket)
-                && let Some(at) = state.idle.iter().position(|(c, _)| *c == class)
-                && let Some((_, ready)) = state.idle.remove(at)
+                && let Some(ready) = pick(&mut state, class)
             {
                 break Ok(ready);
+            }
+            if let Some(error) = state.refused.take() {
+                break Err(error);
             }
             if let Some(reason) = state.gone.clone() {
                 drop(state);
@@ -253,17 +490,20 @@ impl Pool {
                 state = self.lock();
                 break Err(error);
             }
-            if let Some(detail) = state.refused.take() {
-                break Err(SandboxError::JailDied { doing, detail });
-            }
             if cancel.is_cancelled() {
                 break Err(SandboxError::Cancelled);
             }
             if Instant::now() > until {
-                let source = std::io::ErrorKind::TimedOut.into();
-                break Err(SandboxError::Io { doing, source });
+                let ahead = state
+                    .waiting
+                    .iter()
+                    .position(|(t, _)| *t == ticket)
+                    .unwrap_or(0);
+                break Err(SandboxError::Busy {
+                    waited: self.patience,
+                    ahead,
+                });
             }
-            self.refill(&mut state);
             state = self
                 .changed
                 .wait_timeout(state, SLICE)
@@ -272,20 +512,16 @@ impl Pool {
         };
         state.waiting.retain(|(t, _)| *t != ticket);
         drop(state);
+        self.ring();
         self.changed.notify_all();
         taken
     }
 
-    /// Makes a successor for a child that was taken. Called once the caller's own work is under
-    /// way, so that it does not wait for it.
-    pub(super) fn replace(&self, class: Class) {
-        let mut state = self.lock();
-        let there = state.idle.iter().filter(|(c, _)| *c == class).count()
-            + state.coming.values().filter(|(c, _)| *c == class).count();
-        if there < self.idle {
-            self.make_room(&mut state, class);
-            self.request(&mut state, class);
-        }
+    /// Puts a child down that has served. The keeper makes its successor.
+    pub(super) fn put_down(&self, mut ready: Ready) {
+        ready.kill();
+        self.lock().spent.push(ready);
+        self.ring();
     }
 
     /// How a child ended, once the server has said so.
@@ -308,9 +544,30 @@ impl Pool {
         }
     }
 
+    pub(super) fn stats(&self) -> SessionStats {
+        let state = self.lock();
+        SessionStats {
+            calls: state.calls,
+            waiting: state.waiting.len(),
+            ready: state.idle.len(),
+            coming: state.coming.len(),
+            live: state.live.len(),
+            made: state.next_id,
+            kept_ready: state.target,
+            ready_processes: state.idle.iter().map(|(_, r)| r.warm.pid).collect(),
+        }
+    }
+
     /// No more children; the jail ends.
     pub(super) fn close(&self) {
         self.lock().closing = true;
         self.jail.shut();
+        self.ring();
     }
+}
+
+/// The child of a class that has been ready longest.
+fn pick(state: &mut State, class: Class) -> Option<Ready> {
+    let at = state.idle.iter().position(|(c, _)| *c == class)?;
+    state.idle.remove(at).map(|(_, ready)| ready)
 }

@@ -4,27 +4,26 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use handaxe_jail::{DataFile, Directory, Launch};
 use handaxe_types::{Limits, SandboxResult};
 
 use super::artifacts::is_plain;
 use super::cgroup::Groups;
+use super::codes::Codes;
 use super::interpreter::{COVERED, Runtime};
 use super::jail::Jail;
 use super::layers::Confirmed;
 use super::pool::{Class, Pool};
 use super::{NativeConfig, call};
-use crate::{Call, Cancel, SandboxError, Session, SessionSpec};
+use crate::{Call, Cancel, SandboxError, Session, SessionSpec, SessionStats};
 
 pub(super) struct NativeSession {
     pool: Arc<Pool>,
     keeper: Option<JoinHandle<()>>,
     /// Names under `/data`.
     mounts: BTreeSet<String>,
-    /// Layers that a test took away.
-    excused: Vec<handaxe_types::Layer>,
+    codes: Arc<Codes>,
 }
 
 /// Where root's jails get their users: out of the way of every distribution's ranges.
@@ -48,7 +47,11 @@ impl NativeSession {
         let mounts = data.iter().map(|d| d.name.clone()).collect();
         let jail = Jail::launch(config, &description(config, runtime, &spec, data, random))?;
         let groups = Groups::new(&format!("handaxe-{}-{random:016x}", std::process::id()));
-        let pool = Pool::new(jail, groups, config.idle, config.most);
+        #[cfg(feature = "testing")]
+        let excused = config.knobs.skip.clone();
+        #[cfg(not(feature = "testing"))]
+        let excused = Vec::new();
+        let pool = Pool::new(jail, groups, config, excused)?;
         let keeper = {
             let pool = Arc::clone(&pool);
             std::thread::Builder::new()
@@ -59,30 +62,22 @@ impl NativeSession {
                     source,
                 })?
         };
-        #[cfg(feature = "testing")]
-        let excused = config.knobs.skip.clone();
-        #[cfg(not(feature = "testing"))]
-        let excused = Vec::new();
-        let session = Self {
+        Ok(Self {
             pool,
             keeper: Some(keeper),
             mounts,
-            excused,
-        };
-        session.pool.warm(Class::of(&Limits::default(), false));
-        Ok(session)
+            codes: Arc::default(),
+        })
     }
 
     /// Makes a child, and says what it confirmed.
     pub(super) fn confirmed(&self) -> Result<Confirmed, SandboxError> {
         let class = Class::of(&Limits::default(), false);
         let child = self.pool.take(class, &Cancel::default())?;
-        let until = Instant::now() + Duration::from_secs(20);
-        let ready = call::greet(&self.pool, &child, &self.excused, until, &Cancel::default())?;
         let cgroup = self.pool.groups.note.clone();
         Ok(Confirmed {
-            layers: ready.layers,
-            landlock_abi: ready.landlock_abi,
+            layers: child.warm.layers.clone(),
+            landlock_abi: child.warm.landlock_abi,
             cgroup,
         })
     }
@@ -90,7 +85,11 @@ impl NativeSession {
 
 impl Session for NativeSession {
     fn call(&self, call: &Call, cancel: &Cancel) -> Result<SandboxResult, SandboxError> {
-        call::run(&self.pool, &self.mounts, &self.excused, call, cancel)
+        call::run(&self.pool, &self.mounts, &self.codes, call, cancel)
+    }
+
+    fn stats(&self) -> SessionStats {
+        self.pool.stats()
     }
 }
 

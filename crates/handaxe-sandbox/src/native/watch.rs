@@ -2,7 +2,6 @@
 //! flag looked at in every turn, and nothing kept beyond its bound.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,18 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::artifacts::{Sink, is_plain};
-use super::jail::{readable, timespec};
+use super::greeting::Warm;
+use super::jail::{Ends, readable, timespec};
 use super::pool::Ready;
 use super::wire::{FrameError, HEAD, Head, Meta, NONCE, Status};
 use crate::{Call, Cancel, SandboxError};
 
 /// Between two looks at the clocks and at the cancel flag.
 pub(super) const SLICE: Duration = Duration::from_millis(20);
+/// Bytes read at once.
+const BUFFER: usize = 32 << 10;
+/// How often the result is looked at again before going to sleep, once it is whole.
+const LOOKS: u32 = 64;
 /// How long a child that closed its result may take to be seen dead.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 
@@ -62,6 +66,8 @@ pub(super) struct Watch<'a> {
     pid: u32,
     base: Duration,
     started: Instant,
+    /// When the clocks were last looked at.
+    looked: Instant,
     pub(super) result: Told,
     pub(super) stdout: Stream,
     pub(super) stderr: Stream,
@@ -106,46 +112,35 @@ fn read<'b>(fd: &OwnedFd, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Sand
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(
-        call: &'a Call,
-        cancel: &'a Cancel,
-        nonce: [u8; NONCE],
-        pid: u32,
-        base: Duration,
-        started: Instant,
-    ) -> Self {
+    pub(super) fn new(call: &'a Call, cancel: &'a Cancel, warm: &Warm, started: Instant) -> Self {
         let stream = || Stream::new(call.limits.stdio_bytes);
-        let (stdout, stderr, result) = (stream(), stream(), Told::Head(Vec::new()));
-        let usage = Usage::default();
         Self {
             call,
             cancel,
-            nonce,
-            pid,
-            base,
+            nonce: warm.nonce,
+            pid: warm.pid,
+            base: warm.base,
             started,
-            result,
-            stdout,
-            stderr,
-            usage,
+            looked: started,
+            result: Told::Head(Vec::new()),
+            stdout: stream(),
+            stderr: stream(),
+            usage: Usage::default(),
             end: None,
         }
     }
 
-    /// Talks to the child until there is an end.
+    /// Talks to the child until there is an end, and then kills it.
     pub(super) fn converse(
         &mut self,
-        child: &Ready,
-        mut inlet: Option<OwnedFd>,
+        child: &mut Ready,
         request: &[u8],
-        meanwhile: impl FnOnce(),
     ) -> Result<(), SandboxError> {
-        let ends = &child.ends;
         // Closed once everything is written: the tool's standard input is then at its end.
+        let mut inlet = child.ends.request.take();
         let mut left = request;
-        let mut meanwhile = Some(meanwhile);
         let wall = self.started + Duration::from_millis(self.call.limits.wall_ms);
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; BUFFER];
         while self.end.is_none() {
             if let Some(fd) = &inlet {
                 match rustix::io::write(fd, left) {
@@ -158,32 +153,27 @@ impl<'a> Watch<'a> {
                     inlet = None;
                 }
             }
-            let now = Instant::now();
-            // A short call has the machine to itself; a long one need not hold up its successor.
-            if now - self.started > SLICE
-                && let Some(meanwhile) = meanwhile.take()
-            {
-                meanwhile();
+            let slice = (wall - self.looked).min(SLICE);
+            self.wait(&child.ends, inlet.as_ref(), slice, &mut buffer)?;
+            if self.end.is_none() && self.looked.elapsed() >= slice {
+                self.look(wall);
             }
-            if self.cancel.is_cancelled() {
-                self.end = Some(End::Cancelled);
-            } else if now >= wall {
-                self.end = Some(End::Wall);
-            } else if self.cpu() > Duration::from_millis(self.call.limits.cpu_ms) {
-                self.end = Some(End::Cpu);
-            }
-            if self.end.is_some() {
-                break;
-            }
-            self.wait(ends, inlet.as_ref(), (wall - now).min(SLICE), &mut buffer)?;
         }
-        self.usage = self.measure();
-        // What the tool still had in its pipes belongs to it: after a kill, they end.
+        self.measure(child);
         child.kill();
-        if let Some(meanwhile) = meanwhile.take() {
-            meanwhile();
+        self.drain(&child.ends, &mut buffer)
+    }
+
+    /// Looks at the clocks and at the cancel flag.
+    fn look(&mut self, wall: Instant) {
+        self.looked = Instant::now();
+        if self.cancel.is_cancelled() {
+            self.end = Some(End::Cancelled);
+        } else if self.looked >= wall {
+            self.end = Some(End::Wall);
+        } else if self.cpu() > Duration::from_millis(self.call.limits.cpu_ms) {
+            self.end = Some(End::Cpu);
         }
-        self.drain(ends, &mut buffer)
     }
 
     fn cpu(&self) -> Duration {
@@ -194,31 +184,26 @@ impl<'a> Watch<'a> {
 
     fn wait(
         &mut self,
-        ends: &super::jail::Ends,
+        ends: &Ends,
         inlet: Option<&OwnedFd>,
         time: Duration,
         buffer: &mut [u8],
     ) -> Result<(), SandboxError> {
-        let mut fds = vec![PollFd::new(&ends.result, PollFlags::IN)];
-        let streams = [
-            (&ends.stdout, self.stdout.open),
-            (&ends.stderr, self.stderr.open),
+        let out = |open: bool, fd| if open { fd } else { &ends.result };
+        // A stream that is at its end is told again and again; nothing is asked of it.
+        let mut fds = [
+            PollFd::new(&ends.result, PollFlags::IN),
+            PollFd::new(out(self.stdout.open, &ends.stdout), PollFlags::IN),
+            PollFd::new(out(self.stderr.open, &ends.stderr), PollFlags::IN),
+            PollFd::new(inlet.unwrap_or(&ends.result), PollFlags::OUT),
         ];
-        for (fd, open) in streams {
-            // A closed stream is told again and again; nothing is asked of it.
-            let fd = if open { fd } else { &ends.result };
-            fds.push(PollFd::new(fd, PollFlags::IN));
-        }
-        if let Some(inlet) = inlet {
-            fds.push(PollFd::new(inlet, PollFlags::OUT));
-        }
-        match poll(&mut fds, Some(&timespec(time))) {
+        let count = if inlet.is_some() { 4 } else { 3 };
+        match poll(&mut fds[..count], Some(&timespec(time))) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(()),
             Err(errno) => return Err(broken("waiting for a child")(errno)),
         }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        drop(fds);
+        let ready = [0, 1, 2].map(|at| !fds[at].revents().is_empty());
         if ready[1] && self.stdout.open {
             self.stream(1, &ends.stdout, buffer)?;
         }
@@ -226,32 +211,59 @@ impl<'a> Watch<'a> {
             self.stream(2, &ends.stderr, buffer)?;
         }
         if ready[0] && self.end.is_none() {
+            self.hear(ends, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what there is of the result. Once all of it is here its end follows at once, and
+    /// going to sleep for that would cost more than looking again.
+    fn hear(&mut self, ends: &Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
+        for _ in 0..=LOOKS {
             match read(&ends.result, buffer)? {
                 None => self.end = Some(End::Closed),
+                Some([]) => std::hint::spin_loop(),
                 Some(bytes) => self.frame(bytes),
+            }
+            if self.end.is_some() || !matches!(self.result, Told::Files(..)) {
+                break;
             }
         }
         Ok(())
     }
 
-    fn stream(&mut self, number: u8, fd: &OwnedFd, buffer: &mut [u8]) -> Result<(), SandboxError> {
+    /// Reads of one stream; says whether there was anything.
+    fn stream(
+        &mut self,
+        number: u8,
+        fd: &OwnedFd,
+        buffer: &mut [u8],
+    ) -> Result<bool, SandboxError> {
         let stream = if number == 1 {
             &mut self.stdout
         } else {
             &mut self.stderr
         };
-        match read(fd, buffer)? {
-            None => stream.open = false,
-            Some(bytes) => stream.take(bytes),
-        }
+        let some = match read(fd, buffer)? {
+            None => {
+                stream.open = false;
+                false
+            }
+            Some(bytes) => {
+                stream.take(bytes);
+                !bytes.is_empty()
+            }
+        };
         if stream.over && self.end.is_none() {
             self.end = Some(End::Stdio);
         }
-        Ok(())
+        Ok(some)
     }
 
-    /// Takes the rest of both streams of a process that has been killed.
-    fn drain(&mut self, ends: &super::jail::Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
+    /// Takes what is left in both streams. After a result that is what was written before it; a
+    /// process that gave none is waited for, so that its last words are not lost.
+    fn drain(&mut self, ends: &Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
+        let told = self.told();
         let until = Instant::now() + GRACE;
         for number in [1, 2] {
             let fd = if number == 1 {
@@ -265,10 +277,12 @@ impl<'a> Watch<'a> {
                 } else {
                     &self.stderr
                 };
-                if !stream.open || stream.over || !readable(fd.as_fd(), until) {
+                if !stream.open || stream.over || !(told || readable(fd.as_fd(), until)) {
                     break;
                 }
-                self.stream(number, fd, buffer)?;
+                if !self.stream(number, fd, buffer)? && told {
+                    break;
+                }
             }
         }
         Ok(())
@@ -351,20 +365,31 @@ impl<'a> Watch<'a> {
         whole && matches!(self.end, Some(End::Closed))
     }
 
-    /// Read while the process still stands.
-    fn measure(&self) -> Usage {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let peak = status.lines().find_map(|line| {
-            line.strip_prefix("VmHWM:")?
-                .trim()
-                .strip_suffix("kB")?
-                .trim()
-                .parse()
-                .ok()
-        });
-        Usage {
-            cpu_ms: ms(self.cpu()),
-            max_rss_kib: peak.unwrap_or(0),
+    /// The output's bytes, where the whole of a good result came.
+    pub(super) fn output(self) -> Option<Vec<u8>> {
+        let told = self.told();
+        match self.result {
+            Told::Files(meta, output, _) if told && meta.status == Status::Ok => Some(output),
+            _ => None,
         }
     }
+
+    /// What the call used, read while the process still stands.
+    fn measure(&mut self, child: &Ready) {
+        let mut text = [0; 4096];
+        let status = child.warm.status.as_ref();
+        let len = status.map_or(0, |f| rustix::io::pread(f, &mut text, 0).unwrap_or(0));
+        self.usage = Usage {
+            cpu_ms: ms(self.cpu()),
+            max_rss_kib: peak(&text[..len]).unwrap_or(0),
+        };
+    }
+}
+
+/// The most memory that was resident, from a `status` file, in KiB.
+fn peak(status: &[u8]) -> Option<u64> {
+    let mut lines = status.split(|b| *b == b'\n');
+    let line = lines.find_map(|l| l.strip_prefix(b"VmHWM:"))?;
+    let digits = line.iter().filter(|b| b.is_ascii_digit()).take(15);
+    Some(digits.fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }

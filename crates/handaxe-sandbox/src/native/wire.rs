@@ -1,7 +1,7 @@
 //! The frames between the host and a child. What comes back is hostile until it is parsed here.
 //!
 //! ```text
-//! request   "HXRQ" nonce:16 length:u32le  document  files…
+//! request   "HXRQ" nonce:16 length:u32le  document  source  compiled  limits  files…
 //! ready     "HXRY" report:21, then "HXGO" once rehearsed
 //! result    "HXRS" nonce:16 meta:u32le output:u32le  meta  output  files…   and nothing after it
 //! ```
@@ -18,28 +18,34 @@ pub(super) const HEAD: usize = 4 + NONCE + 8;
 
 #[derive(Serialize)]
 pub(super) struct Request<'a> {
-    pub(super) code: &'a str,
+    /// Lengths of the source, its compiled form and the resource limits, which follow the document.
+    pub(super) parts: [usize; 3],
     pub(super) input: &'a Map<String, Value>,
     /// Directory, name, length; the bytes follow the document in this order.
     pub(super) files: Vec<(&'static str, &'a str, usize)>,
     pub(super) file_outputs: &'a [String],
-    /// Resource number and value.
-    pub(super) rlimits: Vec<(u32, u64)>,
     pub(super) output_bytes: u64,
     pub(super) artifact_bytes: u64,
     /// Whether nothing but the scratch may be changed once the files are laid.
     pub(super) seal: bool,
+    /// Only compile the source, and give that: nothing of it runs.
+    pub(super) compile: bool,
 }
 
 impl Request<'_> {
-    pub(super) fn encode(&self, nonce: &[u8; NONCE]) -> Result<Vec<u8>, serde_json::Error> {
-        let mut out = Vec::with_capacity(1024 + self.code.len() * 2);
+    pub(super) fn encode(
+        &self,
+        nonce: &[u8; NONCE],
+        parts: [&[u8]; 3],
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let mut out = Vec::with_capacity(2048 + parts[0].len() + parts[1].len());
         out.extend(b"HXRQ");
         out.extend(nonce);
         out.extend([0; 4]);
         serde_json::to_writer(&mut out, self)?;
         let length = (out.len() - 24) as u32;
         out[20..24].copy_from_slice(&length.to_le_bytes());
+        out.extend(parts.into_iter().flatten());
         Ok(out)
     }
 }
@@ -120,8 +126,21 @@ impl Head {
     }
 }
 
+/// What almost every result says of itself, to the byte.
+const PLAIN: &[u8] = br#"{"status":"ok","files":[]}"#;
+
 impl Meta {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
+        if bytes == PLAIN {
+            return Ok(Self {
+                status: Status::Ok,
+                kind: String::new(),
+                message: String::new(),
+                line: None,
+                errno: None,
+                files: Vec::new(),
+            });
+        }
         let bounds = Bounds {
             bytes: META_BYTES,
             depth: 4,

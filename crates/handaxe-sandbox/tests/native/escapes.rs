@@ -404,3 +404,21 @@ fn memory_cannot_be_made_executable() {
         &json!([1, 1, "OK"])
     );
 }
+
+#[test]
+fn at_most_eight_of_the_listed_probes_are_reachable() {
+    use handaxe_sandbox::{MOST_REACHABLE, Reach, probe_surface, reachable};
+    let found = probe_surface(&crate::support::config()).unwrap();
+    assert_eq!(found.len(), 61);
+    for probe in &found {
+        let excused = probe.reach != Reach::Reachable || probe.reason.is_some();
+        assert!(excused, "{probe:?}");
+    }
+    assert!(reachable(&found) <= MOST_REACHABLE);
+
+    // The same attempts get far where the filter is missing: they are real.
+    let mut config = crate::support::config();
+    config.knobs.skip = vec![Layer::Seccomp];
+    let open = reachable(&probe_surface(&config).unwrap());
+    assert!(open >= 20, "only {open} without the filter");
+}

@@ -180,3 +180,16 @@ fn cancelling_kills_at_once() {
     canceller.join().unwrap();
     benign(&session);
 }
+
+/// Children are made ahead under the usual limits; a call may ask for more or for less of each.
+#[test]
+fn limits_go_up_and_down_within_a_session() {
+    let session = session();
+    for factor in [1, 8, 2, 16, 1] {
+        let mut call = call("def run():\n    return 1\n", json!({}));
+        call.limits.memory_bytes = factor * (64 << 20);
+        call.limits.scratch_bytes = factor * (32 << 20);
+        call.limits.file_bytes = factor * (32 << 20);
+        assert_eq!(output(&run(&session, &call)), 1, "factor {factor}");
+    }
+}

@@ -3,8 +3,10 @@
 mod approvals;
 mod ask;
 mod audit;
+mod bench;
 mod config;
 mod doctor;
+mod probe;
 mod run;
 mod runs;
 mod sandbox;

@@ -21,14 +21,20 @@ const MAX_CODE_BYTES: u64 = 1 << 20;
 const INLINE_BYTES: u64 = 1 << 20;
 
 pub(crate) fn run(shop: &Workshop, command: SandboxCommand) -> Outcome {
-    let SandboxCommand::Run {
-        code,
-        input,
-        data,
-        collect,
-        out,
-        limits,
-    } = command;
+    let (code, input, data, collect, out, limits) = match command {
+        SandboxCommand::Run {
+            code,
+            input,
+            data,
+            collect,
+            out,
+            limits,
+        } => (code, input, data, collect, out, limits),
+        SandboxCommand::Probe => return super::probe::run(shop),
+        SandboxCommand::Bench { calls, quick, svg } => {
+            return super::bench::run(shop, calls, quick, svg.as_deref());
+        }
+    };
     let source = read_code(&code)?;
     let mut input = inputs::input_object(input.as_deref())?;
     let limits = inputs::limits(Limits::default(), &limits.limit)?;

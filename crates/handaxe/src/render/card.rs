@@ -5,14 +5,20 @@ use std::fmt::Write as _;
 use handaxe_agent::Card;
 use handaxe_types::{Author, Capability, Limits, Origin, Severity, Verdict};
 
-use super::text::{Shown, bytes, clip};
+use console::Style;
+
+use super::text::{Shown, bytes, clip, wrap};
 use super::{bad, caution, faint, good, strong};
+
+/// Before a value: two blanks, the name's column, a blank.
+const INDENT: usize = 15;
 
 /// The card's first screen.
 pub(crate) fn render_card(card: &Card) -> String {
     let mut out = String::new();
     let spec = &card.draft.spec;
     let title = format!("{}@{}", card.request.tool, card.request.version);
+    let width = usize::from(console::Term::stderr().size().1).clamp(40, 110) - INDENT;
     let mut row = |name: &str, text: String| {
         let _ = writeln!(out, "  {} {text}", strong().apply_to(format!("{name:<12}")));
     };
@@ -24,30 +30,43 @@ pub(crate) fn render_card(card: &Card) -> String {
             faint().apply_to(format!("approval {}", card.request.id))
         ),
     );
-    row("Does", clip(&Shown(&spec.description).to_string(), 200));
-    row(
-        "Wanted for",
-        clip(&Shown(&card.request.why).to_string(), 200),
-    );
-    row(
+    let mut prose = |name: &str, text: &str, style: Style| {
+        for (i, line) in wrap(&Shown(text).to_string(), width).iter().enumerate() {
+            row(
+                if i == 0 { name } else { "" },
+                style.apply_to(line).to_string(),
+            );
+        }
+    };
+    let plain = Style::new;
+    prose("Does", &clip(&spec.description, 300), plain());
+    prose("Wanted for", &clip(&card.request.why, 300), plain());
+    prose(
         "Written by",
-        author(&card.draft.provenance.author, card.attempt),
+        &author(&card.draft.provenance.author, card.attempt),
+        plain(),
     );
-    row("May use", capabilities(&spec.capabilities));
-    row("Limits", limits(&spec.limits));
-    row("Proof", proof(&card.verdict));
+    prose("May use", &capabilities(&spec.capabilities), plain());
+    prose("Limits", &limits(&spec.limits), plain());
+    let scores = &card.verdict.scores;
+    prose(
+        "Proof",
+        &proof(&card.verdict),
+        if card.verdict.accepted { good() } else { bad() },
+    );
     for line in shows(card) {
-        row("", faint().apply_to(line).to_string());
+        prose("", line, faint());
     }
-    row(
+    prose(
         "Took",
-        format!(
+        &format!(
             "{:.1} ms p50, {:.1} ms p95, at most {} in one run; {} runs in the sandbox",
-            card.verdict.scores.runtime_p50_ms,
-            card.verdict.scores.runtime_p95_ms,
-            bytes(card.verdict.scores.max_rss_kib * 1024),
-            card.verdict.scores.sandbox_runs,
+            scores.runtime_p50_ms,
+            scores.runtime_p95_ms,
+            bytes(scores.max_rss_kib * 1024),
+            scores.sandbox_runs,
         ),
+        plain(),
     );
     let warnings: Vec<_> = card
         .verdict
@@ -56,35 +75,30 @@ pub(crate) fn render_card(card: &Card) -> String {
         .filter(|f| f.severity == Severity::Warn)
         .collect();
     for finding in warnings.iter().take(5) {
-        row(
+        prose(
             "Warning",
-            caution()
-                .apply_to(format!("line {}: {}", finding.line, Shown(&finding.reason)))
-                .to_string(),
+            &format!("line {}: {}", finding.line, finding.reason),
+            caution(),
         );
     }
     if warnings.len() > 5 {
-        row("", format!("… and {} more", warnings.len() - 5));
+        prose("", &format!("… and {} more", warnings.len() - 5), plain());
     }
     if card.self_approval {
-        row(
-            "Note",
-            caution()
-                .apply_to("you wrote this tool: your yes is recorded as self-approved")
-                .to_string(),
-        );
+        let text = "its author is a person: that person's own yes is recorded as self-approved";
+        prose("Note", text, caution());
     }
-    row(
+    let digest = card.request.subject.0.short();
+    prose(
         "Binds",
-        format!(
-            "digest {} (code, schemas, limits, assets, sandbox profile)",
-            card.request.subject.0.short()
-        ),
+        &format!("digest {digest} (code, schemas, limits, assets, sandbox profile)"),
+        plain(),
     );
     for (i, step) in card.plan.iter().enumerate() {
-        row(
+        prose(
             if i == 0 { "Plan" } else { "" },
-            format!("{}. {}", i + 1, Shown(step)),
+            &format!("{}. {step}", i + 1),
+            plain(),
         );
     }
     out
@@ -150,12 +164,7 @@ pub(crate) fn proof(verdict: &Verdict) -> String {
             }
         })
         .collect();
-    let style = if verdict.accepted { good() } else { bad() };
-    format!(
-        "{} ({})",
-        style.apply_to(format!("{passed} of {run} cases passed")),
-        by_origin.join("; ")
-    )
+    format!("{passed} of {run} cases passed ({})", by_origin.join("; "))
 }
 
 /// What the proof shows, and what it does not.

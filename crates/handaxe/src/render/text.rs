@@ -54,6 +54,29 @@ pub(crate) fn clip(text: &str, max: usize) -> String {
     out
 }
 
+/// The text in lines of at most `width` characters, broken between words; a longer word stands
+/// alone.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_whitespace() {
+        let long = word.chars().count();
+        if used > 0 && used + 1 + long > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        if let Some(line) = lines.last_mut() {
+            if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += long;
+        }
+    }
+    lines
+}
+
 /// `1.5 MiB`, `640 bytes`.
 pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -72,6 +95,16 @@ pub(crate) fn bytes(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(
+            wrap("a incomprehensibilities b", 8),
+            ["a", "incomprehensibilities", "b"]
+        );
+        assert_eq!(wrap("", 8), [""]);
+    }
 
     #[test]
     fn nothing_is_obeyed() {

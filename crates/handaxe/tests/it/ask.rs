@@ -221,3 +221,50 @@ fn goldens_are_held_to() {
         "{report}"
     );
 }
+
+/// Past a megabyte the file is mounted, not sent; the answer must not depend on which.
+#[test]
+fn a_large_file_is_mounted() {
+    let lab = Lab::new();
+    let mut text = String::from("region,price\n");
+    for n in 0..250_000 {
+        text.push_str(if n % 4 == 0 {
+            "North,1.25\n"
+        } else {
+            "South,2.5\n"
+        });
+    }
+    assert!(text.len() > 2 << 20);
+    let large = lab.file("large.csv", text);
+    let report = ask(&lab, "total price by region", large.to_str().unwrap(), &[]);
+    let totals = numbers(&report["result"]);
+    for expected in [78_125.0, 468_750.0] {
+        assert!(totals.contains(&expected), "{expected}: {report}");
+    }
+    assert_eq!(report["invocations"][0]["outcome"], "ok");
+}
+
+/// Several files of one shape: one tool, used on each.
+#[test]
+fn several_files_are_asked_one_by_one() {
+    let lab = Lab::new();
+    let one = lab.file("one.csv", "a,b\n1,2\n3,4\n");
+    let two = lab.file("two.csv", "a,b\n5,6\n");
+    let args = [
+        "ask",
+        "How many rows are there?",
+        "--data",
+        one.to_str().unwrap(),
+        "--data",
+        two.to_str().unwrap(),
+        "--yes",
+        "--json",
+    ];
+    let report = lab.run(&args).exits(0).json();
+    assert_eq!(
+        report["invocations"].as_array().unwrap().len(),
+        2,
+        "{report}"
+    );
+    assert_eq!(report["tools"].as_array().unwrap().len(), 1);
+}

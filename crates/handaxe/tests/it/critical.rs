@@ -346,3 +346,83 @@ fn the_layers_are_named_with_every_result() {
         );
     }
 }
+
+/// A machine that gives no user namespaces: one is entered in which no further one may be made.
+#[test]
+fn a_missing_layer_refuses_and_is_named() {
+    let lab = Lab::new();
+    let probe = lab.file("probe.py", "def run():\n    return 'ran'\n");
+    let inner = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let mut command = lab.command_of("unshare");
+    command.args([
+        "--user",
+        "--map-user=1000",
+        "--map-group=1000",
+        "--keep-caps",
+    ]);
+    command.args(["sh", "-c", inner, "sh", crate::lab::BIN]);
+    command
+        .args(["sandbox", "run", "--json", "--code"])
+        .arg(&probe);
+    let ran = crate::lab::finish(command).exits(5);
+    let error = &ran.json()["error"];
+    assert_eq!(error["kind"], "missing_layer", "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("user_namespace"),
+        "{error}"
+    );
+    assert!(
+        error["hint"]
+            .as_str()
+            .unwrap()
+            .contains("max_user_namespaces"),
+        "{error}"
+    );
+    assert!(!ran.stdout.contains("'ran'"));
+    // The control: the same call without the limit runs.
+    liveness(&lab, "wall=10s");
+}
+
+/// Where the suite runs as root, the binary must work for an ordinary user too.
+#[test]
+fn an_ordinary_user_has_the_same_jail() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lab = Lab::new();
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(lab.dir(), 0o777);
+    let binary = lab.dir().join("handaxe");
+    std::fs::copy(crate::lab::BIN, &binary).unwrap();
+    open(&binary, 0o755);
+    let probe = lab.file(
+        "probe.py",
+        "import os\ndef run():\n    return os.getuid()\n",
+    );
+    open(&probe, 0o644);
+    let root = std::fs::metadata("/proc/self")
+        .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
+        .unwrap()
+        == 0;
+    let mut command = if root {
+        let mut command = lab.command_of("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&binary);
+        command
+    } else {
+        lab.command_of(binary.to_str().unwrap())
+    };
+    // An interpreter that everyone may read; the suite's own may lie under a private home.
+    command.env("HANDAXE_PYTHON", "/usr/bin/python3");
+    command
+        .args(["sandbox", "run", "--json", "--code"])
+        .arg(&probe);
+    let result = crate::lab::finish(command).exits(0).json();
+    assert_eq!(result["outcome"], "ok", "{result}");
+    let layers = result["layers"].as_array().unwrap().len();
+    assert!(layers >= 18, "{result}");
+}

@@ -72,9 +72,15 @@ impl Lab {
 
     /// The binary in this home, with an environment of its own: no keys, no settings.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(BIN);
+        let mut command = self.command_of(BIN);
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Any program, in the same surroundings.
+    pub(crate) fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HANDAXE_HOME", self.home())

@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod ask;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cli_reference;

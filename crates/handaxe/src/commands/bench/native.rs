@@ -1,0 +1,407 @@
+//! The native backend: latency from a warm pool, sustained rates, a cold session, and what is left
+//! behind.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use handaxe_sandbox::{
+    Call, Cancel, NativeConfig, NativeSandbox, SERVER, Sandbox, SandboxError, Session, SessionSpec,
+};
+use handaxe_types::Limits;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::work;
+use super::{Spread, program};
+use crate::failure::Failure;
+use crate::workshop::sandbox_failure;
+
+/// The loop that forks the same interpreter with no isolation.
+const BARE: &str = include_str!("bare.py");
+
+#[derive(Debug, Serialize)]
+pub(super) struct Native {
+    pub(super) filter: String,
+    pub(super) interpreter: String,
+    /// Request to parsed result, with the pool full before each call.
+    pub(super) warm: Spread,
+    /// Opening a session and its first result.
+    pub(super) cold: Spread,
+    pub(super) sustained: Vec<Sustained>,
+    pub(super) idle_child: Option<Memory>,
+    pub(super) growth: Growth,
+}
+
+/// Closed-loop rates on the same processors, ours and the bare loop's.
+#[derive(Debug, Serialize)]
+pub(super) struct Sustained {
+    pub(super) cores: usize,
+    pub(super) calls_per_second: f64,
+    pub(super) bare_per_second: f64,
+    /// Processor time of host, server and children together.
+    pub(super) cpu_ms: f64,
+    pub(super) bare_cpu_ms: f64,
+    /// Page faults of one child of the bare loop.
+    pub(super) bare_faults: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Memory {
+    pub(super) private_kib: u64,
+    pub(super) proportional_kib: u64,
+    pub(super) faults: u64,
+}
+
+/// Before and after all warm calls.
+#[derive(Debug, Serialize)]
+pub(super) struct Growth {
+    pub(super) calls: usize,
+    pub(super) before: Holdings,
+    pub(super) after: Holdings,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Holdings {
+    pub(super) descriptors: usize,
+    pub(super) processes: usize,
+    pub(super) mounts: usize,
+    pub(super) cgroups: usize,
+    pub(super) host_rss_kib: u64,
+    pub(super) server_rss_kib: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Bare {
+    seconds: f64,
+    cpu_ms: f64,
+    faults: f64,
+    right: usize,
+}
+
+fn call() -> Call {
+    let serde_json::Value::Object(input) = work::input() else {
+        unreachable!("the work's input is an object")
+    };
+    Call {
+        code: Arc::from(work::CODE),
+        input,
+        files: Vec::new(),
+        assets: Vec::new(),
+        file_inputs: Vec::new(),
+        file_outputs: Vec::new(),
+        artifacts: None,
+        limits: Limits::default(),
+    }
+}
+
+fn once(session: &dyn Session, call: &Call, cancel: &Cancel) -> Result<(), Failure> {
+    let result = session
+        .call(call, cancel)
+        .map_err(|e| sandbox_failure(&e))?;
+    if result.output.as_ref() == Some(&work::expected()) {
+        Ok(())
+    } else {
+        let said = serde_json::to_string(&result).unwrap_or_default();
+        Err(Failure::failed(
+            "bench",
+            format!("a call gave a wrong result: {said}"),
+        ))
+    }
+}
+
+/// Waits until a call would find everything ready.
+fn settle(session: &dyn Session) {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let stats = session.stats();
+        let ready = stats.ready >= stats.kept_ready && stats.coming == 0;
+        if (ready && stats.live == stats.ready) || Instant::now() > until {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+pub(super) fn measure(
+    config: &NativeConfig,
+    calls: usize,
+    cold: usize,
+    cancel: &Cancel,
+    note: &dyn Fn(&str),
+) -> Result<Native, Failure> {
+    let failed = |e: SandboxError| sandbox_failure(&e);
+    let sandbox = NativeSandbox::new(config.clone()).map_err(failed)?;
+    let call = call();
+    note("cold sessions");
+    let mut times = Vec::new();
+    for _ in 0..cold {
+        let start = Instant::now();
+        let session = sandbox.open(SessionSpec::default()).map_err(failed)?;
+        once(&*session, &call, cancel)?;
+        times.push(start.elapsed());
+    }
+    let cold = Spread::of(times);
+
+    note("warm calls");
+    let session = sandbox.open(SessionSpec::default()).map_err(failed)?;
+    for _ in 0..20 {
+        settle(&*session);
+        once(&*session, &call, cancel)?;
+    }
+    settle(&*session);
+    let idle_child = session
+        .stats()
+        .ready_processes
+        .first()
+        .and_then(|pid| memory(*pid));
+    let before = holdings(&*session);
+    let mut times = Vec::new();
+    for _ in 0..calls {
+        settle(&*session);
+        let start = Instant::now();
+        once(&*session, &call, cancel)?;
+        times.push(start.elapsed());
+    }
+    settle(&*session);
+    let growth = Growth {
+        calls,
+        before,
+        after: holdings(&*session),
+    };
+    drop(session);
+
+    let cores = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(2);
+    let mut sustained = Vec::new();
+    for cores in 1..=cores {
+        note(&format!("sustained calls on {cores} of the processors"));
+        sustained.push(sustain(&sandbox, config, &call, cores, calls, cancel)?);
+    }
+    let filter = handaxe_sandbox::filter_digest().map_err(failed)?;
+    Ok(Native {
+        filter: filter.to_string(),
+        interpreter: sandbox.interpreter().version.clone(),
+        warm: Spread::of(times),
+        cold,
+        sustained,
+        idle_child,
+        growth,
+    })
+}
+
+/// One thread and one bare loop a processor; threads and what they start keep to those.
+fn sustain(
+    sandbox: &NativeSandbox,
+    config: &NativeConfig,
+    call: &Call,
+    cores: usize,
+    calls: usize,
+    cancel: &Cancel,
+) -> Result<Sustained, Failure> {
+    let measured = std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            pin(cores);
+            let session = sandbox
+                .open(SessionSpec::default())
+                .map_err(|e| sandbox_failure(&e))?;
+            let loops = |calls: usize| {
+                std::thread::scope(|scope| {
+                    let threads: Vec<_> = (0..cores)
+                        .map(|_| {
+                            scope.spawn(|| {
+                                (0..calls / cores).try_for_each(|_| once(&*session, call, cancel))
+                            })
+                        })
+                        .collect();
+                    threads
+                        .into_iter()
+                        .try_for_each(|t| t.join().unwrap_or_else(|_| broken()))
+                })
+            };
+            loops(40)?;
+            settle(&*session);
+            let server = server(&*session);
+            let used = || cpu_ms(std::process::id(), false) + cpu_ms(server, true);
+            let (before, start) = (used(), Instant::now());
+            loops(calls)?;
+            let seconds = start.elapsed().as_secs_f64();
+            settle(&*session);
+            Ok((calls as f64 / seconds, (used() - before) / calls as f64))
+        });
+        work.join().unwrap_or_else(|_| broken())
+    })?;
+    let bare = std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            pin(cores);
+            bare(sandbox, config, cores, calls)
+        });
+        work.join().unwrap_or_else(|_| broken())
+    })?;
+    let mean = |of: fn(&Bare) -> f64| bare.iter().map(of).sum::<f64>() / bare.len() as f64;
+    let longest = bare.iter().map(|b| b.seconds).fold(0.0, f64::max);
+    Ok(Sustained {
+        cores,
+        calls_per_second: measured.0,
+        bare_per_second: (calls / cores * cores) as f64 / longest,
+        cpu_ms: measured.1,
+        bare_cpu_ms: mean(|b| b.cpu_ms),
+        bare_faults: mean(|b| b.faults),
+    })
+}
+
+fn broken<T>() -> Result<T, Failure> {
+    Err(Failure::failed("bench", "a measuring thread broke down"))
+}
+
+fn bare(
+    sandbox: &NativeSandbox,
+    config: &NativeConfig,
+    cores: usize,
+    calls: usize,
+) -> Result<Vec<Bare>, Failure> {
+    let python = &sandbox.interpreter().executable;
+    let calls = calls / cores;
+    let job = json!({
+        "server": SERVER, "code": work::CODE, "input": work::input(), "calls": calls,
+        "modules": config.modules, "expected": work::expected(),
+    })
+    .to_string();
+    let arguments = ["-S", "-B", "-s", "-X", "utf8", "-c", BARE];
+    std::thread::scope(|scope| {
+        let loops: Vec<_> = (0..cores)
+            .map(|_| scope.spawn(|| program::run(python, &arguments, job.as_bytes())))
+            .collect();
+        let mut all = Vec::new();
+        for each in loops {
+            let said = each
+                .join()
+                .unwrap_or_else(|_| Err("its thread broke down".to_owned()));
+            let said = said.map_err(|e| Failure::failed("bench", format!("the bare loop: {e}")))?;
+            let bare: Bare = serde_json::from_slice(&said)
+                .map_err(|e| Failure::failed("bench", format!("the bare loop's word: {e}")))?;
+            if bare.right != calls {
+                return Err(Failure::failed("bench", "the bare loop gave wrong results"));
+            }
+            all.push(bare);
+        }
+        Ok(all)
+    })
+}
+
+/// Keeps this thread, and what it starts, to the first processors.
+fn pin(cores: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    (0..cores).for_each(|cpu| set.set(cpu));
+    // Where that is not allowed the rates are of more processors, for both alike.
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
+// ---------------------------------------------------------------- what /proc says
+
+fn read(path: String) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The number after a word at the start of a line.
+fn field(text: &str, word: &str) -> u64 {
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix(word)?.strip_prefix(':'));
+    let number = line.and_then(|l| l.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// The process that forks the children: their parent.
+fn server(session: &dyn Session) -> u32 {
+    let child = session
+        .stats()
+        .ready_processes
+        .first()
+        .copied()
+        .unwrap_or(0);
+    field(&read(format!("/proc/{child}/status")), "PPid") as u32
+}
+
+/// Numbers of `/proc/<pid>/stat`, counted as its manual does from the third.
+fn stat(pid: u32) -> Vec<u64> {
+    let text = read(format!("/proc/{pid}/stat"));
+    let rest = text.rsplit(") ").next().unwrap_or_default();
+    rest.split_whitespace()
+        .map(|n| n.parse().unwrap_or(0))
+        .collect()
+}
+
+fn cpu_ms(pid: u32, with_children: bool) -> f64 {
+    let stat = stat(pid);
+    let wanted = if with_children { 11..15 } else { 11..13 };
+    let ticks: u64 = stat.get(wanted).unwrap_or_default().iter().sum();
+    ticks as f64 * 1e3 / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn memory(pid: u32) -> Option<Memory> {
+    let text = read(format!("/proc/{pid}/smaps_rollup"));
+    let private = field(&text, "Private_Clean") + field(&text, "Private_Dirty");
+    (private > 0).then(|| Memory {
+        private_kib: private,
+        proportional_kib: field(&text, "Pss"),
+        faults: stat(pid).get(7).copied().unwrap_or(0),
+    })
+}
+
+fn holdings(session: &dyn Session) -> Holdings {
+    let own = std::process::id();
+    let server = server(session);
+    let entries = |path: String| std::fs::read_dir(path).map_or(0, Iterator::count);
+    let rss = |pid: u32| field(&read(format!("/proc/{pid}/status")), "VmRSS");
+    Holdings {
+        descriptors: entries("/proc/self/fd".to_owned()) + entries(format!("/proc/{server}/fd")),
+        processes: descendants(own),
+        mounts: read(format!("/proc/{server}/mountinfo")).lines().count()
+            + read("/proc/self/mountinfo".to_owned()).lines().count(),
+        cgroups: groups(own),
+        host_rss_kib: rss(own),
+        server_rss_kib: rss(server),
+    }
+}
+
+fn descendants(pid: u32) -> usize {
+    let (mut count, mut next) = (0, vec![pid]);
+    while let Some(pid) = next.pop() {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let children =
+                std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            next.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|c| c.parse::<u32>().ok()),
+            );
+        }
+        count += 1;
+    }
+    count - 1
+}
+
+/// Directories of our own sessions beneath every mounted hierarchy.
+fn groups(own: u32) -> usize {
+    let prefix = format!("handaxe-{own}-");
+    let (mut count, mut next) = (0, vec![std::path::PathBuf::from("/sys/fs/cgroup")]);
+    while let Some(dir) = next.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+                continue;
+            }
+            let path = entry.path();
+            let ours = path
+                .components()
+                .any(|c| c.as_os_str().to_string_lossy().starts_with(&prefix));
+            count += usize::from(ours);
+            next.push(path);
+        }
+    }
+    count
+}
