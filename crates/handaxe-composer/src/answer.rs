@@ -12,8 +12,14 @@ const COLUMNS: usize = 8;
 const CELL: usize = 48;
 
 /// The output of `chain`'s tool in words. What does not look like such an output is shown as it is.
-pub(crate) fn answer(chain: &Chain, focus: Option<Order>, output: &Value) -> String {
-    let mut text = body(chain, focus, output).unwrap_or_else(|| output.to_string());
+/// `columns` are the file's fields in their order.
+pub(crate) fn answer(
+    chain: &Chain,
+    focus: Option<Order>,
+    columns: &[String],
+    output: &Value,
+) -> String {
+    let mut text = body(chain, focus, columns, output).unwrap_or_else(|| output.to_string());
     let tail = records(chain, output);
     if !tail.is_empty() {
         text.push('\n');
@@ -64,7 +70,7 @@ fn records(chain: &Chain, output: &Value) -> String {
     text + "."
 }
 
-fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
+fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value) -> Option<String> {
     match &chain.terminal {
         Terminal::Aggregate {
             measures,
@@ -146,7 +152,8 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
             let heads: Vec<String> = if fields.is_empty() {
                 let mut all: Vec<String> = rows.first()?.as_object()?.keys().cloned().collect();
                 // What they are ordered by must be seen.
-                all.sort_by_key(|h| Some(h) != order_by.as_ref());
+                let place = |h: &String| columns.iter().position(|c| c == h);
+                all.sort_by_key(|h| (Some(h) != order_by.as_ref(), place(h).unwrap_or(usize::MAX)));
                 all
             } else {
                 fields.clone()

@@ -40,7 +40,7 @@ pub enum DataError {
         hint: String,
     },
     #[error(
-        "`{name}` is encoded as {encoding}, not UTF-8 (byte {at})\nhint: `iconv -f {encoding} -t UTF-8 {name} > {name}.utf8`, then `--data {name}.utf8`"
+        "`{name}` is encoded as {encoding}, not UTF-8 (byte {at})\nhint: `iconv -f {encoding} -t UTF-8 {name} > utf8-{name}`, then `--data utf8-{name}`"
     )]
     Encoding {
         name: String,

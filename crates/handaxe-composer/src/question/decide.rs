@@ -111,6 +111,9 @@ pub(super) fn additive(field: &Field) -> bool {
         "visit",
         "generation",
         "mile",
+        "precipitation",
+        "rain",
+        "rainfall",
     ];
     field.kind.is_number()
         && stems(&field.name)
@@ -521,6 +524,10 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     let field = p.pick_at(at, |_| true, "a field")?;
     p.use_(at);
     let name = p.name(field);
+    if unique.is_none() && p.filters.iter().any(|f| f.field == name) {
+        // "how many results are fail": the records, for the values were just told apart.
+        return count(p).map(Some);
+    }
     let func = if unique.is_some() || !p.field(field).kind.is_number() || p.is_id(field) {
         Func::Distinct
     } else if additive(p.field(field)) {

@@ -231,6 +231,16 @@ fn words_of_the_document() {
         &[
             ("how many orders", "Count them.", r#""count":3"#),
             (
+                "how many orders with city \"wien\"",
+                "city is \"Wien\"",
+                r#""count":2"#,
+            ),
+            (
+                "how many cities are wien",
+                "city is \"Wien\"",
+                r#""count":2"#,
+            ),
+            (
                 "total per city",
                 "the total of total",
                 r#""sum(total)":2.5"#,
