@@ -12,8 +12,14 @@ const COLUMNS: usize = 8;
 const CELL: usize = 48;
 
 /// The output of `chain`'s tool in words. What does not look like such an output is shown as it is.
-pub(crate) fn answer(chain: &Chain, focus: Option<Order>, output: &Value) -> String {
-    let mut text = body(chain, focus, output).unwrap_or_else(|| output.to_string());
+/// `columns` are the file's fields in their order.
+pub(crate) fn answer(
+    chain: &Chain,
+    focus: Option<Order>,
+    columns: &[String],
+    output: &Value,
+) -> String {
+    let mut text = body(chain, focus, columns, output).unwrap_or_else(|| output.to_string());
     let tail = records(chain, output);
     if !tail.is_empty() {
         text.push('\n');
@@ -64,7 +70,7 @@ fn records(chain: &Chain, output: &Value) -> String {
     text + "."
 }
 
-fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
+fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value) -> Option<String> {
     match &chain.terminal {
         Terminal::Aggregate {
             measures,
@@ -146,7 +152,8 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
             let heads: Vec<String> = if fields.is_empty() {
                 let mut all: Vec<String> = rows.first()?.as_object()?.keys().cloned().collect();
                 // What they are ordered by must be seen.
-                all.sort_by_key(|h| Some(h) != order_by.as_ref());
+                let place = |h: &String| columns.iter().position(|c| c == h);
+                all.sort_by_key(|h| (Some(h) != order_by.as_ref(), place(h).unwrap_or(usize::MAX)));
                 all
             } else {
                 fields.clone()
@@ -160,10 +167,12 @@ fn body(chain: &Chain, focus: Option<Order>, output: &Value) -> Option<String> {
                         .collect()
                 })
                 .collect();
+            if let [only] = cells.as_slice() {
+                return Some(format!("1 record:\n{}", sheet(&heads, only)));
+            }
             Some(format!(
-                "{} {}:\n{}",
+                "{} records:\n{}",
                 grouped(rows.len() as u64),
-                if rows.len() == 1 { "record" } else { "records" },
                 table(&heads, &cells)
             ))
         }
@@ -303,7 +312,11 @@ fn counted(output: &Value, name: &str, key: &str, column: &str, head: &str) -> O
         .map(|i| Some(vec![plain(i.get(key)?), plain(i.get("count")?)]))
         .collect::<Option<_>>()?;
     if let [only] = rows.as_slice() {
-        return Some(format!("{}, {} times; {head}.", only[0], only[1]));
+        let times = match only[1].as_str() {
+            "1" => "once".to_owned(),
+            n => format!("{n} times"),
+        };
+        return Some(format!("{}, {times}; {head}.", only[0]));
     }
     Some(format!(
         "{head}:\n{}",
@@ -437,6 +450,40 @@ fn clipped(text: &str, limit: usize) -> String {
     text.chars().take(limit - 1).chain("…".chars()).collect()
 }
 
+/// Columns on a terminal: the scripts of East Asia take two for a character.
+fn width_of(text: &str) -> usize {
+    text.chars()
+        .map(|c| match u32::from(c) {
+            0x1100..=0x115f
+            | 0x2e80..=0xa4cf
+            | 0xac00..=0xd7a3
+            | 0xf900..=0xfaff
+            | 0xfe30..=0xfe6f
+            | 0xff00..=0xff60
+            | 0xffe0..=0xffe6
+            | 0x1f300..=0x1f64f
+            | 0x1f900..=0x1f9ff
+            | 0x20000..=0x3fffd => 2,
+            0x0300..=0x036f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
+            _ => 1,
+        })
+        .sum()
+}
+
+/// One record, a field a line.
+fn sheet(heads: &[String], cells: &[String]) -> String {
+    let width = heads.iter().map(|h| width_of(h)).max().unwrap_or(0);
+    let lines: Vec<String> = heads
+        .iter()
+        .zip(cells)
+        .map(|(head, cell)| {
+            let pad = " ".repeat(width - width_of(head));
+            format!("  {head}{pad}  {}", clipped(cell, 2 * CELL))
+        })
+        .collect();
+    lines.join("\n")
+}
+
 /// An aligned table: text to the left, numbers to the right.
 fn table(heads: &[String], rows: &[Vec<String>]) -> String {
     let columns = heads.len().min(COLUMNS);
@@ -451,15 +498,18 @@ fn table(heads: &[String], rows: &[Vec<String>]) -> String {
         .collect();
     let numeric = |c: usize| {
         shown.iter().all(|r| {
+            // Not an address or a date, whose parts line up from the left.
             r[c].chars()
                 .all(|x| x.is_ascii_digit() || "-.,e".contains(x))
+                && r[c].matches('.').count() < 2
+                && r[c].matches('-').count() < 2
         })
     };
     let width = |c: usize| {
         shown
             .iter()
-            .map(|r| r[c].chars().count())
-            .chain([clipped(&heads[c], CELL).chars().count()])
+            .map(|r| width_of(&r[c]))
+            .chain([width_of(&clipped(&heads[c], CELL))])
             .max()
             .unwrap_or(0)
     };
@@ -468,7 +518,7 @@ fn table(heads: &[String], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| {
         let padded: Vec<String> = (0..columns)
             .map(|c| {
-                let pad = " ".repeat(widths[c].saturating_sub(cells[c].chars().count()));
+                let pad = " ".repeat(widths[c].saturating_sub(width_of(&cells[c])));
                 if right[c] {
                     format!("{pad}{}", cells[c])
                 } else {

@@ -24,6 +24,8 @@ pub struct Composed {
     /// The arguments that answer this question; `data` names the file.
     pub invocation: Map<String, Value>,
     focus: Option<Order>,
+    /// The file's fields in their order.
+    columns: Vec<String>,
 }
 
 /// Why nothing was composed.
@@ -98,13 +100,14 @@ pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, Compose
         held_out: made.held_out,
         invocation: arguments,
         focus: reading.focus,
+        columns: profile.fields.iter().map(|f| f.name.clone()).collect(),
     })
 }
 
 impl Composed {
     /// The tool's output in sentences that a reader can check, with the numbers.
     pub fn answer(&self, output: &Value) -> String {
-        answer::answer(&self.chain, self.focus, output)
+        answer::answer(&self.chain, self.focus, &self.columns, output)
     }
 
     /// The steps with their numbers, and what their proof shows.

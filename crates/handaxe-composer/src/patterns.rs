@@ -7,6 +7,10 @@
 /// 12). Groups: sign, digits, exponent.
 pub(crate) const NUMBER: &str = r"([+-]?)[$€£]?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})? ?%?";
 
+/// A number with a decimal comma, as a semicolon-separated file holds them. Groups: sign, whole
+/// part with its points between thousands, fraction.
+pub(crate) const DECIMAL_COMMA: &str = r"([+-]?)([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]+)";
+
 /// Times that a whole value may be. Groups: Y year, M month, N month's name, D day, h m s, f
 /// fraction, p am or pm, z offset, E epoch seconds. A time with an offset is read in UTC.
 pub(crate) const TIMES: &[&str] = &[
@@ -15,6 +19,7 @@ pub(crate) const TIMES: &[&str] = &[
     r"(?:[A-Za-z]{3,9},? )?(?P<N>[A-Za-z]{3,9}) {1,2}(?P<D>[0-9]{1,2}),? (?P<Y>[12][0-9]{3})(?:,? (?P<h>[0-9]{1,2}):(?P<m>[0-9]{2})(?::(?P<s>[0-9]{2}))?(?: ?(?P<p>[AaPp][Mm]))?)?",
     r"[A-Za-z]{3} (?P<N>[A-Za-z]{3}) {1,2}(?P<D>[0-9]{1,2}) (?P<h>[0-9]{2}):(?P<m>[0-9]{2}):(?P<s>[0-9]{2}) (?P<Y>[12][0-9]{3})",
     r"(?P<M>[0-9]{1,2})/(?P<D>[0-9]{1,2})/(?P<Y>[12][0-9]{3})(?:,? (?P<h>[0-9]{1,2}):(?P<m>[0-9]{2})(?::(?P<s>[0-9]{2}))?(?: ?(?P<p>[AaPp][Mm]))?)?",
+    r"(?P<D>[0-9]{1,2})\.(?P<M>[0-9]{1,2})\.(?P<Y>[12][0-9]{3})(?:,? (?P<h>[0-9]{1,2}):(?P<m>[0-9]{2})(?::(?P<s>[0-9]{2}))?)?",
     r"(?P<Y>[12][0-9]{3})(?P<M>[01][0-9])(?P<D>[0-3][0-9])",
     r"(?P<Y>[12][0-9]{3})-(?P<M>[0-9]{1,2})",
     r"(?P<Y>[12][0-9]{3})",
@@ -60,7 +65,7 @@ pub(crate) const EXTRACTS: &[(&str, &str)] = &[
     ("ips", r"[0-9A-Za-z_:.]+"),
     (
         "dates",
-        r"(?:^|[^0-9])([12][0-9]{3}[-/][0-9]{1,2}[-/][0-9]{1,2}|[0-9]{1,2}/[0-9]{1,2}/[12][0-9]{3}|[0-9]{1,2}[-/ ](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[-/ ][12][0-9]{3}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* {1,2}[0-9]{1,2},? [12][0-9]{3})",
+        r"(?:^|[^0-9])([12][0-9]{3}[-/][0-9]{1,2}[-/][0-9]{1,2}|[0-9]{1,2}/[0-9]{1,2}/[12][0-9]{3}|[0-9]{1,2}\.[0-9]{1,2}\.[12][0-9]{3}|[0-9]{1,2}[-/ ](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[-/ ][12][0-9]{3}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* {1,2}[0-9]{1,2},? [12][0-9]{3})",
     ),
     (
         "numbers",

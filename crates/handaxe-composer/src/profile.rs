@@ -40,7 +40,7 @@ pub enum DataError {
         hint: String,
     },
     #[error(
-        "`{name}` is encoded as {encoding}, not UTF-8 (byte {at})\nhint: `iconv -f {encoding} -t UTF-8 {name} > {name}.utf8`, then `--data {name}.utf8`"
+        "`{name}` is encoded as {encoding}, not UTF-8 (byte {at})\nhint: `iconv -f {encoding} -t UTF-8 {name} > utf8-{name}`, then `--data utf8-{name}`"
     )]
     Encoding {
         name: String,
@@ -69,7 +69,7 @@ pub enum DataError {
         first: u64,
     },
     #[error(
-        "`{name}` is separated by `{delimiter}`; commas and tabs are read\nhint: `tr '{delimiter}' '\\t' < {name} > {name}.tsv`, then `--data {name}.tsv`"
+        "`{name}` is separated by `{delimiter}`; commas, semicolons and tabs are read\nhint: save it with one of these between the cells; where no cell holds a `{delimiter}` of its own, `tr '{delimiter}' '\\t' < {name} > {name}.tsv` does it"
     )]
     Delimiter { name: String, delimiter: char },
     #[error("`{name}`: {source}\nhint: mend that place, or convert the file to JSON Lines")]
@@ -97,6 +97,8 @@ pub struct Profile {
     /// Lines or rows among those looked at that are no record.
     pub skipped: u64,
     pub fields: Vec<Field>,
+    /// What a JSON document calls its records: the name of their array.
+    pub called: Option<String>,
     /// Records from across the file, in file order, at most [`SAMPLE`].
     pub sample: Vec<Record>,
 }
@@ -146,6 +148,7 @@ pub fn profile_path(name: &str, path: &Path) -> Result<Profile, DataError> {
         exact: source.whole(),
         skipped: read.skipped,
         fields,
+        called: read.called,
         sample,
     })
 }
@@ -153,6 +156,16 @@ pub fn profile_path(name: &str, path: &Path) -> Result<Profile, DataError> {
 impl Profile {
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name)
+    }
+
+    /// A text of which some lines hold a time that a tool finds there.
+    pub(crate) fn has_timed_lines(&self) -> bool {
+        let timed = |value: &Datum| match value {
+            Datum::Text(line) => crate::eval::parse_time(line.trim()).is_some(),
+            _ => false,
+        };
+        let values = self.sample.iter().flat_map(|r| &r.fields);
+        self.format == Format::Text && values.into_iter().any(|(_, line)| timed(line))
     }
 
     /// Names, types and counts; no values.
@@ -256,7 +269,7 @@ mod tests {
             ("j.json", b"[{\"a\":1},\n{\"a\":}]", "line 2"),
             ("j.json", b"[1,2,3]", "no records"),
             ("h.jsonl", b"{\"a\":1}\nx\ny\nz\n", "3 of 4 lines"),
-            ("s.csv", b"a;b\n1;2\n", "separated by `;`"),
+            ("s.csv", b"a|b\n1|2\n", "separated by `|`"),
             ("q.csv", b"a,b\n\"1,2\n3,4\n", "quoted"),
         ] {
             let message = of(name, bytes).unwrap_err().to_string();
@@ -274,6 +287,7 @@ mod tests {
     fn formats_kinds_and_counts() {
         for (name, text, format) in [
             ("a.csv", "a,b\n1,2\n", Format::Csv),
+            ("a.csv", "a;b\n1,5;2\n", Format::Csv),
             ("a.txt", "a\tb\n1\t2\n3\t4\n", Format::Tsv),
             ("a.json", "[{\"a\":1}]", Format::Json),
             ("a.data", "{\"items\":[{\"a\":1}]}", Format::Json),

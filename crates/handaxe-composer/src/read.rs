@@ -4,6 +4,8 @@
 //! change to both. What cannot be read is counted in [`Tally`], never dropped in silence:
 //!
 //! - Bytes that are not UTF-8 become U+FFFD (one per maximal bad sequence) and are counted.
+//! - CSV is separated by semicolons where its first line has them and no comma, as spreadsheets
+//!   write it where the comma is in the numbers: there `1.234,50` is read as `1234.50`.
 //! - CSV and TSV: RFC 4180 quoting as Python's `csv` reads it with `strict=True`; blank lines are
 //!   passed over, short rows are filled with null, rows with more cells than the header has names
 //!   are skipped and counted (unless what is over is blank).
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use crate::Format;
 use lines::Lines;
 
+pub(crate) use csv::separator;
 pub(crate) use json::{float_text, write_string};
 
 /// Longest line, in characters.
@@ -132,7 +135,11 @@ pub struct Records<R> {
     format: Format,
     lines: Lines<R>,
     header: Option<Vec<Arc<str>>>,
+    /// Of CSV it is known once the first line was seen.
+    delimiter: Option<char>,
     array: Option<std::vec::IntoIter<json::Json>>,
+    /// The name of that array inside its document.
+    called: Option<String>,
     fields: Vec<Arc<str>>,
     known: std::collections::HashSet<Arc<str>>,
     place: u64,
@@ -147,6 +154,11 @@ impl<R: Read> Records<R> {
             lines: Lines::new(source),
             header: None,
             array: None,
+            called: None,
+            delimiter: match format {
+                Format::Tsv => Some('\t'),
+                _ => None,
+            },
             fields: Vec::new(),
             known: std::collections::HashSet::new(),
             place: 0,
@@ -161,6 +173,11 @@ impl<R: Read> Records<R> {
             unreadable: self.lines.unreadable,
             ..self.tally
         }
+    }
+
+    /// What a JSON document calls its records: the name of their array.
+    pub(crate) fn called(&self) -> Option<&str> {
+        self.called.as_deref()
     }
 
     /// The names seen so far, in order of first appearance.
@@ -181,8 +198,7 @@ impl<R: Read> Records<R> {
             Format::Text => self.next_line(),
             Format::Jsonl => self.next_jsonl(),
             Format::Json => self.next_json(),
-            Format::Csv => self.next_row(','),
-            Format::Tsv => self.next_row('\t'),
+            Format::Csv | Format::Tsv => self.next_row(),
         };
         match next {
             Ok(Some(record)) => {
@@ -252,13 +268,14 @@ impl<R: Read> Records<R> {
                 .lines
                 .rest(MAX_JSON_CHARS)?
                 .ok_or(ReadError::JsonTooLarge)?;
-            let items = if text.trim_matches(BLANK).is_empty() {
-                Vec::new()
+            let (called, items) = if text.trim_matches(BLANK).is_empty() {
+                (None, Vec::new())
             } else {
                 json::records(json::parse(&text).ok_or(ReadError::NotJson)?)
                     .ok_or(ReadError::NoArray)?
             };
             self.array = Some(items.into_iter());
+            self.called = called;
         }
         for item in self.array.as_mut().into_iter().flatten() {
             self.place += 1;
@@ -270,9 +287,9 @@ impl<R: Read> Records<R> {
         Ok(None)
     }
 
-    fn next_row(&mut self, delimiter: char) -> Result<Option<Record>, ReadError> {
+    fn next_row(&mut self) -> Result<Option<Record>, ReadError> {
         loop {
-            let Some((line, cells)) = csv::row(&mut self.lines, delimiter)? else {
+            let Some((line, cells)) = csv::row(&mut self.lines, &mut self.delimiter)? else {
                 return Ok(None);
             };
             if cells.is_empty() {
@@ -291,7 +308,10 @@ impl<R: Read> Records<R> {
                 self.tally.skipped += 1;
                 continue;
             }
-            let mut cells = cells.into_iter();
+            let commas = self.delimiter == Some(';');
+            let mut cells = cells
+                .into_iter()
+                .map(|c| if commas { csv::pointed(c) } else { c });
             let fields = header
                 .iter()
                 .map(|name| {

@@ -26,15 +26,18 @@ pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Fai
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Failure::usage("the input is not a JSON object")
             .hint(r#"for example --input '{"text": "hello"}'"#)),
-        Err(e) => Err(Failure::usage(format!(
-            "the input cannot be read: {}",
-            chain(&e)
-        ))),
+        Err(e) => Err(
+            Failure::usage(format!("the input cannot be read: {}", chain(&e)))
+                .hint(r#"for example --input '{"text": "hello"}', or --input @FILE"#),
+        ),
     }
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
-    let fail = |e: std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
+    let fail = |e: std::io::Error| {
+        Failure::usage(format!("cannot read {}: {e}", path.display()))
+            .hint("check the path; it is relative to where you run the command")
+    };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(fail)?;
     file.take(MAX_INPUT_BYTES + 1)
@@ -63,21 +66,26 @@ fn attach_one(path: &Path, taken: &mut BTreeMap<String, u32>) -> Result<DataFile
         Failure::new(
             crate::failure::Exit::Failed,
             "data_file",
-            format!("{}: {why}", path.display()),
+            format!("`{}` {why}", path.display()),
         )
     };
     let mut file = std::fs::File::open(path).map_err(|e| {
-        refuse(&e.to_string()).hint("check the path; it is relative to where you run the command")
+        refuse(&format!("cannot be read: {e}"))
+            .hint("check the path; it is relative to where you run the command")
     })?;
-    let meta = file.metadata().map_err(|e| refuse(&e.to_string()))?;
+    let meta = file
+        .metadata()
+        .map_err(|e| refuse(&format!("cannot be read: {e}")))?;
     if meta.is_dir() {
         return Err(refuse("is a folder").hint("give one of the files in it"));
     }
     if !meta.is_file() {
         return Err(refuse("is not a regular file").hint("save it to a file first"));
     }
-    let digest = Digest::of_reader(&mut file).map_err(|e| refuse(&e.to_string()))?;
-    let absolute = path.canonicalize().map_err(|e| refuse(&e.to_string()))?;
+    let digest = Digest::of_reader(&mut file).map_err(|e| refuse(&format!("cannot be read: {e}")))?;
+    let absolute = path
+        .canonicalize()
+        .map_err(|e| refuse(&format!("cannot be read: {e}")))?;
     let base = plain_name(&absolute);
     let n = taken.entry(base.clone()).or_insert(0);
     *n += 1;

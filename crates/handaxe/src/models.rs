@@ -55,9 +55,10 @@ pub(crate) fn choose(shop: &Workshop, args: &ModelArgs) -> Result<Chosen, Failur
     // A file is found again from anywhere when the run is resumed.
     let spec = match spec {
         ModelSpec::Replay { file } => {
-            let absolute = file
-                .canonicalize()
-                .map_err(|e| Failure::usage(format!("cannot open {}: {e}", file.display())))?;
+            let absolute = file.canonicalize().map_err(|e| {
+                Failure::usage(format!("cannot open {}: {e}", file.display()))
+                    .hint("replay:FILE names a conversation kept with --record FILE")
+            })?;
             ModelSpec::Replay { file: absolute }
         }
         other => other,

@@ -30,7 +30,8 @@ pub(super) fn plan(
     let needs = handaxe_composer::needs(&task.question, !task.data.is_empty());
     if let Err(refusal) = handaxe_validate::gate(&ctx.policy, &as_asked(needs.clone())) {
         let route = Route::Refuse {
-            reason: refusal.to_string(),
+            // No tool has a name yet.
+            reason: refusal.to_string().replace("`this_job`", "this"),
             hint: DOMAIN_HINT.to_owned(),
         };
         ctx.registry
@@ -80,7 +81,7 @@ fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned,
         }
         Route::Make { request } => format!("no tool fits: make {}", request.name),
         Route::Direct { .. } => "no tool is needed".to_owned(),
-        Route::Refuse { .. } => "refuse".to_owned(),
+        Route::Refuse { .. } => "none: no tool is made for this".to_owned(),
     };
     ctx.report(Progress::Plan {
         steps: plan.steps.clone(),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::tools::{Param, Tool};
-use crate::patterns::{EXTRACTS, NUMBER, STOP_WORDS, TIME_INSIDE, TIMES, TOKEN, WORD};
+use crate::patterns::{
+    DECIMAL_COMMA, EXTRACTS, NUMBER, STOP_WORDS, TIME_INSIDE, TIMES, TOKEN, WORD,
+};
 
 /// Name, source, and the standard modules that it needs.
 type Part = (&'static str, &'static str, &'static [&'static str]);
@@ -162,6 +164,7 @@ fn filled(source: &str) -> String {
     let stop_words = raw(STOP_WORDS, 4).replace("r\"", "\"");
     [
         ("@NUMBER@", raw(NUMBER, 4)),
+        ("@DECIMAL_COMMA@", raw(DECIMAL_COMMA, 4)),
         ("@TIMES@", times.join("\n        ")),
         ("@TIME_INSIDE@", raw(TIME_INSIDE, 4)),
         ("@WORD@", raw(WORD, 4)),

@@ -10,7 +10,8 @@ use super::{EvalError, MAX_ROWS, Source, parse_time};
 use crate::Order;
 use crate::read::{Datum, Record};
 
-/// Numbers, then times, then text without regard to case.
+/// Numbers, then times, then text without regard to case; so either way round, for "n/a" is not
+/// the largest number.
 struct Key(u8, Number, String);
 
 fn key(value: &Datum, text: &str) -> Key {
@@ -23,10 +24,12 @@ fn key(value: &Datum, text: &str) -> Key {
     }
 }
 
-fn compare(a: &Key, b: &Key) -> Ordering {
-    a.0.cmp(&b.0)
-        .then(a.1.order(b.1))
-        .then_with(|| a.2.cmp(&b.2))
+fn compare(a: &Key, b: &Key, order: Order) -> Ordering {
+    let within = a.1.order(b.1).then_with(|| a.2.cmp(&b.2));
+    a.0.cmp(&b.0).then(match order {
+        Order::Ascending => within,
+        Order::Descending => within.reverse(),
+    })
 }
 
 pub(super) fn rows<R: Read>(
@@ -42,10 +45,7 @@ pub(super) fn rows<R: Read>(
         .collect();
     let (mut filled, mut blank): (Vec<(Key, Record)>, Vec<Record>) = (Vec::new(), Vec::new());
     let sort = |rows: &mut Vec<(Key, Record)>| {
-        rows.sort_by(|(a, _), (b, _)| match order {
-            Order::Ascending => compare(a, b),
-            Order::Descending => compare(b, a),
-        });
+        rows.sort_by(|(a, _), (b, _)| compare(a, b, order));
         rows.truncate(most);
     };
     while let Some(record) = source.next(&used)? {

@@ -2,7 +2,8 @@
 //!
 //! `2024`, `2024-05`, `2024-05-01` and `2024-05-01T10:00:00[.ffffff]` sort as text, and one that
 //! is less precise stands for all that begin with it. No locale, no clock; a time with an offset is
-//! turned into UTC, one without is taken as it is written. `1/2/2024` is month first.
+//! turned into UTC, one without is taken as it is written. `1/2/2024` is month first, `1.2.2024`
+//! day first.
 
 use std::sync::LazyLock;
 

@@ -109,13 +109,21 @@ pub(crate) fn text_of(value: &Datum) -> Option<String> {
     }
 }
 
+/// What people and programs write where there is no value.
+fn stands_for_none(text: &str) -> bool {
+    matches!(text, "-" | "--" | "—" | "?")
+        || ["na", "n/a", "nan", "null", "none"]
+            .iter()
+            .any(|none| text.eq_ignore_ascii_case(none))
+}
+
 pub(super) fn fields(columns: &[Arc<str>], records: &[Record]) -> Vec<Field> {
     columns.iter().map(|c| field(c, records)).collect()
 }
 
 fn field(name: &str, records: &[Record]) -> Field {
     let mut counts: HashMap<String, u64> = HashMap::new();
-    let (mut filled, mut length, mut complete) = (0_u64, 0_usize, true);
+    let (mut filled, mut absent, mut length, mut complete) = (0_u64, 0_u64, 0_usize, true);
     let (mut integers, mut numbers, mut booleans, mut dates, mut times, mut inside) =
         (0_u64, 0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
     let mut range: Option<(f64, f64)> = None;
@@ -126,6 +134,7 @@ fn field(name: &str, records: &[Record]) -> Field {
             continue;
         };
         filled += 1;
+        absent += u64::from(stands_for_none(text.trim()));
         length += text.chars().count();
         if matches!(value, Datum::Bool(_)) {
             booleans += 1;
@@ -161,7 +170,9 @@ fn field(name: &str, records: &[Record]) -> Field {
             complete = false;
         }
     }
-    let most = |n: u64| n * 100 >= filled * 95;
+    // "NA" among numbers is an absence: it says nothing of what the others are.
+    let says = filled - absent;
+    let most = |n: u64| says > 0 && n * 100 >= says * 95;
     let kind = match () {
         () if filled == 0 => Kind::Empty,
         () if most(integers) => Kind::Integer,

@@ -178,6 +178,12 @@ pub(super) fn format(name: &str, source: &Source) -> Result<Format, DataError> {
     if named && cells(header, ',') == 1 && cells(header, '\t') > 1 {
         return Ok(Format::Tsv);
     }
+    let semicolons = crate::read::separator(header) == ';'
+        && text.lines().next().is_some_and(|l| l == header)
+        && (named || steady(';'));
+    if semicolons {
+        return Ok(Format::Csv);
+    }
     for delimiter in [';', '|'] {
         if (named && cells(header, ',') == 1 && cells(header, delimiter) > 1)
             || (extension.is_none() && steady(delimiter) && !steady(','))

@@ -127,6 +127,8 @@ pub(super) struct Rows {
     /// In order of first appearance.
     pub(super) columns: Vec<Arc<str>>,
     pub(super) records: Vec<Record>,
+    /// What a JSON document calls its records.
+    pub(super) called: Option<String>,
     /// Lines, rows or elements that are no record.
     pub(super) skipped: u64,
     /// Bytes the records were read from.
@@ -138,6 +140,7 @@ pub(super) fn records(name: &str, source: &Source, format: Format) -> Result<Row
     let mut rows = Rows {
         columns: Vec::new(),
         records: Vec::new(),
+        called: None,
         skipped: 0,
         bytes: 0,
     };
@@ -163,6 +166,7 @@ pub(super) fn records(name: &str, source: &Source, format: Format) -> Result<Row
                 Err(source) => return Err(malformed(name, &part[..], source)),
             }
         }
+        rows.called = reader.called().map(str::to_owned);
         rows.skipped += reader.tally().skipped;
         rows.bytes += part.len() as u64;
         for field in reader.fields() {

@@ -405,6 +405,18 @@ impl Parse<'_> {
     }
 
     /// "in Europe", "errors", "not Japan".
+    /// The fields that hold exactly this value, each as it writes it.
+    fn holding(&self, text: &str) -> Vec<(usize, String)> {
+        let fields = self.profile.fields.iter().enumerate();
+        fields
+            .filter_map(|(i, field)| {
+                let mut values = field.values.iter();
+                let (value, _) = values.find(|(v, _)| v.eq_ignore_ascii_case(text))?;
+                Some((i, value.clone()))
+            })
+            .collect()
+    }
+
     pub(super) fn values(&mut self) -> Result<(), Refusal> {
         for i in 0..self.spans.len() {
             if self.spans[i].used {
@@ -439,6 +451,14 @@ impl Parse<'_> {
                     fields.into_iter().map(|f| (f, word.clone())).collect(),
                     Some(word),
                 ),
+                // Quoted as it stands in the data.
+                Item::Quoted(text) if !self.has(|k| *k == Key::Pattern) => {
+                    let fits = self.holding(&text);
+                    if fits.is_empty() {
+                        continue;
+                    }
+                    (fits, None)
+                }
                 // Plain text has no level field, only the word.
                 _ => continue,
             };

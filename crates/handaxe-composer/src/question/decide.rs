@@ -111,6 +111,9 @@ pub(super) fn additive(field: &Field) -> bool {
         "visit",
         "generation",
         "mile",
+        "precipitation",
+        "rain",
+        "rainfall",
     ];
     field.kind.is_number()
         && stems(&field.name)
@@ -128,7 +131,11 @@ pub(super) fn histogram(
         return p.too_far("grouping by a field and by time at once");
     }
     let field = if p.profile.format == Format::Text {
-        Some(0)
+        // "lines per hour": the lines are the records.
+        for line in open_fields(p) {
+            p.use_(line);
+        }
+        Some(0).filter(|_| p.profile.has_timed_lines())
     } else {
         // "per month", where the one date field was named: "by month of date".
         let named: Vec<usize> = open_fields(p)
@@ -148,7 +155,12 @@ pub(super) fn histogram(
     };
     let Some(field) = field else {
         return Err(Refusal::Unfit {
-            what: "no field holds dates or times to go by".to_owned(),
+            what: if p.profile.format == Format::Text {
+                "no line holds a date with its year that could be gone by, such as 2026-05-03 22:10:52"
+                    .to_owned()
+            } else {
+                "no field holds dates or times to go by".to_owned()
+            },
             fields: p.field_names(),
         });
     };
@@ -486,7 +498,13 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
             ));
         }
     }
-    let open = open_fields(p);
+    let mut open = open_fields(p);
+    if p.profile.format == Format::Text && unique.is_none() {
+        // "how many lines": the lines are the records, not values to tell apart.
+        for line in open.drain(..) {
+            p.use_(line);
+        }
+    }
     let at = match open.as_slice() {
         [] => {
             if unique.is_some() {
@@ -506,6 +524,10 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     let field = p.pick_at(at, |_| true, "a field")?;
     p.use_(at);
     let name = p.name(field);
+    if unique.is_none() && p.filters.iter().any(|f| f.field == name) {
+        // "how many results are fail": the records, for the values were just told apart.
+        return count(p).map(Some);
+    }
     let func = if unique.is_some() || !p.field(field).kind.is_number() || p.is_id(field) {
         Func::Distinct
     } else if additive(p.field(field)) {

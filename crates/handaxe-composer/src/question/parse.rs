@@ -562,6 +562,12 @@ impl<'a> Parse<'a> {
                     self.spans[i].item = Item::Key(Key::HowMany);
                     continue;
                 }
+                if let Some(field) = self.called_as(i).filter(|_| sum_only) {
+                    // "total per city", where `total` is a field.
+                    self.use_(i);
+                    self.aggs.push((Func::Sum, field));
+                    continue;
+                }
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
             };
             let field = self.pick_at(target, numeric, "a number")?;
@@ -594,6 +600,15 @@ impl<'a> Parse<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The field of numbers whose name is this span's text.
+    fn called_as(&self, i: usize) -> Option<usize> {
+        let said = stems(&self.spans.get(i)?.text);
+        self.profile
+            .fields
+            .iter()
+            .position(|f| f.kind.is_number() && stems(&f.name) == said)
     }
 
     /// A refusal that names these words, and what else was understood.

@@ -128,6 +128,9 @@ fn names(profile: &Profile) -> Names {
     names
         .entities
         .extend(stems(stem_name).into_iter().filter(|w| w.len() > 2));
+    if let Some(called) = &profile.called {
+        names.entities.extend(stems(called));
+    }
     // A log of requests has requests for records; a table with one row a day has days.
     if profile.format == Format::Text {
         names

@@ -69,6 +69,22 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
             return Ok(Target::Field(field));
         }
     }
+    // "who has the highest salary": the record, and not only the number.
+    if let Some(who) = p.find(|k| *k == Key::Which)
+        && matches!(p.spans[who].text.to_lowercase().as_str(), "who" | "whose")
+    {
+        p.use_(who);
+        return Ok(Target::Records);
+    }
+    // "month with the most orders".
+    if let Some(at) = (0..skip).find(|i| {
+        let grouped = p.prev(*i).is_some_and(|b| p.key(b) == Some(&Key::By));
+        !p.spans[*i].used && !grouped && matches!(p.key(*i), Some(Key::Bucket(_)))
+    }) && let Some(Key::Bucket(bucket)) = p.key(at).cloned()
+    {
+        p.use_(at);
+        return Ok(Target::Bucket(bucket));
+    }
     // "the car with the highest horsepower".
     let records = (0..skip).any(|i| p.key(i) == Some(&Key::Entity));
     if records {

@@ -182,6 +182,83 @@ fn logs() {
 }
 
 #[test]
+fn lines_of_a_text() {
+    check(
+        "app.log",
+        "2026-01-01 10:00:00 start\n2026-01-01 10:00:00 start\n2026-01-01 11:00:00 stop\n",
+        &[
+            ("how many lines are there", "Count them.", r#""count":3"#),
+            ("number of lines", "Count them.", r#""count":3"#),
+            ("how many unique lines", "", r#""distinct(line)":2"#),
+            ("lines per hour", "by the hour", r#""value":2"#),
+            ("how many lines per day", "by the day", r#""value":3"#),
+        ],
+    );
+    // Years that are not there are not made up.
+    with(
+        "syslog",
+        "Feb 27 01:05:28 web1 cron: a\nFeb 28 01:05:28 web1 cron: b\n",
+        |p| {
+            let refused = read("lines per day", p).unwrap_err();
+            assert!(matches!(refused, Refusal::Unfit { .. }), "{refused}");
+        },
+    );
+}
+
+#[test]
+fn spreadsheets_of_the_decimal_comma() {
+    check(
+        "export.csv",
+        "\u{feff}Kunde;Ort;Betrag;Datum\r\n\"Weiß; Partner\";Köln;1.234,50;05.04.2025\r\n\
+            \"Müller \"\"M\"\" GmbH\";Graz;0,250;06.04.2025\r\nSchäfer;Köln;7,25;01.05.2025\r\n",
+        &[
+            ("sum of Betrag", "", "1242.0"),
+            ("total Betrag by Ort", "", "1241.75"),
+            ("records per month", "by the month", "2025-05"),
+            ("smallest Betrag", "", "0.25"),
+            ("how many records in Köln", "", r#""count":2"#),
+            ("list the Kunde", "", "Weiß; Partner"),
+            ("records after 30.04.2025", "", "Schäfer"),
+        ],
+    );
+}
+
+#[test]
+fn words_of_the_document() {
+    check(
+        "page.json",
+        r#"{"meta":{"page":1},"orders":[{"city":"Wien","total":2.5},{"city":"Wien","total":"NA"},{"city":"Graz","total":4}]}"#,
+        &[
+            ("how many orders", "Count them.", r#""count":3"#),
+            (
+                "how many orders with city \"wien\"",
+                "city is \"Wien\"",
+                r#""count":2"#,
+            ),
+            (
+                "how many cities are wien",
+                "city is \"Wien\"",
+                r#""count":2"#,
+            ),
+            (
+                "total per city",
+                "the total of total",
+                r#""sum(total)":2.5"#,
+            ),
+            ("average total", "the average of total", "3.25"),
+        ],
+    );
+    check(
+        "people.csv",
+        "name,salary,team\nAnn,\"$49,280\",R&D\nBo,\"$180,667\",Sales\nCy,n/a,Sales\n",
+        &[
+            ("who has the highest salary", "largest first", "Bo"),
+            ("what is the highest salary", "the largest salary", "180667"),
+        ],
+    );
+}
+
+#[test]
 fn refusals() {
     let refused = |question: &str| with("orders.csv", ORDERS, |p| read(question, p).err());
     for question in [

@@ -118,9 +118,12 @@ fn run_tokens(run: &str, out: &mut Vec<Token>) {
     }
 }
 
-/// `2021-03-05`, `2021/3/5` or `2021-03`, normalised.
+/// `2021-03-05`, `2021/3/5`, `5.3.2021` or `2021-03`, normalised.
 fn iso_date(text: &str) -> Option<String> {
-    let parts: Vec<&str> = text.split(['-', '/']).collect();
+    let mut parts: Vec<&str> = text.split(['-', '/']).collect();
+    if parts.len() == 1 && text.matches('.').count() == 2 {
+        parts = text.rsplit('.').collect();
+    }
     let year = parts
         .first()
         .filter(|y| y.len() == 4)?

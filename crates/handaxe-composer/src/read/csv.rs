@@ -1,10 +1,13 @@
 //! One row of a CSV or TSV file, by the same state machine as Python's `csv` with `strict=True`.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
 
 use super::lines::Lines;
 use super::{BLANK, MAX_CELL_CHARS, ReadError};
+use crate::patterns::{DECIMAL_COMMA, whole};
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -17,11 +20,12 @@ enum State {
 /// The cells of the next row and the line it starts on; no cells for a blank line.
 pub(super) fn row<R: Read>(
     lines: &mut Lines<R>,
-    delimiter: char,
+    delimiter: &mut Option<char>,
 ) -> Result<Option<(u64, Vec<String>)>, ReadError> {
     let Some((mut text, mut ended)) = lines.next_ended()? else {
         return Ok(None);
     };
+    let delimiter = *delimiter.get_or_insert_with(|| separator(&text));
     let start = lines.number;
     let mut cells = Vec::new();
     if text.is_empty() {
@@ -86,6 +90,25 @@ impl Cell {
         self.chars = 0;
         std::mem::take(&mut self.text)
     }
+}
+
+/// What separates the cells of a CSV file with this first line.
+pub(crate) fn separator(first: &str) -> char {
+    if first.contains(';') && !first.contains(',') {
+        ';'
+    } else {
+        ','
+    }
+}
+
+/// A cell of a semicolon-separated file: `1.234,50` is written `1234.50`, all else is left.
+pub(super) fn pointed(cell: String) -> String {
+    static PATTERN: LazyLock<Regex> = LazyLock::new(|| whole(DECIMAL_COMMA));
+    let Some(found) = PATTERN.captures(cell.trim_matches(BLANK)) else {
+        return cell;
+    };
+    let part = |i| found.get(i).map_or("", |m: regex::Match<'_>| m.as_str());
+    format!("{}{}.{}", part(1), part(2).replace('.', ""), part(3))
 }
 
 /// Column names: trimmed; a blank one is named by its place, a repeated one is numbered.

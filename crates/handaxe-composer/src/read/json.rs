@@ -49,14 +49,15 @@ fn too_deep(text: &str) -> bool {
     })
 }
 
-/// The records of a document: its items, or those of the one array of objects inside it.
-pub(super) fn records(document: Json) -> Option<Vec<Json>> {
+/// The records of a document: its items, or those of the one array of objects inside it, and
+/// what that array is called.
+pub(super) fn records(document: Json) -> Option<(Option<String>, Vec<Json>)> {
     match document {
-        Json::Array(items) => Some(items),
+        Json::Array(items) => Some((None, items)),
         Json::Object(members) => {
-            let mut arrays = members.into_iter().filter_map(|(_, value)| match value {
+            let mut arrays = members.into_iter().filter_map(|(name, value)| match value {
                 Json::Array(items) if items.iter().any(|i| matches!(i, Json::Object(_))) => {
-                    Some(items)
+                    Some((Some(name), items))
                 }
                 _ => None,
             });

@@ -52,6 +52,8 @@ const NUMBERS: &[&str] = &[
     "-1.5e-7",
     "1,234",
     "1,234.50",
+    "1.234,50",
+    "-0,25",
     "$5.20",
     "12%",
     "-0",
@@ -89,6 +91,9 @@ const TIMES: &[&str] = &[
     "1/31/2024",
     "31/1/2024",
     "2024-13-01",
+    "31.01.2024",
+    "1.2.2024, 14:05",
+    "30.2.2024",
     "2023-02-29",
     "1706702400",
     "1706702400123",
@@ -284,7 +289,11 @@ pub(crate) fn file(rng: &mut Rng, format: Format) -> Vec<u8> {
     }
     match format {
         Format::Csv | Format::Tsv => {
-            let delimiter = if format == Format::Csv { ',' } else { '\t' };
+            let delimiter = match format {
+                Format::Csv if rng.one_in(4) => ';',
+                Format::Csv => ',',
+                _ => '\t',
+            };
             let line = |cells: Vec<String>| cells.join(&delimiter.to_string()) + end;
             if !rng.one_in(30) {
                 let header = COLUMNS.map(|c| {

@@ -270,14 +270,9 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
                 } else {
                     "Failed:"
                 };
-                shop.out.say(format!(
-                    "{} {}",
-                    bad().bold().apply_to(title),
-                    Lines(&stop.message)
-                ));
+                shop.out.paragraph(&bad().bold(), title, &stop.message);
                 if let Some(hint) = &stop.hint {
-                    shop.out
-                        .say(format!("{} {}", strong().apply_to("Next:"), Lines(hint)));
+                    shop.out.paragraph(&strong(), "Next:", hint);
                 }
             }
             Ok(match stop {

@@ -29,11 +29,18 @@ pub(crate) fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
+            if !error.use_stderr() {
+                return Exit::Done;
+            }
+            // No options were read, and a program still gets its document.
+            if std::env::args_os().any(|a| a == "--json") {
+                let message = error.kind().to_string();
+                let document = json!({"error": {
+                    "kind": "usage", "message": message, "hint": "handaxe help",
+                }});
+                let _ = writeln!(std::io::stdout(), "{document:#}");
+            }
+            return Exit::Usage;
         }
     };
     let shop = Workshop::new(cli.global);

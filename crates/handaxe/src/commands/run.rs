@@ -6,6 +6,7 @@ use handaxe_agent::{Context, Minds, Use, UseError, use_tool};
 use handaxe_registry::ApprovedTool;
 use handaxe_sandbox::Cancel;
 use handaxe_types::{Silent, ToolState};
+use handaxe_validate::InvokeError;
 use serde_json::{Value, json};
 
 use super::sandbox::{exit_for, show};
@@ -13,7 +14,7 @@ use crate::cli::RunArgs;
 use crate::failure::{Exit, Failure, Outcome, chain};
 use crate::inputs;
 use crate::render::caution;
-use crate::workshop::{Workshop, pipeline_failure, tool_ref};
+use crate::workshop::{Workshop, pipeline_failure, sandbox_failure, tool_ref};
 
 pub(crate) fn run(shop: &Workshop, args: RunArgs) -> Outcome {
     let tool = tool_ref(&args.tool)?;
@@ -70,6 +71,8 @@ pub(crate) fn run(shop: &Workshop, args: RunArgs) -> Outcome {
     let used = match use_tool(&ctx, &approved, &what) {
         Ok(used) => used,
         Err(UseError::Pipeline(e)) => return Err(pipeline_failure(e)),
+        // Not the input's fault: the machine's, or a file that is in the way.
+        Err(UseError::Invoke(InvokeError::Sandbox(e))) => return Err(sandbox_failure(&e)),
         Err(refused) => {
             return Err(Failure::new(Exit::Refused, "input", chain(&refused))
                 .hint(format!("handaxe tools show {}", approved.tool_ref())));
@@ -124,8 +127,16 @@ fn name_files(
                 }
                 let free = wanted.iter().find(|w| !input.contains_key(*w));
                 free.cloned().ok_or_else(|| {
-                    Failure::usage(format!("{} takes {} file(s)", tool.name(), wanted.len()))
-                        .hint("handaxe tools show NAME lists its inputs")
+                    let takes = match wanted.len() {
+                        0 => "no file".to_owned(),
+                        1 => "one file".to_owned(),
+                        n => format!("{n} files"),
+                    };
+                    Failure::usage(format!("{} takes {takes}; more are attached", tool.name()))
+                        .hint(format!(
+                            "handaxe tools show {} lists its inputs",
+                            tool.name()
+                        ))
                 })?
             }
         };

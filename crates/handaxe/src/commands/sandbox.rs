@@ -93,7 +93,10 @@ pub(crate) fn run(shop: &Workshop, command: SandboxCommand) -> Outcome {
 }
 
 fn read_code(path: &std::path::Path) -> Result<String, Failure> {
-    let fail = |e: std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
+    let fail = |e: std::io::Error| {
+        Failure::usage(format!("cannot read {}: {e}", path.display()))
+            .hint("--code names a file of Python with a function run(…)")
+    };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(fail)?;
     file.take(MAX_CODE_BYTES + 1)
@@ -120,12 +123,18 @@ pub(crate) fn exit_for(result: &SandboxResult) -> Exit {
 /// A run's result for a person: the value on stdout, everything about it on stderr.
 pub(crate) fn show(shop: &Workshop, result: &SandboxResult) {
     if !result.stdout.is_empty() {
-        shop.out
-            .note(faint().apply_to(Lines(result.stdout.trim_end())));
+        shop.out.note(
+            faint()
+                .for_stderr()
+                .apply_to(Lines(result.stdout.trim_end())),
+        );
     }
     if !result.stderr.is_empty() {
-        shop.out
-            .note(faint().apply_to(Lines(result.stderr.trim_end())));
+        shop.out.note(
+            faint()
+                .for_stderr()
+                .apply_to(Lines(result.stderr.trim_end())),
+        );
     }
     if let Some(output) = &result.output {
         let text = serde_json::to_string_pretty(output).unwrap_or_default();
@@ -153,10 +162,14 @@ pub(crate) fn show(shop: &Workshop, result: &SandboxResult) {
     } else {
         bad()
     };
+    let ended = style.for_stderr().apply_to(word);
+    if shop.out.quiet && result.outcome != RunOutcome::Ok {
+        // Quiet is about progress; why there is no result is not progress.
+        shop.out.warn(format!("{ended} {how}"));
+    }
     shop.out.note(format!(
-        "{} {how}{}",
-        style.apply_to(word),
-        faint().apply_to(format!(
+        "{ended} {how}{}",
+        faint().for_stderr().apply_to(format!(
             "  {:.1} ms, {:.0} ms CPU, {} KiB; {} isolation layers in force",
             result.runtime_ms,
             result.usage.cpu_ms,

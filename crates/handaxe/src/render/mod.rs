@@ -59,9 +59,30 @@ impl Output {
         }
     }
 
+    /// A sentence or two under a word, broken between words on a terminal and left whole elsewhere.
+    pub(crate) fn paragraph(&self, style: &Style, title: &str, text: &str) {
+        let term = console::Term::stdout();
+        if !term.is_term() {
+            return self.say(format!("{} {}", style.apply_to(title), text::Lines(text)));
+        }
+        let width = usize::from(term.size().1).clamp(40, 110);
+        let whole = format!("{title} {}", text::Lines(text));
+        let lines: Vec<String> = whole.lines().flat_map(|l| text::wrap(l, width)).collect();
+        let rest = lines.join("\n");
+        let rest = rest.strip_prefix(title).unwrap_or(&rest);
+        self.say(format!("{}{rest}", style.apply_to(title)));
+    }
+
     /// What a person wants to know while it runs, and a program does not.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
         if !self.quiet && !self.json {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// What a person must know even where progress is not wanted.
+    pub(crate) fn warn(&self, text: impl std::fmt::Display) {
+        if !self.json {
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }

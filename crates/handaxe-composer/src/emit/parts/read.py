@@ -1,5 +1,6 @@
 FORMATS = ("csv", "tsv", "json", "jsonl", "text")
 BLANK = " \t\r\n"
+DECIMAL_COMMA = re.compile(@DECIMAL_COMMA@)
 MAX_LINE = 8 << 20
 MAX_JSON = 16 << 20
 MAX_FIELDS = 2000
@@ -40,6 +41,19 @@ def column_names(cells: list) -> list:
     return names
 
 
+def separator_of(path: str) -> str:
+    """A semicolon where the first line has one and no comma, else a comma."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        first = file.readline(MAX_LINE)
+    return ";" if ";" in first and "," not in first else ","
+
+
+def pointed(cell: str) -> str:
+    """A number with a decimal comma, written with a point; any other text as it is."""
+    found = DECIMAL_COMMA.fullmatch(cell.strip(BLANK))
+    return f"{found[1]}{found[2].replace('.', '')}.{found[3]}" if found else cell
+
+
 def read_rows(path: str, delimiter: str, tally: dict):
     """Yield (line number, record) for each row below the header."""
     reader = csv.reader(lines(path, tally), delimiter=delimiter, strict=True)
@@ -55,6 +69,8 @@ def read_rows(path: str, delimiter: str, tally: dict):
             elif any(cell.strip(BLANK) for cell in cells[len(names) :]):
                 tally["skipped"] += 1
             else:
+                if delimiter == ";":
+                    cells = [pointed(cell) for cell in cells]
                 cells += [None] * (len(names) - len(cells))
                 yield start, dict(zip(names, cells))
     except csv.Error as error:
@@ -180,7 +196,7 @@ def note_fields(names, tally: dict) -> None:
 def read_records(path: str, form: str, tally: dict):
     """Yield (line number, record) for every record of a file in one of FORMATS."""
     if form == "csv":
-        source = read_rows(path, ",", tally)
+        source = read_rows(path, separator_of(path), tally)
     elif form == "tsv":
         source = read_rows(path, "\t", tally)
     elif form == "json":

@@ -9,7 +9,7 @@
     def filled():
         for _, record in matching(data, format, where, used, tally):
             if order_by is not None and text_of(record.get(order_by)):
-                yield sort_key(record[order_by]), record
+                yield sort_key(record[order_by], order == "descending"), record
             elif len(blank) < most:
                 blank.append(record)
 

@@ -1,11 +1,12 @@
 MAX_ROWS = 50_000
 
 
-def sort_key(value) -> tuple:
-    """Sorts numbers, then times, then text without regard to case."""
+def sort_key(value, descending: bool) -> tuple:
+    """Sorts numbers, then times, then text without regard to case: so either way round."""
+    after = -1 if descending else 1
     number = number_of(value)
     if number is not None:
         return (0, number, "")
     text = text_of(value)
     time = time_of(text)
-    return (1, 0, time) if time else (2, 0, text.lower())
+    return (after, 0, time) if time else (2 * after, 0, text.lower())
