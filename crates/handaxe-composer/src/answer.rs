@@ -179,15 +179,18 @@ fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value)
         Terminal::Distinct { field } => {
             let values = list(output, "values")?;
             let shown: Vec<String> = values.iter().take(100).map(plain).collect();
+            // Names with commas in them would run into each other.
+            let lines = shown.iter().any(|v| v.contains(','));
+            let (head, between) = if lines { ("\n  ", "\n  ") } else { (" ", ", ") };
             let more = if values.len() > shown.len() {
                 format!(" and {} more", values.len() - shown.len())
             } else {
                 String::new()
             };
             Some(format!(
-                "{} different values of {field}: {}{more}.",
+                "{} different values of {field}:{head}{}{more}.",
                 grouped(number(output, "distinct")?),
-                shown.join(", ")
+                shown.join(between)
             ))
         }
         Terminal::Frequencies { field, .. } => counted(
@@ -487,12 +490,13 @@ fn sheet(heads: &[String], cells: &[String]) -> String {
 /// An aligned table: text to the left, numbers to the right.
 fn table(heads: &[String], rows: &[Vec<String>]) -> String {
     let columns = heads.len().min(COLUMNS);
+    let cell = if columns == 1 { 4 * CELL } else { CELL };
     let shown: Vec<Vec<String>> = rows
         .iter()
         .take(SHOWN)
         .map(|r| {
             (0..columns)
-                .map(|c| clipped(r.get(c).map_or("", String::as_str), CELL))
+                .map(|c| clipped(r.get(c).map_or("", String::as_str), cell))
                 .collect()
         })
         .collect();
@@ -509,7 +513,7 @@ fn table(heads: &[String], rows: &[Vec<String>]) -> String {
         shown
             .iter()
             .map(|r| width_of(&r[c]))
-            .chain([width_of(&clipped(&heads[c], CELL))])
+            .chain([width_of(&clipped(&heads[c], cell))])
             .max()
             .unwrap_or(0)
     };
@@ -531,7 +535,7 @@ fn table(heads: &[String], rows: &[Vec<String>]) -> String {
     let heads_shown: Vec<String> = heads
         .iter()
         .take(columns)
-        .map(|h| clipped(h, CELL))
+        .map(|h| clipped(h, cell))
         .collect();
     let mut lines = vec![line(&heads_shown)];
     lines.extend(shown.iter().map(|r| line(r)));

@@ -15,8 +15,12 @@ const APPLICATION_ID: i64 = 0x4841_5845;
 /// Step n brings a database from `user_version` n to n + 1. Never edited once released.
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
 
-/// Refuses what is not ours before a byte of it is changed.
+/// Refuses what is not ours before a byte of it is changed. Everything is read at one moment:
+/// another process may be making its tables just now.
 pub(crate) fn check_owner(conn: &Connection, path: &Path) -> Result<(), RegistryError> {
+    let conn = conn
+        .unchecked_transaction()
+        .step("read the database's header")?;
     let foreign = || RegistryError::Foreign {
         path: path.to_owned(),
     };
@@ -30,7 +34,7 @@ pub(crate) fn check_owner(conn: &Connection, path: &Path) -> Result<(), Registry
     let tables: i64 = conn
         .query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))
         .step("read the database's tables")?;
-    let version = user_version(conn)?;
+    let version = user_version(&conn)?;
     if application == APPLICATION_ID {
         let known = MIGRATIONS.len() as i64;
         if version > known {

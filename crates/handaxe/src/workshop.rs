@@ -169,6 +169,11 @@ pub(crate) fn pipeline_failure(error: handaxe_agent::PipelineError) -> Failure {
         PipelineError::Approve(e) => {
             Failure::new(Exit::Refused, e.kind(), chain(&e)).hint(e.hint())
         }
+        PipelineError::DataChanged { .. } => Failure::failed("data_changed", chain(&error)).hint(
+            "its approval and answer are for the file as it was: put that back, or ask anew with `handaxe ask`",
+        ),
+        PipelineError::DataIo { .. } => Failure::failed("data", chain(&error))
+            .hint("put the file back where it was, or ask anew with `handaxe ask`"),
         PipelineError::Propose(e) => Failure::failed("propose", chain(&e)).hint(e.hint()),
         other => Failure::failed("run", chain(&other)),
     }

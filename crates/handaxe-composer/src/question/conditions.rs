@@ -69,11 +69,7 @@ impl Parse<'_> {
             if start == end {
                 return Err(self.not_understood(vec![self.spans[i].text.clone()]));
             }
-            let text = self.spans[start..end]
-                .iter()
-                .map(|s| s.text.as_str())
-                .collect::<Vec<_>>()
-                .join(" ");
+            let text = self.verbatim(start, end);
             let prev = self.prev(i).filter(|p| {
                 self.fits(*p)
                     .is_some_and(|f| f.iter().any(|f| self.field(*f).kind == Kind::Text))
@@ -98,6 +94,23 @@ impl Parse<'_> {
             self.add(field, op, Some(Scalar::Text(text)));
         }
         Ok(())
+    }
+
+    /// These spans as the question has them, with what stands between: `corp.example`.
+    fn verbatim(&self, start: usize, end: usize) -> String {
+        let words: Vec<&str> = self.spans[start..end]
+            .iter()
+            .map(|s| s.text.as_str())
+            .collect();
+        let pattern: Vec<String> = words
+            .iter()
+            .flat_map(|w| w.split(' '))
+            .map(regex::escape)
+            .collect();
+        regex::Regex::new(&pattern.join(r"[^\p{Alphabetic}\p{Nd}]{1,3}"))
+            .ok()
+            .and_then(|p| p.find(&self.question))
+            .map_or_else(|| words.join(" "), |found| found.as_str().to_owned())
     }
 
     pub(super) fn preceded_by_group(&self, i: usize) -> bool {

@@ -13,6 +13,7 @@ const SHOWN_FIELDS: usize = 30;
 
 pub(super) struct Parse<'a> {
     pub(super) profile: &'a Profile,
+    pub(super) question: String,
     pub(super) spans: Vec<Span>,
     pub(super) filters: Vec<Filter>,
     pub(super) groups: Vec<usize>,
@@ -29,6 +30,7 @@ impl<'a> Parse<'a> {
     pub(super) fn new(question: &str, profile: &'a Profile) -> Result<Self, Refusal> {
         let mut parse = Self {
             profile,
+            question: question.to_owned(),
             spans: spans(question, profile),
             filters: Vec::new(),
             groups: Vec::new(),
@@ -562,7 +564,10 @@ impl<'a> Parse<'a> {
                     self.spans[i].item = Item::Key(Key::HowMany);
                     continue;
                 }
-                if let Some(field) = self.called_as(i).filter(|_| sum_only) {
+                let alone = self
+                    .next(i)
+                    .is_none_or(|n| matches!(self.key(n), Some(Key::By | Key::In)));
+                if let Some(field) = self.called_as(i).filter(|_| sum_only && alone) {
                     // "total per city", where `total` is a field.
                     self.use_(i);
                     self.aggs.push((Func::Sum, field));

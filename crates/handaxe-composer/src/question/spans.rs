@@ -183,7 +183,18 @@ fn prefers_field(key: &Key, previous: Option<&Item>, rest: &[Token]) -> bool {
             matches!(
                 previous,
                 Some(Item::Key(Key::Agg(_) | Key::Ext(_) | Key::By | Key::Sort))
-            ) || rest.first().is_some_and(|t| t.kind == TokenKind::Sign)
+            ) || rest.first().is_some_and(|t| {
+                const BOUNDS: [&str; 7] = [
+                    "over",
+                    "above",
+                    "under",
+                    "below",
+                    "between",
+                    "exceeding",
+                    "exceeds",
+                ];
+                t.kind == TokenKind::Sign || BOUNDS.contains(&t.low.as_str())
+            })
         }
         _ => true,
     }

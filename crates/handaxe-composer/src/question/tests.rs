@@ -189,6 +189,11 @@ fn lines_of_a_text() {
         &[
             ("how many lines are there", "Count them.", r#""count":3"#),
             ("number of lines", "Count them.", r#""count":3"#),
+            (
+                "how many lines contain 10:00:00",
+                "contains \"10:00:00\"",
+                r#""count":2"#,
+            ),
             ("how many unique lines", "", r#""distinct(line)":2"#),
             ("lines per hour", "by the hour", r#""value":2"#),
             ("how many lines per day", "by the day", r#""value":3"#),
@@ -239,6 +244,11 @@ fn words_of_the_document() {
                 "how many cities are wien",
                 "city is \"Wien\"",
                 r#""count":2"#,
+            ),
+            (
+                "orders with total over 3",
+                "total is above 3",
+                r#""matched":1"#,
             ),
             (
                 "total per city",

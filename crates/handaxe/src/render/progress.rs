@@ -6,7 +6,7 @@ use std::time::Duration;
 use handaxe_types::{Progress, Reporter};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::Shown;
+use super::text::{Shown, wrap};
 use super::{Output, bad, faint, good, strong};
 
 pub(crate) struct Watcher {
@@ -28,6 +28,20 @@ impl Watcher {
     fn line(&self, text: impl std::fmt::Display) {
         self.clear();
         self.out.note(text);
+    }
+
+    /// A line that may be long: what goes on stands under where it began.
+    fn long(&self, lead: &str, text: &str) {
+        let term = console::Term::stderr();
+        if !term.is_term() {
+            return self.line(format!("{lead}{text}"));
+        }
+        let indent = lead.chars().count();
+        let width = usize::from(term.size().1)
+            .clamp(40, 110)
+            .saturating_sub(indent);
+        let under = format!("\n{}", " ".repeat(indent));
+        self.line(format!("{lead}{}", wrap(text, width).join(&under)));
     }
 
     /// Takes the live line away, before something else is printed.
@@ -119,7 +133,7 @@ impl Reporter for Watcher {
                     );
                 }
                 for (i, step) in steps.iter().enumerate() {
-                    self.line(format!("  {}. {}", i + 1, Shown(step)));
+                    self.long(&format!("  {}. ", i + 1), &Shown(step).to_string());
                 }
             }
             Progress::Attempt { n, of, tool } => {
