@@ -82,7 +82,8 @@ fn attach_one(path: &Path, taken: &mut BTreeMap<String, u32>) -> Result<DataFile
     if !meta.is_file() {
         return Err(refuse("is not a regular file").hint("save it to a file first"));
     }
-    let digest = Digest::of_reader(&mut file).map_err(|e| refuse(&format!("cannot be read: {e}")))?;
+    let digest =
+        Digest::of_reader(&mut file).map_err(|e| refuse(&format!("cannot be read: {e}")))?;
     let absolute = path
         .canonicalize()
         .map_err(|e| refuse(&format!("cannot be read: {e}")))?;

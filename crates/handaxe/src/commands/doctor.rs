@@ -1,7 +1,7 @@
 //! `handaxe doctor`: what this machine gives, and what to do about what is missing.
 
 use handaxe_agent::model::{choose, probe_ollama};
-use handaxe_sandbox::{NativeSandbox, Sandbox};
+use handaxe_sandbox::{NativeSandbox, Sandbox, probe_surface, reachable};
 use serde_json::json;
 
 use crate::failure::{Exit, Outcome, chain};
@@ -13,7 +13,7 @@ use crate::workshop::{Workshop, sandbox_failure};
 pub(crate) fn run(shop: &Workshop) -> Outcome {
     let out = &shop.out;
     let config = shop.native_config()?;
-    let sandbox = NativeSandbox::new(config);
+    let sandbox = NativeSandbox::new(config.clone());
     let layers = sandbox
         .as_ref()
         .map(|s| s.layers().to_vec())
@@ -22,6 +22,10 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
         .iter()
         .filter(|l| l.required && !l.in_force)
         .collect();
+    let surface = match &sandbox {
+        Ok(_) if missing.is_empty() => probe_surface(&config).ok(),
+        _ => None,
+    };
     let home = shop.home()?;
     let base_url = home.config.base_url.clone();
     let mut env = provider_env(base_url);
@@ -43,6 +47,9 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
         "layers": layers,
         "interpreter": sandbox.as_ref().ok().map(Sandbox::interpreter),
         "profile": sandbox.as_ref().ok().map(Sandbox::profile),
+        "kernel_surface": surface.as_ref().map(|found| json!({
+            "probes": found.len(), "reachable": reachable(found),
+        })),
         "sandbox_error": sandbox.as_ref().err().map(|e| chain(e)),
         "model": choice.as_ref().ok().map(|c| json!({"spec": c.spec.to_string(), "why": c.why})),
         "home": home.dir(),
@@ -88,6 +95,14 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
                 sandbox.profile().digest.short()
             ));
             if missing.is_empty() {
+                if let Some(found) = &surface {
+                    out.say(format!(
+                        "{} {} of {} probes reach anything (handaxe sandbox probe)",
+                        strong().apply_to("Kernel"),
+                        reachable(found),
+                        found.len()
+                    ));
+                }
                 out.say(good().apply_to("Tools can run here."));
             } else {
                 for layer in &missing {

@@ -116,8 +116,10 @@ pub(crate) fn faint() -> Style {
 
 /// `2026-11-22 08:30` in UTC, from milliseconds since the epoch.
 pub(crate) fn when(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms)
-        .map_or_else(|_| ms.to_string(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| ms.to_string(),
+        |at| at.strftime("%Y-%m-%d %H:%M").to_string(),
+    )
 }
 
 #[cfg(test)]

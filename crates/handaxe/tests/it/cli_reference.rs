@@ -37,6 +37,8 @@ const COMMANDS: &[&str] = &[
     "doctor",
     "sandbox",
     "sandbox run",
+    "sandbox probe",
+    "sandbox bench",
     "config",
     "config show",
     "config path",

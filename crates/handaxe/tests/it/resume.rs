@@ -65,7 +65,10 @@ impl Provider {
     fn ask(&self, lab: &Lab) -> std::process::Child {
         let question = "What is MCMXCIV as a number?";
         let model = ["--model", "openai:scripted", "--base-url", &self.url];
-        lab.command(&["ask", question, "--yes"]).args(model).spawn().unwrap()
+        lab.command(&["ask", question, "--yes"])
+            .args(model)
+            .spawn()
+            .unwrap()
     }
 
     /// (prompts asked more than once, prompts in all)

@@ -28,7 +28,11 @@ fn the_bench_measures_what_is_there_and_says_what_is_not() {
         "sandbox", "bench", "--quick", "--calls", "40", "--svg", "b.svg",
     ]);
     let native = &said["native"];
-    for path in ["/warm/p50_ms", "/cold/p50_ms", "/sustained/0/calls_per_second"] {
+    for path in [
+        "/warm/p50_ms",
+        "/cold/p50_ms",
+        "/sustained/0/calls_per_second",
+    ] {
         let value = native.pointer(path).and_then(serde_json::Value::as_f64);
         assert!(value > Some(0.0), "{path}: {said}");
     }
