@@ -31,7 +31,6 @@ mod tests {
             ("CLOSE", libc::SYS_close),
             ("GETPID", libc::SYS_getpid),
             ("SOCKET", libc::SYS_socket),
-            ("FCNTL", libc::SYS_fcntl),
             ("CHDIR", libc::SYS_chdir),
             ("GETUID", libc::SYS_getuid),
             ("GETPPID", libc::SYS_getppid),

@@ -82,7 +82,6 @@ numbers! {
     CLOSE 3 57
     GETPID 39 172
     SOCKET 41 198
-    FCNTL 72 25
     CHDIR 80 49
     GETUID 102 174
     GETPPID 110 173
@@ -111,7 +110,6 @@ numbers! {
 pub(crate) const EPERM: Errno = 1;
 pub(crate) const ENOENT: Errno = 2;
 pub(crate) const EACCES: Errno = 13;
-pub(crate) const EBADF: Errno = 9;
 pub(crate) const EINVAL: Errno = 22;
 pub(crate) const EROFS: Errno = 30;
 pub(crate) const ENOSYS: Errno = 38;
