@@ -261,6 +261,12 @@ impl Walk<'_> {
         plan: &Plan,
         mind: &dyn Mind,
     ) -> Result<Option<Ready>, Halt> {
+        if let Some(tool) = self.made_meanwhile(&attempt)? {
+            return Ok(Some(Ready {
+                tool,
+                invocation: attempt.draft.provenance.invocation,
+            }));
+        }
         for _ in 0..=MAX_EDITS {
             let request = self.propose(&attempt)?;
             self.report.approval = Some(request.id);
@@ -317,6 +323,27 @@ impl Walk<'_> {
             "repairs",
             format!("{MAX_EDITS} edits and no decision"),
         )))
+    }
+
+    /// The same tool, where another run made it while this one worked: a library holds one.
+    fn made_meanwhile(&self, attempt: &Attempt) -> Result<Option<ToolRef>, Halt> {
+        let Some(recipe) = attempt.draft.recipe_digest() else {
+            return Ok(None);
+        };
+        let registry = &self.ctx.registry;
+        let found = registry
+            .find_by_recipe(recipe)
+            .map_err(PipelineError::Registry)?;
+        let Some(tool) = found else { return Ok(None) };
+        if registry
+            .load_approved(&tool, self.ctx.sandbox.profile().digest)
+            .is_err()
+        {
+            return Ok(None);
+        }
+        let note = format!("{tool} was made meanwhile by another run; using it");
+        self.ctx.report(Progress::Note(note));
+        Ok(Some(tool))
     }
 
     /// A person's edit is a new attempt, proved like any other; refused, the one before stands.
