@@ -94,6 +94,14 @@ pub fn walk(
                 RunState::Refused
             };
             walk.report.stopped_by = Some(stop);
+            // The verdict that refused it is the answer's better half.
+            if walk.report.verdict.is_none() {
+                let attempts = ctx
+                    .registry
+                    .attempts(run)
+                    .map_err(PipelineError::Registry)?;
+                walk.report.verdict = attempts.into_iter().rev().find_map(|a| a.verdict);
+            }
         }
         Err(Halt::Error(error)) => return Err(error),
     }

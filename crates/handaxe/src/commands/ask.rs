@@ -229,6 +229,11 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
     let mut document = json!(report);
     if let Some(map) = document.as_object_mut() {
         map.insert("files".to_owned(), json!(files));
+        if let Some(verdict) = &report.verdict {
+            map.insert("accepted".to_owned(), json!(verdict.accepted));
+            map.insert("reasons".to_owned(), json!(verdict.reasons));
+            map.insert("scores".to_owned(), json!(verdict.scores));
+        }
     }
     shop.out.document(&document)?;
     if let Some(answer) = &report.answer {

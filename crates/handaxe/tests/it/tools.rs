@@ -141,7 +141,15 @@ fn what_is_refused() {
         let dir = folder(&lab, name, code, &spec(), cases);
         let ran = lab.run(&["tools", "test", &dir]).exits(4);
         ran.says(needle);
-        lab.run(&["tools", "import", &dir, "--yes"]).exits(4);
+        let imported = lab
+            .run(&["tools", "import", &dir, "--yes", "--json"])
+            .exits(4)
+            .json();
+        assert_eq!(imported["accepted"], false, "{imported}");
+        assert!(
+            !imported["reasons"].as_array().unwrap().is_empty(),
+            "{imported}"
+        );
     };
     refuse("none", CODE, "", "case");
     refuse(
