@@ -47,7 +47,7 @@ pub(crate) fn run(shop: &Workshop, calls: usize, quick: bool, svg: Option<&Path>
     shop.cancel_on_interrupt(&cancel);
     let note = |what: &str| {
         shop.out
-            .note(faint().apply_to(format!("measuring {what} …")))
+            .note(faint().apply_to(format!("measuring {what} …")));
     };
     let (calls, cold) = if quick {
         (calls.min(200), 5)
