@@ -137,6 +137,9 @@ pub(crate) fn sandbox_failure(error: &SandboxError) -> Failure {
                 .hint("install Python 3.9 or newer, or name one with --python PATH")
         }
         SandboxError::Cancelled => cancelled(),
+        SandboxError::Busy { .. } => {
+            Failure::new(Exit::Bound, "busy", chain(error)).hint("try again when fewer calls run")
+        }
         SandboxError::File { .. } => Failure::failed("data_file", chain(error)),
         SandboxError::Artifact { .. } => {
             Failure::failed("artifact", chain(error)).hint("choose another place with --out DIR")
