@@ -27,19 +27,34 @@ fn main() -> ExitCode {
     let mut config = NativeConfig::new(launcher);
     config.search = Some("/usr/local/bin:/usr/bin".into());
     config.python = std::env::var_os("HANDAXE_TEST_PYTHON").map(PathBuf::from);
-    // A machine without the sandbox fails here: a skip would be a failure anyway.
-    let sandbox: Arc<dyn Sandbox> = Arc::new(NativeSandbox::new(config).expect("a native sandbox"));
     type Test = fn(&Arc<dyn Sandbox>);
     let tests: &[(&str, Test)] = &[
-        ("an honest tool passes", honest),
-        ("tampering fails", tampering),
-        ("another hash seed shows what depends on it", hash_seed),
-        ("the checked call", checked_call),
+        ("an_honest_tool_passes", honest),
+        ("tampering_fails", tampering),
+        ("another_hash_seed_shows_what_depends_on_it", hash_seed),
+        ("the_checked_call", checked_call),
     ];
-    for (name, test) in tests {
-        test(&sandbox);
-        println!("ok   {name}");
+    // The words that test runners use: list the names, or run the ones named.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let has = |word: &str| words.iter().any(|w| w == word);
+    if has("--list") {
+        for (name, _) in tests.iter().filter(|_| !has("--ignored")) {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
     }
+    let named: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
+    // A machine without the sandbox fails here: a skip would be a failure anyway.
+    let sandbox: Arc<dyn Sandbox> = Arc::new(NativeSandbox::new(config).expect("a native sandbox"));
+    let mut passed = 0;
+    for (name, test) in tests {
+        if named.is_empty() || named.iter().any(|n| name.contains(n.as_str())) {
+            test(&sandbox);
+            println!("test {name} ... ok");
+            passed += 1;
+        }
+    }
+    println!("{passed} passed, 0 failed");
     ExitCode::SUCCESS
 }
 
