@@ -54,7 +54,7 @@ pub struct Field {
     pub empty: u64,
     /// Distinct values seen; a lower bound where `values_complete` is false.
     pub distinct: u64,
-    /// Values as text with their counts, most frequent first; at most [`MAX_VALUES`].
+    /// Values as text with their counts, most frequent first; at most `MAX_VALUES` (5000).
     pub values: Vec<(String, u64)>,
     /// `values` holds every value that was seen.
     pub values_complete: bool,
