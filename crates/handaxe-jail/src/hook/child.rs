@@ -207,8 +207,8 @@ fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
         .push(b"mode=0700,size=")
         .number(plan.scratch_bytes);
     let options = options.push(b",nr_inodes=").number(plan.scratch_inodes);
-    mount_tmpfs(b"/work\0", &options)?;
-    call(nr::CHDIR, &[c"/work".as_ptr() as usize])?;
+    mount_tmpfs(b"/scratch\0", &options)?;
+    call(nr::CHDIR, &[c"/scratch".as_ptr() as usize])?;
     let mut seen = [0_usize; 32];
     call(
         nr::STATFS,
@@ -390,9 +390,9 @@ fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
         return Err(sys::ENOSYS);
     }
     let own: &[&[u8]] = if plan.inline {
-        &[b"/work\0", b"/data\0", b"/assets\0"]
+        &[b"/scratch\0", b"/data\0", b"/assets\0"]
     } else {
-        &[b"/work\0"]
+        &[b"/scratch\0"]
     };
     landlock::confine(abi, plan.readable.split_inclusive(|b| *b == 0), own)?;
     // The root directory may be read by its permissions and by no rule.

@@ -93,7 +93,7 @@ unsafe extern "C" fn lower(_: *mut Object, limits: *mut Object) -> *mut Object {
 }
 
 unsafe extern "C" fn seal(_: *mut Object, _: *mut Object) -> *mut Object {
-    errno(landlock::seal(landlock::abi(), b"/work\0"))
+    errno(landlock::seal(landlock::abi(), b"/scratch\0"))
 }
 
 unsafe extern "C" fn rest(_: *mut Object, _: *mut Object) -> *mut Object {

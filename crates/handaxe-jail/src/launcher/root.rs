@@ -136,7 +136,7 @@ pub(super) fn make_private() -> Result<(), LaunchError> {
 }
 
 /// Directories of the jail's own.
-const OWN: [&str; 5] = ["work", "data", "assets", "handaxe", "handaxe/empty"];
+const OWN: [&str; 5] = ["scratch", "data", "assets", "handaxe", "handaxe/empty"];
 
 /// Builds the root and moves into it.
 pub(super) fn build(

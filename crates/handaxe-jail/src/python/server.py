@@ -379,7 +379,7 @@ def artefacts(value, properties, most):
                 raise Refused(f"`{name}` must hold a plain file name of the working directory")
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             try:
-                fd = os.open(f"/work/{file}", flags)
+                fd = os.open(f"/scratch/{file}", flags)
             except OSError as error:
                 raise Refused(f"`{file}` cannot be handed back: {os.strerror(error.errno)}") from None
             seen = os.fstat(fd)

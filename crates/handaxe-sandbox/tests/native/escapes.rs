@@ -195,7 +195,7 @@ fn host_files_are_neither_read_nor_written() {
         "/data/x",
         "/assets/x",
         "/dev/shm/x",
-        "/work/../x",
+        "/scratch/../x",
         "sitecustomize.py",
     ];
     let mut read = read.to_vec();
@@ -205,7 +205,7 @@ fn host_files_are_neither_read_nor_written() {
         "/etc/shadow",
         "/home",
         "/handaxe/server.py",
-        "/work/../etc/passwd",
+        "/scratch/../etc/passwd",
     ]);
     let input = json!({"read": read, "write": write, "make": make});
     let python = digest("/usr/bin/python3.11");
@@ -247,7 +247,7 @@ fn digest(path: &str) -> Digest {
 #[test]
 fn the_surroundings_are_the_declared_ones() {
     let directories = [
-        "/", "/proc", "/sys", "/dev", "/etc", "/root", "/home", "/tmp", "/data", "/work",
+        "/", "/proc", "/sys", "/dev", "/etc", "/root", "/home", "/tmp", "/data", "/scratch",
     ];
     let input = json!({ "directories": directories });
     let scratch = tempfile::tempdir().unwrap();
@@ -270,7 +270,7 @@ fn the_surroundings_are_the_declared_ones() {
     assert_eq!(seen["pids"], json!([1, 0]));
     assert_eq!(
         (&seen["node"], &seen["cwd"]),
-        (&json!("handaxe"), &json!("/work"))
+        (&json!("handaxe"), &json!("/scratch"))
     );
     assert_eq!(seen["site"], json!([]));
     for path in seen["path"].as_array().unwrap() {
@@ -289,7 +289,7 @@ fn the_surroundings_are_the_declared_ones() {
         );
     }
     assert_eq!(
-        (&listings["/data"], &listings["/work"]),
+        (&listings["/data"], &listings["/scratch"]),
         (&json!([]), &json!([]))
     );
 }
@@ -384,7 +384,7 @@ pub(crate) fn named(mark: &str) -> usize {
 fn two_calls_share_nothing() {
     let session = session();
     let leave = "import sys, json, builtins, os\ndef run():\n    open('left', 'w').write('x')\n    builtins.left = 1\n    json.left = 1\n    os.environ['LEFT'] = '1'\n    sys.modules['left'] = sys\n    return os.listdir('.')\n";
-    let look = "import sys, json, builtins, os\ndef run():\n    return [os.listdir('/work'), hasattr(builtins, 'left'), hasattr(json, 'left'), 'LEFT' in os.environ, 'left' in sys.modules]\n";
+    let look = "import sys, json, builtins, os\ndef run():\n    return [os.listdir('/scratch'), hasattr(builtins, 'left'), hasattr(json, 'left'), 'LEFT' in os.environ, 'left' in sys.modules]\n";
     assert_eq!(
         output(&run(&session, &call(leave, json!({})))),
         &json!(["left"])

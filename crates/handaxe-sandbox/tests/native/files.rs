@@ -158,7 +158,7 @@ fn what_is_no_plain_file_of_the_scratch_is_not_handed_back() {
         ("os.mkfifo('f')".to_owned(), "f", "not a regular file"),
         ("os.mkdir('f')".to_owned(), "f", "not a regular file"),
         (
-            "import socket; socket.socket(1).bind('/work/f')".to_owned(),
+            "import socket; socket.socket(1).bind('/scratch/f')".to_owned(),
             "f",
             "handed back",
         ),

@@ -108,7 +108,7 @@ fn limits_on_files_reach_the_tool_as_an_errno() {
     let session = session();
     let write = "def run():\n    with open('f', 'wb') as f:\n        for _ in range(200): f.write(b'x' * 65536)\n";
     let many = "def run():\n    for i in range(100000): open(f'f{i}', 'w').close()\n";
-    let open = "def run():\n    kept = []\n    while True: kept.append(open('/work/f', 'w'))\n";
+    let open = "def run():\n    kept = []\n    while True: kept.append(open('/scratch/f', 'w'))\n";
     let sparse = "def run():\n    with open('f', 'wb') as f: f.truncate(1 << 40)\n";
     let deep = "import os\ndef run():\n    for i in range(100000):\n        os.mkdir('d')\n        os.chdir('d')\n";
     for (code, errno) in [

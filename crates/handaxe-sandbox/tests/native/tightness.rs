@@ -160,7 +160,7 @@ fn a_bomb_in_a_file_goes_off_inside() {
 #[test]
 fn descriptors_of_every_kind_end_at_the_cap() {
     let code = "import os, select, socket, tempfile\n\
-                def run():\n    found = {}\n    kinds = {'files': lambda: os.open('/work', os.O_RDONLY), 'pipes': os.pipe, 'polls': select.epoll, 'events': lambda: os.eventfd(0), 'sockets': socket.socketpair}\n\
+                def run():\n    found = {}\n    kinds = {'files': lambda: os.open('/scratch', os.O_RDONLY), 'pipes': os.pipe, 'polls': select.epoll, 'events': lambda: os.eventfd(0), 'sockets': socket.socketpair}\n\
                 \x20   for name, make in kinds.items():\n        kept = []\n        try:\n            while len(kept) < 5000: kept.append(make())\n            found[name] = 'bound'\n        except OSError as e:\n            found[name] = e.errno\n\
                 \x20       count = len(kept)\n        for k in kept:\n            for fd in (k if isinstance(k, tuple) else (k,)):\n                os.close(fd) if isinstance(fd, int) else fd.close()\n\
                 \x20       found[name] = [found[name], count]\n    return found\n";
