@@ -650,6 +650,15 @@ fn rows_or_values(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
     for at in open {
         p.use_(at);
     }
+    // "who joined before 2021" asks for people: what was compared is not what is wanted.
+    let who = p
+        .spans
+        .iter()
+        .any(|s| matches!(s.text.to_lowercase().as_str(), "who" | "whose"));
+    let compared = |f: &usize| p.filters.iter().any(|c| c.field == p.name(*f));
+    if who && fields.iter().all(compared) {
+        fields.clear();
+    }
     let limit = p.limit.take();
     let (order_by, order) = match p.sort.take() {
         Some((f, order)) => (Some(p.name(f)), order),

@@ -308,3 +308,17 @@ fn refusals() {
     };
     assert_eq!(words, ["purple"]);
 }
+
+/// What is compared is not what is asked for.
+#[test]
+fn who_asks_for_people() {
+    check(
+        "staff.csv",
+        "name,dept,salary,joined\nAda,Lab,120,2019-03-01\nBob,Ops,83,2021-07-15\nCy,Lab,99,2020-01-20\nDee,Ops,70,2022-05-05\n",
+        &[
+            ("who joined before 2021?", "", "Ada"),
+            ("who is in Ops?", "", "Bob"),
+            ("list the dept except Ops", "", "Lab"),
+        ],
+    );
+}
