@@ -134,7 +134,7 @@ pub(crate) fn sandbox_failure(error: &SandboxError) -> Failure {
         }
         SandboxError::NoInterpreter { .. } => {
             Failure::new(Exit::SandboxUnavailable, "no_interpreter", chain(error))
-                .hint("install Python 3.9 or newer, or name one with --python PATH")
+                .hint("install Python 3.10 or newer, or name one with --python PATH")
         }
         SandboxError::Cancelled => cancelled(),
         SandboxError::Busy { .. } => {

@@ -2,6 +2,7 @@
 //! A less precise date stands for all that begin with it, as in the filters.
 
 use super::tokens::{Token, TokenKind};
+use crate::patterns::MONTHS;
 
 /// A span of time, both ends in it: `2021` to `2021` is the year.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,21 +14,6 @@ pub(super) enum When {
     /// A month of no year.
     Month(u32),
 }
-
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
 
 fn month(token: &Token) -> Option<u32> {
     let low = token.low.as_str();

@@ -401,11 +401,7 @@ impl<'a> Parse<'a> {
                 }
             }
         }
-        if self.bucket.is_none()
-            && self
-                .find(|k| matches!(k, Key::Which | Key::HowMany))
-                .is_none_or(|_| true)
-        {
+        if self.bucket.is_none() {
             // "monthly average price".
             let adverb = self.find(|k| matches!(k, Key::Bucket(_))).filter(|b| {
                 let text = self.spans[*b].text.to_lowercase();
