@@ -27,7 +27,9 @@ mod task;
 mod tool;
 mod verdict;
 
-pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
+pub use approval::{
+    Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, ApprovalState,
+};
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
 pub use digest::{Digest, DigestError, canonical_json};
 pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};
@@ -39,7 +41,7 @@ pub use outcome::{
     Artifact, Layer, LayerStatus, LimitHit, Outcome, RunError, SandboxResult, Usage,
 };
 pub use plan::{Candidate, Need, Plan, Route, ToolRequest};
-pub use policy::{ApprovalPolicy, DomainPolicy, Policy, StaticPolicy, TrialPolicy};
+pub use policy::{ApprovalHow, ApprovalPolicy, DomainPolicy, Policy, StaticPolicy, TrialPolicy};
 pub use progress::{Progress, Reporter, Silent};
 pub use run::{RunId, RunState};
 pub use spec::{Capability, FILE_FORMAT, Spec};

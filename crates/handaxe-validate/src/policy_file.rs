@@ -209,6 +209,11 @@ min_independent_cases = {}
 max_repairs = {}
 
 [approval]
+# \"terminal\": a person at a terminal, or --yes on the command that made the draft. \"key\": a
+# signature by a key that a passphrase unlocks (handaxe keys approver create).
+how = \"{}\"
+# Under \"key\": the ids of the keys whose yes counts; empty means every enrolled approver key.
+approvers = []
 # true: nobody may approve what they wrote themselves.
 two_person = {}
 # Hours until a waiting approval expires.
@@ -217,6 +222,7 @@ expires_hours = {}
         p.trial.min_cases,
         p.trial.min_independent_cases,
         p.trial.max_repairs,
+        p.approval.how.as_str(),
         p.approval.two_person,
         p.approval.expires_hours,
     );
