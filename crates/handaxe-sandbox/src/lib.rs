@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod batch;
 mod native;
 mod surface;
 
@@ -17,6 +18,7 @@ pub use api::{
     Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
     SessionSpec, SessionStats,
 };
+pub use batch::{Batch, BatchItem, BatchRun, BatchStop};
 pub use native::{NativeConfig, NativeSandbox, Runtime, filter_digest};
 pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};
 
