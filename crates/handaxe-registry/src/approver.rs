@@ -135,7 +135,11 @@ impl SealedKey {
             && (8 * kdf.lanes..=MAX_MEMORY_KIB).contains(&kdf.memory_kib)
             && (1..=MAX_PASSES).contains(&kdf.passes)
             && (1..=MAX_LANES).contains(&kdf.lanes);
-        if known { Ok(sealed) } else { Err(KeyError::Unknown) }
+        if known {
+            Ok(sealed)
+        } else {
+            Err(KeyError::Unknown)
+        }
     }
 
     /// Indented JSON, ending in a newline.
@@ -223,7 +227,11 @@ impl ApproverKey {
     pub fn sign_approval(&self, home_id: &str, request: &ApprovalRequest) -> ApprovalSignature {
         ApprovalSignature {
             key: self.public().id(),
-            signature: sign(&self.key, APPROVAL, approval_message(home_id, request).as_bytes()),
+            signature: sign(
+                &self.key,
+                APPROVAL,
+                approval_message(home_id, request).as_bytes(),
+            ),
         }
     }
 

@@ -50,7 +50,9 @@ impl PublicKey {
 
     pub fn from_pem(text: &str) -> Option<Self> {
         use ed25519_dalek::pkcs8::DecodePublicKey as _;
-        VerifyingKey::from_public_key_pem(text.trim()).ok().map(Self)
+        VerifyingKey::from_public_key_pem(text.trim())
+            .ok()
+            .map(Self)
     }
 
     /// Strict: no small-order key, no second encoding of a signature.
@@ -206,8 +208,9 @@ impl Envelope {
 
     /// Who signed: a trusted key where one did, whatever the envelope says of itself.
     pub(crate) fn signer(&self, trusted: &[PublicKey]) -> Signer {
-        let holds =
-            |s: &Signed, key: &PublicKey| key.verifies(self.payload_type, &self.payload, &s.signature);
+        let holds = |s: &Signed, key: &PublicKey| {
+            key.verifies(self.payload_type, &self.payload, &s.signature)
+        };
         for signed in &self.signatures {
             if let Some(key) = trusted.iter().find(|key| holds(signed, key)) {
                 return Signer::Trusted(*key);

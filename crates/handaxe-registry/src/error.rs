@@ -277,7 +277,9 @@ impl ApproveError {
             Self::Unfit {
                 id,
                 why: Unfit::NotSigned { .. },
-            } => format!("`handaxe approvals approve {id}` asks for an approver's passphrase; `handaxe keys approver create` makes a key"),
+            } => format!(
+                "`handaxe approvals approve {id}` asks for an approver's passphrase; `handaxe keys approver create` makes a key"
+            ),
             Self::Unfit { .. } => "`handaxe keys list` names the approvers".into(),
             Self::Tampered { .. } => "`handaxe audit verify`".into(),
             Self::Key(e) => e.hint(),
@@ -294,7 +296,10 @@ impl ApproveError {
             Self::Tampered { .. } => "tampered",
             Self::SelfApproval { .. } => "self_approval",
             Self::NoApprover => "no_approver",
-            Self::Unfit { why: Unfit::NotSigned { .. }, .. } => "not_signed",
+            Self::Unfit {
+                why: Unfit::NotSigned { .. },
+                ..
+            } => "not_signed",
             Self::Unfit { .. } => "unfit_approval",
             Self::Key(_) => "key",
             Self::Registry(_) => "registry",
@@ -407,7 +412,10 @@ pub enum CheckpointError {
     Signature,
     #[error("the checkpoint belongs to another home ({0})")]
     OtherHome(String),
-    #[error("the checkpoint was signed with a key that is not this home's")]
+    #[error(
+        "the checkpoint was signed with a key that this home does not know: it is another's, or \
+         the home was put back to before the key was made"
+    )]
     OtherKey,
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -442,8 +450,8 @@ pub enum KeyError {
     Mode { path: PathBuf, mode: u32 },
     #[error("there is no key `{}`", .0.escape_debug())]
     NotFound(String),
-    #[error("key {} is revoked already", .0.short())]
-    Revoked(Digest),
+    #[error("key {} is {state}", key.short())]
+    Ended { key: Digest, state: &'static str },
     #[error("key {} signs for this home just now", .0.short())]
     InUse(Digest),
     #[error("key {} is enrolled already", .0.short())]
@@ -480,12 +488,13 @@ impl KeyError {
                 path.display()
             ),
             Self::Mode { path, .. } => format!("`chmod 600 {}`", path.display()),
-            Self::NotFound(_) | Self::Revoked(_) | Self::Enrolled(_) => {
+            Self::NotFound(_) | Self::Ended { .. } | Self::Enrolled(_) => {
                 "`handaxe keys list`".into()
             }
             Self::InUse(_) => "`handaxe keys rotate` first".into(),
             Self::NeedsVoucher => {
-                "name an approver's key file with `--vouched-by FILE`; its passphrase is asked for"
+                "name an approver's key file with `--vouched-by FILE`, or the new key's id under \
+                 [approval] approvers in policy.toml"
                     .into()
             }
             Self::NotAnApprover(_) => "`handaxe keys list` names the approvers".into(),
@@ -506,7 +515,7 @@ impl KeyError {
             Self::Format { .. } | Self::Malformed(_) | Self::Unknown => "key_format",
             Self::Mode { .. } => "key_mode",
             Self::NotFound(_) => "not_found",
-            Self::Revoked(_) => "revoked",
+            Self::Ended { .. } => "ended",
             Self::InUse(_) => "in_use",
             Self::Enrolled(_) => "enrolled",
             Self::NeedsVoucher => "needs_voucher",
@@ -523,7 +532,9 @@ impl KeyError {
 /// Why an approval that was given does not count, or not any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    #[error("the policy asks for a yes that is signed with an approver's key, and this one was given by {method}")]
+    #[error(
+        "the policy asks for a yes that is signed with an approver's key, and this one was given by {method}"
+    )]
     NotSigned { method: &'static str },
     #[error("its signature is missing, or is not one over this request")]
     Signature,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
-use handaxe_types::{Digest, EventKind};
+use handaxe_types::{ApprovalPolicy, Digest, EventKind};
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -121,15 +121,14 @@ impl Registry {
         let (new, old) = self.write("rotate the home's key", |tx| {
             let old = current(tx)?;
             if let Some(old) = &old {
-                self.end_key(tx, old, KeyState::Retired, "rotated")?;
+                self.set_ended(tx, old, KeyState::Retired, "rotated")?;
             }
             self.new_home_key(tx)?;
             let new = current(tx)?.ok_or(KeyError::NotFound("home".to_owned()))?;
             Ok::<_, KeyError>((new, old.map(|k| k.key)))
         })?;
         let left_behind = old.map(|key| self.private_path(key)).filter(|path| {
-            std::fs::remove_file(path)
-                .is_err_and(|e| e.kind() != std::io::ErrorKind::NotFound)
+            std::fs::remove_file(path).is_err_and(|e| e.kind() != std::io::ErrorKind::NotFound)
         });
         Ok(Rotated {
             new,
@@ -139,7 +138,8 @@ impl Registry {
     }
 
     /// Enrols an approver's key. The first is taken on trust; every later one needs the word of
-    /// an approver who is enrolled already, or a program with a shell could enrol itself.
+    /// an approver who is enrolled already, or its id in the policy's list: a program with a
+    /// shell could enrol itself otherwise, revoking the others first.
     pub fn enrol_approver(
         &self,
         public: &PublicKey,
@@ -151,15 +151,15 @@ impl Registry {
             if keys.iter().any(|k| k.key == public.id()) {
                 return Err(KeyError::Enrolled(public.id()));
             }
-            let enrolled: Vec<&KeyInfo> =
-                keys.iter().filter(|k| k.state == KeyState::Current).collect();
             let message = key_message(self.home_id(), public, name);
+            let named = self.policy().approvers.contains(&public.id());
             let vouch = match voucher {
-                _ if enrolled.is_empty() => None,
+                None if keys.is_empty() || named => None,
                 None => return Err(KeyError::NeedsVoucher),
                 Some(voucher) => {
                     let by = voucher.public();
-                    if !enrolled.iter().any(|k| k.key == by.id()) {
+                    let current = |k: &KeyInfo| k.key == by.id() && k.state == KeyState::Current;
+                    if !keys.iter().any(current) {
                         return Err(KeyError::NotAnApprover(by.id()));
                     }
                     Some((by.id(), voucher.vouch(&message)))
@@ -170,16 +170,24 @@ impl Registry {
         })
     }
 
-    /// What the key signed counts no more: evidence, checkpoints, approvals.
-    pub fn revoke_key(&self, key: &str, reason: &str) -> Result<KeyInfo, KeyError> {
-        self.write("revoke the key", |tx| {
+    /// Ends a key. Retired, it signs no more and what it signed stands; revoked, what it signed
+    /// counts no more either: evidence, checkpoints, approvals.
+    pub fn end_key(&self, key: &str, to: KeyState, reason: &str) -> Result<KeyInfo, KeyError> {
+        self.write("end the key", |tx| {
             let info = by_prefix(tx, key)?;
-            match (info.kind, info.state) {
-                (_, KeyState::Revoked) => return Err(KeyError::Revoked(info.key)),
-                (KeyKind::Home, KeyState::Current) => return Err(KeyError::InUse(info.key)),
+            match (info.kind, info.state, to) {
+                (_, _, KeyState::Current)
+                | (_, KeyState::Retired, KeyState::Retired)
+                | (_, KeyState::Revoked, _) => {
+                    return Err(KeyError::Ended {
+                        key: info.key,
+                        state: info.state.as_str(),
+                    });
+                }
+                (KeyKind::Home, KeyState::Current, _) => return Err(KeyError::InUse(info.key)),
                 _ => {}
             }
-            self.end_key(tx, &info, KeyState::Revoked, reason)?;
+            self.set_ended(tx, &info, to, reason)?;
             find(tx, info.key)
         })
     }
@@ -277,7 +285,7 @@ impl Registry {
         Ok(())
     }
 
-    fn end_key(
+    fn set_ended(
         &self,
         tx: &Transaction<'_>,
         key: &KeyInfo,
@@ -324,6 +332,7 @@ pub(crate) fn home_keys(conn: &Connection) -> Result<Vec<PublicKey>, RegistryErr
 pub(crate) fn approver_key(
     conn: &Connection,
     home_id: &str,
+    policy: &ApprovalPolicy,
     key: Digest,
 ) -> Result<Option<KeyInfo>, RegistryError> {
     let keys = select(conn, "kind = ?1", KeyKind::Approver.as_str())?;
@@ -334,8 +343,9 @@ pub(crate) fn approver_key(
         return Ok(None);
     };
     let vouched = match (info.vouched_by, &info.vouch) {
-        // The first of all, or one enrolled when no other was left.
-        (None, None) => true,
+        (None, None) => {
+            policy.approvers.contains(&key) || keys.first().is_some_and(|first| first.key == key)
+        }
         (Some(by), Some(vouch)) => {
             let message = key_message(home_id, &public, &info.name);
             keys.iter()

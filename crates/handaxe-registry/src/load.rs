@@ -10,9 +10,10 @@ use rusqlite::Transaction;
 use serde_json::json;
 
 use crate::error::{LoadError, RegistryError};
+use crate::fitness::unfit;
 use crate::journal::{Entry, Row};
 use crate::registry::Registry;
-use crate::stored::{ApprovalRow, VersionRow, standing_approval};
+use crate::stored::{ApprovalRow, VersionRow, standing, standing_approval};
 
 /// A version that was approved, with the very bytes that were. Only [`Registry::load_approved`]
 /// makes one; holding it is the proof.
@@ -94,7 +95,7 @@ impl Registry {
         tool: &ToolRef,
         profile: Digest,
     ) -> Result<ApprovedTool, LoadError> {
-        let denied = match self.read(|tx| load(tx, tool, profile)) {
+        let denied = match self.read(|tx| self.load(tx, tool, profile)) {
             Err(e @ (LoadError::NotFound { .. } | LoadError::Registry(_))) => return Err(e),
             Err(denied) => denied,
             loaded => return loaded,
@@ -112,57 +113,66 @@ impl Registry {
         })?;
         Err(denied)
     }
-}
 
-fn load(tx: &Transaction<'_>, tool: &ToolRef, profile: Digest) -> Result<ApprovedTool, LoadError> {
-    let row = choose(tx, tool)?;
-    let tool = row.tool_ref();
-    if !row.state.runs() {
-        let waiting = waiting(tx, row.id)?;
-        return Err(match row.state {
-            ToolState::Pending => LoadError::NotApproved { tool, waiting },
-            state => LoadError::State { tool, state },
-        });
+    fn load(
+        &self,
+        tx: &Transaction<'_>,
+        tool: &ToolRef,
+        profile: Digest,
+    ) -> Result<ApprovedTool, LoadError> {
+        let row = choose(tx, tool)?;
+        let tool = row.tool_ref();
+        if !row.state.runs() {
+            let waiting = waiting(tx, row.id)?;
+            return Err(match row.state {
+                ToolState::Pending => LoadError::NotApproved { tool, waiting },
+                state => LoadError::State { tool, state },
+            });
+        }
+        let Some((request, approval)) = standing(tx, row.id)? else {
+            let waiting = waiting(tx, row.id)?;
+            return Err(LoadError::NotApproved { tool, waiting });
+        };
+        let substance = match row.substance(tx) {
+            Ok(substance) => substance,
+            Err(
+                RegistryError::BlobDamaged { .. }
+                | RegistryError::Unreadable { .. }
+                | RegistryError::UnknownWord { .. },
+            ) => return Err(LoadError::DigestMismatch { tool }),
+            Err(e) => return Err(e.into()),
+        };
+        let digest = substance.digest(row.profile);
+        if digest != approval.subject || digest != row.subject || substance.spec.name != row.name {
+            return Err(LoadError::DigestMismatch { tool });
+        }
+        if row.profile != profile {
+            return Err(LoadError::ProfileMismatch {
+                tool,
+                approved: row.profile,
+                given: profile,
+            });
+        }
+        if let Some(why) = unfit(tx, self.home_id(), self.policy(), &request, &approval)? {
+            let id = approval.id;
+            return Err(LoadError::Unfit { tool, id, why });
+        }
+        let recorded = Row::new("tool_version", row.id).unchanged(tx)?
+            && Row::new("approval", approval.id.0).unchanged(tx)?;
+        if !recorded {
+            return Err(LoadError::Tampered { tool });
+        }
+        Ok(ApprovedTool {
+            id: row.id,
+            version: row.version,
+            digest,
+            profile,
+            approval,
+            substance,
+            state: row.state,
+            successor: row.successor.as_deref().and_then(|s| s.parse().ok()),
+        })
     }
-    let Some(approval) = standing_approval(tx, row.id)? else {
-        let waiting = waiting(tx, row.id)?;
-        return Err(LoadError::NotApproved { tool, waiting });
-    };
-    let substance = match row.substance(tx) {
-        Ok(substance) => substance,
-        Err(
-            RegistryError::BlobDamaged { .. }
-            | RegistryError::Unreadable { .. }
-            | RegistryError::UnknownWord { .. },
-        ) => return Err(LoadError::DigestMismatch { tool }),
-        Err(e) => return Err(e.into()),
-    };
-    let digest = substance.digest(row.profile);
-    if digest != approval.subject || digest != row.subject || substance.spec.name != row.name {
-        return Err(LoadError::DigestMismatch { tool });
-    }
-    if row.profile != profile {
-        return Err(LoadError::ProfileMismatch {
-            tool,
-            approved: row.profile,
-            given: profile,
-        });
-    }
-    let recorded = Row::new("tool_version", row.id).unchanged(tx)?
-        && Row::new("approval", approval.id.0).unchanged(tx)?;
-    if !recorded {
-        return Err(LoadError::Tampered { tool });
-    }
-    Ok(ApprovedTool {
-        id: row.id,
-        version: row.version,
-        digest,
-        profile,
-        approval,
-        substance,
-        state: row.state,
-        successor: row.successor.as_deref().and_then(|s| s.parse().ok()),
-    })
 }
 
 /// The version that a reference means.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use handaxe_types::{
-    Approval, ApprovalId, ApprovalRequest, ApprovalSignature, ApprovalState, Asset, Author, Case, Digest, Draft,
-    Provenance, RunId, Spec, ToolDigest, ToolName, ToolRef, ToolState, Version,
+    Approval, ApprovalId, ApprovalRequest, ApprovalSignature, ApprovalState, Asset, Author, Case,
+    Digest, Draft, Provenance, RunId, Spec, ToolDigest, ToolName, ToolRef, ToolState, Version,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 

@@ -30,14 +30,10 @@ mod task;
 mod tool;
 mod verdict;
 
-<<<<<<< HEAD
 pub use approval::{
     Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, ApprovalState,
 };
-=======
-pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
 pub use card::{Bound, ScoreRow, ScoreStatus, Threshold};
->>>>>>> main
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
 pub use digest::{Digest, DigestError, canonical_json};
 pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};

@@ -300,7 +300,6 @@ impl Walk<'_> {
                             request.subject,
                             &approver,
                             method,
-                            &self.ctx.policy.approval,
                         )
                         .map_err(PipelineError::Approve)?;
                     self.ctx.report(Progress::Registered {

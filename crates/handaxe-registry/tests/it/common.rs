@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use handaxe_registry::{RegisteredTool, Registry};
+use handaxe_registry::{ApproverKey, RegisteredTool, Registry, SealedKey};
 use handaxe_types::{
-    ApprovalMethod, ApprovalPolicy, ApprovalRequest, Author, CaseResult, Digest, Draft, Layer,
-    Origin, Outcome, Preview, Provenance, RunId, SandboxResult, Scores, Spec, Task, ToolName,
-    ToolRef, Trial, Usage, Verdict,
+    ApprovalMethod, ApprovalRequest, Author, CaseResult, Digest, Draft, Layer, Origin, Outcome,
+    Preview, Provenance, RunId, SandboxResult, Scores, Spec, Task, ToolName, ToolRef, Trial, Usage,
+    Verdict,
 };
 use serde_json::{Map, json};
 
@@ -79,10 +79,24 @@ impl Home {
                 request.subject,
                 "alice",
                 ApprovalMethod::Command,
-                &ApprovalPolicy::default(),
             )
             .unwrap()
     }
+}
+
+pub(crate) const PASSPHRASE: &str = "four words put together";
+
+/// An approver of this home: the file as it is kept, and the key unlocked.
+pub(crate) fn approver(
+    home: &Home,
+    name: &str,
+    voucher: Option<&ApproverKey>,
+) -> (SealedKey, ApproverKey) {
+    let (sealed, key) = SealedKey::create(name, PASSPHRASE).unwrap();
+    home.registry
+        .enrol_approver(&key.public(), name, voucher)
+        .unwrap();
+    (sealed, key)
 }
 
 pub(crate) fn profile() -> Digest {

@@ -141,10 +141,9 @@ fn approve(shop: &Workshop, id: ApprovalId, digest: Option<&str>) -> Outcome {
         )
         .hint(format!("handaxe approvals show {id}")));
     }
-    let policy = &shop.home()?.policy.approval;
     let registered = shop
         .registry()?
-        .approve_and_register(id, subject, &login(), ApprovalMethod::Command, policy)
+        .approve_and_register(id, subject, &login(), ApprovalMethod::Command)
         .map_err(|e| Failure::new(Exit::Refused, e.kind(), chain(&e)).hint(e.hint()))?;
     let run = proposal.approval.request.run;
     shop.out.document(&json!({
