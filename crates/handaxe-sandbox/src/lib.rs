@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod batch;
 mod exchange;
 mod interpreter;
 mod native;
@@ -19,6 +20,7 @@ pub use api::{
     Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
     SessionSpec, SessionStats,
 };
+pub use batch::{Batch, BatchItem, BatchRun, BatchStop};
 pub use interpreter::Runtime;
 pub use native::{NativeConfig, NativeSandbox, filter_digest};
 pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use handaxe_types::{Limits, SandboxResult};
+use handaxe_types::SandboxResult;
 use serde_json::{Map, Value};
 
 use super::codes::{CODE_BYTES, Codes, Form};
@@ -131,20 +131,8 @@ fn compile_behind(pool: &Arc<Pool>, codes: &Arc<Codes>, source: &Arc<str>) {
 
 /// The compiled form, from a child that does nothing else. `None` where there is none.
 fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxError> {
-    let limits = Limits {
-        output_bytes: CODE_BYTES,
-        ..Limits::default()
-    };
-    let call = Call {
-        code: Arc::clone(source),
-        input: Map::new(),
-        files: Vec::new(),
-        assets: Vec::new(),
-        file_inputs: Vec::new(),
-        file_outputs: Vec::new(),
-        artifacts: None,
-        limits,
-    };
+    let mut call = Call::new(Arc::clone(source), Map::new());
+    call.limits.output_bytes = CODE_BYTES;
     let cancel = Cancel::default();
     let mut child = pool.take(class(&call), &cancel)?;
     let parts = [source.as_bytes(), &[], &floors(&call, &child)];
