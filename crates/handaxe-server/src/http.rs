@@ -77,12 +77,13 @@ impl HttpServer {
         options: HttpOptions,
         stop: CancellationToken,
     ) -> Result<Self, HttpError> {
-        let listener = TcpListener::bind(options.addr)
-            .await
-            .map_err(|source| HttpError::Listen {
-                addr: options.addr,
-                source,
-            })?;
+        let listener =
+            TcpListener::bind(options.addr)
+                .await
+                .map_err(|source| HttpError::Listen {
+                    addr: options.addr,
+                    source,
+                })?;
         let door = McpDoor::open(Arc::clone(&service), "http", stop.clone())?;
         let mut config = StreamableHttpServerConfig::default()
             .with_cancellation_token(stop.child_token())
@@ -149,7 +150,12 @@ async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
     // Digests are compared, so that the time taken says nothing of how much was right.
     if given.is_none_or(|token| Digest::of(token.as_bytes()) != gate.token) {
         let wanted = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (StatusCode::UNAUTHORIZED, wanted, "a bearer token is needed\n").into_response();
+        return (
+            StatusCode::UNAUTHORIZED,
+            wanted,
+            "a bearer token is needed\n",
+        )
+            .into_response();
     }
     if !gate.admit() {
         let later = [(header::RETRY_AFTER, "1")];

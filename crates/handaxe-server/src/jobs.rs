@@ -20,12 +20,21 @@ pub(crate) struct Jobs {
     running: Mutex<Vec<Arc<Job>>>,
 }
 
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stands {
+    #[default]
+    Working,
+    /// In good order: the registry says how.
+    Ended,
+    BrokeOff(String),
+}
+
 /// One run under way.
 pub(crate) struct Job {
     pub(crate) run: RunId,
     cancel: Cancel,
-    /// `Some` once it ended: nothing, or why it broke off.
-    ended: Mutex<Option<Option<String>>>,
+    stands: Mutex<Stands>,
     told: Condvar,
 }
 
@@ -34,22 +43,22 @@ impl Job {
         self.cancel.cancel();
     }
 
-    /// Waits for the end, at most so long. `None` while it goes on; else why it broke off, if it
-    /// did.
-    #[expect(clippy::option_option, reason = "still going, ended, broke off")]
-    pub(crate) fn wait(&self, at_most: Duration) -> Option<Option<String>> {
+    /// Waits for the end, at most so long, and says how far it is.
+    pub(crate) fn wait(&self, at_most: Duration) -> Stands {
         let until = Instant::now() + at_most;
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        while ended.is_none() {
-            let left = until.checked_duration_since(Instant::now())?;
-            let waited = self.told.wait_timeout(ended, left);
-            ended = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
+        while *stands == Stands::Working {
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
+                break;
+            };
+            let waited = self.told.wait_timeout(stands, left);
+            stands = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        ended.clone()
+        stands.clone()
     }
 
-    fn end(&self, how: Option<String>) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+    fn end(&self, how: Stands) {
+        *self.stands.lock().unwrap_or_else(PoisonError::into_inner) = how;
         self.told.notify_all();
     }
 }
@@ -57,7 +66,7 @@ impl Job {
 impl Jobs {
     pub(crate) fn start(&self, ctx: Context, begun: Begun) -> Result<Arc<Job>, ServiceError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|job| job.wait(Duration::ZERO).is_none());
+        running.retain(|job| job.wait(Duration::ZERO) == Stands::Working);
         if running.len() >= MOST {
             return Err(ServiceError::Busy {
                 running: running.len(),
@@ -69,7 +78,7 @@ impl Jobs {
         let job = Arc::new(Job {
             run: active.id().clone(),
             cancel: ctx.cancel.clone(),
-            ended: Mutex::default(),
+            stands: Mutex::default(),
             told: Condvar::new(),
         });
         let mine = Arc::clone(&job);
@@ -90,7 +99,10 @@ impl Jobs {
                             stopped_by: report.stopped_by.as_ref().map(|s| s.kind.clone()),
                             answer: Some(json!(report)),
                         };
-                        ctx.registry.end_run(active.id(), &end).err().map(|e| e.to_string())
+                        match ctx.registry.end_run(active.id(), &end) {
+                            Ok(()) => Stands::Ended,
+                            Err(e) => Stands::BrokeOff(e.to_string()),
+                        }
                     }
                     Err(error) => {
                         let end = RunEnd {
@@ -99,7 +111,7 @@ impl Jobs {
                             stopped_by: Some("broke_off".to_owned()),
                         };
                         let _ = ctx.registry.end_run(active.id(), &end);
-                        Some(error.to_string())
+                        Stands::BrokeOff(error.to_string())
                     }
                 };
                 drop(active);

@@ -70,7 +70,10 @@ mod tests {
         }
         assert!(kept.find(&first.uri).is_none());
         assert_eq!(kept.all().len(), MOST);
-        assert!(kept.keep("c", "text/plain", vec![0; MOST_BYTES + 1]).is_none());
+        assert!(
+            kept.keep("c", "text/plain", vec![0; MOST_BYTES + 1])
+                .is_none()
+        );
         kept.keep("d", "text/plain", vec![0; MOST_BYTES]).unwrap();
         assert_eq!(kept.all().len(), 1);
     }

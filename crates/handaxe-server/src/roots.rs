@@ -96,8 +96,7 @@ impl Roots {
 }
 
 fn open_beneath(root: &OwnedFd, path: &Path) -> rustix::io::Result<std::fs::File> {
-    let resolve =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     // A pipe that nobody writes must not hold the open.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve).map(Into::into)
@@ -158,7 +157,10 @@ mod tests {
         let roots = Roots::open(std::slice::from_ref(&root)).unwrap();
         assert!(roots.file("sub/a.csv", "a").is_ok());
         let absolute = roots.paths().next().unwrap().join("sub/a.csv");
-        assert_eq!(roots.file(absolute.to_str().unwrap(), "a").unwrap().bytes, 4);
+        assert_eq!(
+            roots.file(absolute.to_str().unwrap(), "a").unwrap().bytes,
+            4
+        );
         for (path, kind) in [
             ("../secret", "not beneath"),
             ("sub/../../secret", "not beneath"),

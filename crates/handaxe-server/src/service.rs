@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use handaxe_agent::{Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool};
+use handaxe_agent::{
+    Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
+};
 use handaxe_registry::{LoadError, Offer, Registry, RegistryError, RunError};
 use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{
-    ApprovalId, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance, Reporter, RunId, Spec, Task,
-    ToolDigest, ToolName, ToolRef,
+    ApprovalId, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance, Reporter, RunId,
+    Spec, Task, ToolDigest, ToolName, ToolRef,
 };
 use handaxe_validate::InvokeError;
 use serde_json::{Map, Value, json};
@@ -45,8 +47,8 @@ pub enum ServiceError {
     Run(#[from] RunError),
     #[error(transparent)]
     Roots(#[from] RootsError),
-    #[error("the input is refused: {0}")]
-    Invoke(#[source] InvokeError),
+    #[error(transparent)]
+    Invoke(InvokeError),
     #[error(transparent)]
     Use(UseError),
     #[error(transparent)]
@@ -347,9 +349,9 @@ impl Service {
             Some(n) => self.registry.approval(ApprovalId(n))?.map(|d| d.request),
             None => None,
         };
-        let tool = request.as_ref().map(|a| {
-            json!({"name": a.tool, "version": a.version, "approval": a.state})
-        });
+        let tool = request
+            .as_ref()
+            .map(|a| json!({"name": a.tool, "version": a.version, "approval": a.state}));
         let usable = request
             .as_ref()
             .is_some_and(|a| a.state == ApprovalState::Approved);
@@ -427,7 +429,7 @@ pub(crate) fn actor(door: &str, client: Option<&str>) -> String {
     let said: String = client
         .unwrap_or("unnamed")
         .chars()
-        .filter(|c| c.is_ascii_graphic())
+        .filter(char::is_ascii_graphic)
         .take(48)
         .collect();
     format!("{door}:{}", if said.is_empty() { "unnamed" } else { &said })

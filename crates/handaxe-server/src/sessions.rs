@@ -67,11 +67,15 @@ struct Lent {
 impl Session for Lent {
     fn call(&self, call: &Call, cancel: &Cancel) -> Result<SandboxResult, SandboxError> {
         let result = self.session.call(call, cancel);
-        if let Err(SandboxError::JailDied { .. } | SandboxError::Protocol { .. } | SandboxError::Io { .. }) =
-            &result
+        if let Err(
+            SandboxError::JailDied { .. } | SandboxError::Protocol { .. } | SandboxError::Io { .. },
+        ) = &result
         {
             let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
-            if plain.as_ref().is_some_and(|p| Arc::ptr_eq(p, &self.session)) {
+            if plain
+                .as_ref()
+                .is_some_and(|p| Arc::ptr_eq(p, &self.session))
+            {
                 *plain = None;
             }
         }

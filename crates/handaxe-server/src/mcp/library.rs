@@ -1,5 +1,6 @@
 //! Approved tools as the protocol's tools, and what their runs gave as the protocol's results.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -136,7 +137,11 @@ impl McpDoor {
 
     fn result(&self, ran: &Ran) -> CallToolResult {
         let result = &ran.invocation.result;
-        let Some(output) = result.output.as_ref().filter(|_| result.outcome == Outcome::Ok) else {
+        let Some(output) = result
+            .output
+            .as_ref()
+            .filter(|_| result.outcome == Outcome::Ok)
+        else {
             let mut text = format!(
                 "{}@{} ended with {}",
                 ran.invocation.tool,
@@ -145,7 +150,7 @@ impl McpDoor {
             );
             if let Some(error) = &result.error {
                 let message: String = error.message.chars().take(ERROR_CHARS).collect();
-                text.push_str(&format!(": {}: {message}", error.kind));
+                let _ = write!(text, ": {}: {message}", error.kind);
             }
             return CallToolResult::error(vec![ContentBlock::text(text)]);
         };
@@ -159,7 +164,10 @@ impl McpDoor {
         if text.len() > INLINE_BYTES {
             let name = format!("{}.json", ran.invocation.tool);
             let bytes = text.len();
-            if let Some(item) = self.shared.kept.keep(&name, "application/json", text.into_bytes())
+            if let Some(item) = self
+                .shared
+                .kept
+                .keep(&name, "application/json", text.into_bytes())
             {
                 content.push(ContentBlock::text(format!(
                     "The result is {bytes} bytes of JSON; read it from {}.",
@@ -201,4 +209,3 @@ fn handed_over(kept: &Kept, ran: &Ran, artifact: &Artifact) -> ContentBlock {
         None => ContentBlock::text(format!("{name} could not be kept")),
     }
 }
-

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::progress::Told;
 use super::{McpDoor, refusal};
-use crate::jobs::Job;
+use crate::jobs::{Job, Stands};
 use crate::service::{Proposed, Service, ServiceError, tool_ref};
 
 /// How long a call waits for a run where the client does not say.
@@ -361,14 +361,14 @@ impl McpDoor {
             tokio::task::spawn_blocking(move || job.wait(wait))
         };
         let ended = tokio::select! {
-            ended = waiting => ended.ok().flatten(),
+            ended = waiting => ended.unwrap_or(Stands::Working),
             () = context.ct.cancelled() => {
                 job.cancel();
-                None
+                Stands::Working
             }
         };
         told.end().await;
-        if let Some(Some(broke)) = ended {
+        if let Stands::BrokeOff(broke) = ended {
             let text = format!("run: {broke}\nhint: handaxe runs show {run}");
             return Ok(CallToolResult::error(vec![ContentBlock::text(text)]));
         }

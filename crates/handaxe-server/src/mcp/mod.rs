@@ -10,6 +10,7 @@ mod stdio;
 
 use std::sync::Arc;
 
+use handaxe_types::ToolRef;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
     ListPromptsResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
@@ -22,7 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::kept::Kept;
-use crate::service::{Service, ServiceError, actor};
+use crate::service::{Service, ServiceError, actor, tool_ref};
 use crate::watch as library_watch;
 
 pub use stdio::{McpError, serve_stdio};
@@ -97,7 +98,22 @@ impl McpDoor {
         actor(self.shared.door, client.as_ref().map(|c| c.name.as_str()))
     }
 
-    /// The newest active tools, without those whose name a meta-tool has.
+    /// A name that was never a tool is the protocol's to refuse; one that is not approved is the
+    /// registry's, with the next step.
+    async fn known(&self, name: &str) -> Result<ToolRef, ErrorData> {
+        let unknown = || {
+            let shown: String = name.chars().take(64).collect();
+            ErrorData::invalid_params(format!("Unknown tool: {}", shown.escape_debug()), None)
+        };
+        let tool = tool_ref(name, None).map_err(|_| unknown())?;
+        let offers = self.offers().await?;
+        if offers.iter().any(|o| o.tool.name == tool.name) || self.exists(tool.clone()).await? {
+            return Ok(tool);
+        }
+        Err(unknown())
+    }
+
+    /// The newest active version of every tool.
     async fn offers(&self) -> Result<Arc<[handaxe_registry::Offer]>, ErrorData> {
         self.blocking(Service::offers)
             .await?
@@ -168,36 +184,13 @@ impl ServerHandler for McpDoor {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        let result = match meta::Meta::named(&request.name) {
-            Some(meta) => meta.call(self, arguments, &context).await,
-            None => {
-                let tool = crate::service::tool_ref(&request.name, None)
-                    .ok()
-                    .filter(|_| request.name.len() <= 64);
-                // A name that was never a tool is the protocol's to refuse; one that is not
-                // approved is the registry's, with the next step.
-                let known = match &tool {
-                    Some(tool) => {
-                        let name = tool.name.clone();
-                        let offers = self.offers().await?;
-                        offers.iter().any(|o| o.tool.name == name)
-                            || self.exists(tool.clone()).await?
-                    }
-                    None => false,
-                };
-                match tool.filter(|_| known) {
-                    Some(tool) => self.run(tool, arguments, &context).await,
-                    None => {
-                        let shown: String = request.name.chars().take(64).collect();
-                        Err(ErrorData::invalid_params(
-                            format!("Unknown tool: {}", shown.escape_debug()),
-                            None,
-                        ))
-                    }
-                }
-            }
+        let result = if let Some(meta) = meta::Meta::named(&request.name) {
+            meta.call(self, arguments, &context).await?
+        } else {
+            let tool = self.known(&request.name).await?;
+            self.run(tool, arguments, &context).await?
         };
-        result.map(Into::into)
+        Ok(result.into())
     }
 
     async fn list_prompts(

@@ -85,8 +85,13 @@ fn line(progress: Progress) -> Option<Line> {
             text: format!("writing {tool}, attempt"),
             of: Some((n, of)),
         }),
-        Progress::Trial { done, of, failed } => Some(Line {
-            text: format!("proving it ({failed} failed), run"),
+        Progress::Trial {
+            stage,
+            done,
+            of,
+            failed,
+        } => Some(Line {
+            text: format!("proving it, {} ({failed} failed)", stage.as_str()),
             of: Some((done, of)),
         }),
         Progress::Registered { tool, version } => plain(format!("registered {tool}@{version}")),

@@ -59,10 +59,16 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         let server = HttpServer::bind(service, options, stop.clone())
             .await
             .map_err(|e| serve_failure(&e))?;
-        let url = format!("http://{}/mcp", server.addr().map_err(|e| serve_failure(&e))?);
-        shop.out.document(&json!({"mcp": url, "token_file": path}))?;
-        shop.out.say(format!("MCP      {}", strong().apply_to(&url)));
-        shop.out.say(format!("header   Authorization: Bearer {token}"));
+        let url = format!(
+            "http://{}/mcp",
+            server.addr().map_err(|e| serve_failure(&e))?
+        );
+        shop.out
+            .document(&json!({"mcp": url, "token_file": path}))?;
+        shop.out
+            .say(format!("MCP      {}", strong().apply_to(&url)));
+        shop.out
+            .say(format!("header   Authorization: Bearer {token}"));
         shop.out.note(faint().for_stderr().apply_to(format!(
             "the token is kept in {}; Ctrl-C stops the server",
             path.display()
@@ -109,9 +115,8 @@ async fn asked_to_stop() {
 }
 
 fn open(shop: &Workshop, args: DoorArgs) -> Result<Arc<Service>, Failure> {
-    let roots = Roots::open(&args.root).map_err(|e| {
-        Failure::usage(chain(&e)).hint("--root DIR names a folder that exists")
-    })?;
+    let roots = Roots::open(&args.root)
+        .map_err(|e| Failure::usage(chain(&e)).hint("--root DIR names a folder that exists"))?;
     let parts = Parts {
         registry: shop.registry()?.clone(),
         sandbox: Arc::clone(shop.sandbox()?),
@@ -169,7 +174,9 @@ fn token(path: &Path) -> Result<String, Failure> {
                 .map_err(|e| fail(&e.to_string()))?;
             let token = text.trim();
             if token.len() < MIN_TOKEN_CHARS || !token.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(fail("not a token: one line of at least 32 plain characters"));
+                return Err(fail(
+                    "not a token: one line of at least 32 plain characters",
+                ));
             }
             Ok(token.to_owned())
         }
