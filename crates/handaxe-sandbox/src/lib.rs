@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod helper;
 mod native;
 mod surface;
 
@@ -17,6 +18,7 @@ pub use api::{
     Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
     SessionSpec, SessionStats,
 };
+pub use helper::{Helper, HelperError, HelperLimits, serve_helper};
 pub use native::{NativeConfig, NativeSandbox, Runtime, filter_digest};
 pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};
 

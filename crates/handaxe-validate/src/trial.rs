@@ -17,7 +17,8 @@ use crate::compare::compare;
 use crate::holds;
 use crate::invoke::{Arguments, Contract, InvokeError, invoke};
 use crate::template::check_template;
-use crate::vet::{refuses, vet};
+use crate::vet::refuses;
+use crate::vetter::vet;
 
 /// `RunError::kind` of a case whose input the host refused before any run. Such a case can pass
 /// (where it says `raises`), but it ran nothing and counts toward no minimum.
