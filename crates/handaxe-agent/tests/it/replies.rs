@@ -243,14 +243,8 @@ fn failed(name: &str, origin: Origin, held_out: bool) -> CaseResult {
 
 fn trial(cases: Vec<CaseResult>) -> Trial {
     Trial {
-        subject: ToolDigest(Digest::of(b"s")),
-        profile: Digest::of(b"p"),
-        interpreter: String::new(),
-        findings: vec![],
-        template: vec![],
         cases,
-        wall_ms: 0.0,
-        sandbox_runs: 0,
+        ..Trial::new(ToolDigest(Digest::of(b"s")), Digest::of(b"p"), "")
     }
 }
 
