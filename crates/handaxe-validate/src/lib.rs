@@ -11,12 +11,15 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod compare;
+mod coverage;
 mod gate;
 mod golden;
 mod holds;
 mod invoke;
 mod judge;
+mod mutation;
 mod parse;
 mod policy_file;
 mod rules;

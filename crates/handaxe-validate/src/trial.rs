@@ -336,7 +336,7 @@ impl Bench<'_> {
 }
 
 /// Maps over items on a few threads; the first error stops the rest.
-fn in_parallel<T: Sync, R: Send>(
+pub(crate) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, ValidateError> + Sync,
 ) -> Result<Vec<R>, ValidateError> {

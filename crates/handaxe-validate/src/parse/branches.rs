@@ -30,7 +30,7 @@ pub(crate) enum Branch {
     /// From the header to anything else, the function's end included.
     Past { header: Span, body: u32 },
     /// The first line of a handler's or a case's body.
-    Entered { body: Span },
+    Entered { header: u32, body: Span },
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -80,9 +80,9 @@ impl Walk<'_, '_> {
 
     fn entered(&mut self, header: TextSize, body: &[Stmt]) {
         let Some(first) = body.first() else { return };
-        let body = self.span(first.start(), first.end());
-        if body.first > self.line(header) {
-            self.shape.branches.push(Branch::Entered { body });
+        let (header, body) = (self.line(header), self.span(first.start(), first.end()));
+        if body.first > header {
+            self.shape.branches.push(Branch::Entered { header, body });
         }
     }
 }
@@ -186,6 +186,7 @@ mod tests {
         assert_eq!(
             shape.branches[4],
             Branch::Entered {
+                header: 16,
                 body: Span {
                     first: 17,
                     last: 17

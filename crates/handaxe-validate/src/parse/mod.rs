@@ -72,6 +72,12 @@ pub(crate) fn shape(code: &str, max_nesting: usize) -> Result<Shape, ParseFailur
     })
 }
 
+/// Whether a source parses at all. It must be a small change of one that nests no deeper than it
+/// may.
+pub(crate) fn is_module(code: &str) -> bool {
+    read(code, usize::MAX, |_, _, _| ()).is_ok()
+}
+
 fn read<T: Send>(
     code: &str,
     max_nesting: usize,
