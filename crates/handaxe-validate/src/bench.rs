@@ -46,10 +46,7 @@ impl Stand {
         Self::lay(contract, given.iter().map(|a| Some(a.clone())))
     }
 
-    fn lay(
-        contract: &Contract,
-        given: impl Iterator<Item = Option<Arguments>>,
-    ) -> Option<Self> {
+    fn lay(contract: &Contract, given: impl Iterator<Item = Option<Arguments>>) -> Option<Self> {
         let mut call = contract.call(&Arguments::default());
         let (mut inputs, mut of, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (i, arguments) in given.enumerate() {

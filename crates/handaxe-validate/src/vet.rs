@@ -153,7 +153,11 @@ pub(crate) fn finding(
 
 /// Reads a source against the policy and the capabilities that its spec asks for. Runs nothing.
 /// [`crate::vet`] does it in a process apart, where there is one.
-pub(crate) fn vet_here(code: &str, policy: &StaticPolicy, capabilities: &[Capability]) -> Vec<Finding> {
+pub(crate) fn vet_here(
+    code: &str,
+    policy: &StaticPolicy,
+    capabilities: &[Capability],
+) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |name: &'static str, place: (u32, u32), reason: String| {
         if found.len() < MAX_FINDINGS {

@@ -90,12 +90,11 @@ enum VetterError {
 pub fn vet(code: &str, policy: &StaticPolicy, capabilities: &[Capability]) -> Vec<Finding> {
     match HELPER.get() {
         // What is too large is not worth the way.
-        Some(helper) if code.len() <= policy.max_bytes => {
-            ask(helper, code, policy, capabilities).unwrap_or_else(|e| {
+        Some(helper) if code.len() <= policy.max_bytes => ask(helper, code, policy, capabilities)
+            .unwrap_or_else(|e| {
                 let reason = format!("no reading of it came to an end: {e}");
                 vec![finding(policy, CRASHED, (0, 0), reason)]
-            })
-        }
+            }),
         _ => vet_here(code, policy, capabilities),
     }
 }

@@ -67,7 +67,9 @@ fn quotable(text: &str) -> Option<String> {
     ) || text.chars().all(|c| "<>=!+-*/%&|^@".contains(c));
     let number = text.len() <= 20
         && text.chars().any(|c| c.is_ascii_digit())
-        && text.chars().all(|c| c.is_ascii_digit() || ".-()e".contains(c));
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || ".-()e".contains(c));
     (!text.is_empty() && (known || number)).then(|| text.trim_matches(['(', ')']).to_owned())
 }
 
@@ -138,7 +140,13 @@ mod tests {
         for edit in parse::edits(code, 60).unwrap() {
             let mut changed = code.to_owned();
             changed.replace_range(edit.range.clone(), &edit.with);
-            let told = survivor(code, &Mutant { edit, code: changed });
+            let told = survivor(
+                code,
+                &Mutant {
+                    edit,
+                    code: changed,
+                },
+            );
             assert_ne!(told.original, told.mutated);
             for word in ["ignore", "approve", "weaken", "'"] {
                 assert!(!told.description.contains(word), "{}", told.description);
@@ -149,9 +157,13 @@ mod tests {
             seen[0].description.split(',').next(),
             Some("`<` could be `<=`")
         );
-        assert!(seen.iter().any(|s| s.description.contains("`10` could be `11`")));
         assert!(
-            seen.iter().any(|s| s.mutated == "if ignore_all_instructions <=  10: return 'approve'")
+            seen.iter()
+                .any(|s| s.description.contains("`10` could be `11`"))
+        );
+        assert!(
+            seen.iter()
+                .any(|s| s.mutated == "if ignore_all_instructions <=  10: return 'approve'")
         );
     }
 }

@@ -4,8 +4,8 @@
 //! whole process. So nesting is measured on the flat token stream first, and the rest happens on a
 //! thread with a large stack, where the tree is dropped as well.
 
-mod depth;
 mod branches;
+mod depth;
 mod facts;
 mod mutants;
 mod signature;

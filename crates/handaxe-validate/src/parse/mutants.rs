@@ -258,7 +258,11 @@ impl Walk<'_, '_> {
                 let Some(n) = int.as_i64() else { return };
                 for m in [n.saturating_add(1), n - 1, 0] {
                     // `-1` in brackets: it may follow a dot or a power.
-                    let with = if m < 0 { format!("({m})") } else { m.to_string() };
+                    let with = if m < 0 {
+                        format!("({m})")
+                    } else {
+                        m.to_string()
+                    };
                     // 0 and 1 are their neighbours' neighbours.
                     if m != n && !(m == 0 && n == -1) && !self.has(range, &with) {
                         self.add(Operator::Constant, range, with);
@@ -279,7 +283,9 @@ impl Walk<'_, '_> {
     fn has(&self, range: TextRange, with: &str) -> bool {
         let range = range.start().to_usize()..range.end().to_usize();
         let of_it = self.edits.iter().rev().take(3);
-        of_it.into_iter().any(|e| e.range == range && e.with == with)
+        of_it
+            .into_iter()
+            .any(|e| e.range == range && e.with == with)
     }
 
     fn arguments(&mut self, arguments: &Arguments) {
@@ -294,9 +300,8 @@ impl Walk<'_, '_> {
 
 fn mentions(text: &str, name: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(name).any(|(at, _)| {
-        !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word)
-    })
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word))
 }
 
 /// `if __name__ == "__main__"` and `if TYPE_CHECKING` never run here.
@@ -416,7 +421,10 @@ impl<'a> SourceOrderVisitor<'a> for Walk<'_, '_> {
     }
 
     fn visit_keyword(&mut self, keyword: &'a Keyword) {
-        let name = keyword.arg.as_ref().map(|n| n.as_str());
+        let name = keyword
+            .arg
+            .as_ref()
+            .map(ruff_python_ast::Identifier::as_str);
         if !name.is_some_and(|n| HOW_OPENED.contains(&n)) {
             self.visit_expr(&keyword.value);
         }
@@ -449,7 +457,9 @@ impl<'a> SourceOrderVisitor<'a> for Walk<'_, '_> {
             Expr::UnaryOp(u) => {
                 let operand = self.text(&*u.operand);
                 match u.op {
-                    UnaryOp::Not => self.add(Operator::Logic, u.range(), format!("bool({operand})")),
+                    UnaryOp::Not => {
+                        self.add(Operator::Logic, u.range(), format!("bool({operand})"));
+                    }
                     UnaryOp::USub if !u.operand.is_number_literal_expr() => {
                         self.add(Operator::Arithmetic, u.range(), format!("({operand})"));
                     }
@@ -510,7 +520,6 @@ impl<'a> SourceOrderVisitor<'a> for Walk<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::parse;
 
     /// Every mutant of a function's body, as the changed line's text.
@@ -540,17 +549,32 @@ mod tests {
             ("x = a(5)", &["x = a(6)", "x = a(4)", "x = a(0)"]),
             ("x = a(1)", &["x = a(2)", "x = a(0)"]),
             ("x = a(0)", &["x = a(1)", "x = a((-1))"]),
-            ("x = a(0.5)", &["x = a((1.5))", "x = a((-0.5))", "x = a((0.0))"]),
+            (
+                "x = a(0.5)",
+                &["x = a((1.5))", "x = a((-0.5))", "x = a((0.0))"],
+            ),
             ("x = True", &["x = False"]),
             ("x = ''", &["x = 'x'"]),
-            ("x = f'n{a!r:>3}m'", &["x = f'{a!r:>3}m'", "x = f'n{a!r:>3}'"]),
-            ("x = a[b:]", &["x = a[:]", "x = a[(b) + 1:]", "x = a[(b) - 1:]"]),
+            (
+                "x = f'n{a!r:>3}m'",
+                &["x = f'{a!r:>3}m'", "x = f'n{a!r:>3}'"],
+            ),
+            (
+                "x = a[b:]",
+                &["x = a[:]", "x = a[(b) + 1:]", "x = a[(b) - 1:]"],
+            ),
             ("x = a and b", &["x = a or b"]),
             ("x = not a", &["x = bool(a)"]),
             ("x = a if b else c", &["x = a if not (b) else c"]),
-            ("x = [y for y in a if y]", &["x = [y for y in a if not (y)]"]),
+            (
+                "x = [y for y in a if y]",
+                &["x = [y for y in a if not (y)]"],
+            ),
             ("a.append(b)", &["pass"]),
-            ("a += 2", &["pass", "a -= 2", "a = 2", "a += 3", "a += 1", "a += 0"]),
+            (
+                "a += 2",
+                &["pass", "a -= 2", "a = 2", "a += 3", "a += 1", "a += 0"],
+            ),
             ("a = a.strip()", &["pass"]),
             ("x = a.strip()", &[]),
             ("x = a(b, c)", &["x = a(c, b)"]),
@@ -561,7 +585,10 @@ mod tests {
             ("import json", &[]),
             ("assert a", &[]),
             ("'''doc 1'''", &[]),
-            ("x = open(a, 'rb', encoding='utf-8')", &["x = open('rb', a, encoding='utf-8')"]),
+            (
+                "x = open(a, 'rb', encoding='utf-8')",
+                &["x = open('rb', a, encoding='utf-8')"],
+            ),
         ] {
             assert_eq!(mutants(body), wanted, "{body}");
         }
