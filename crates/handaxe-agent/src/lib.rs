@@ -12,6 +12,7 @@ pub mod roles;
 
 pub use minds::{Minds, ModelMind};
 pub use pipeline::{
-    Approver, Begun, Card, Context, Decision, Goal, Invocation, NoOne, PipelineError, Report, Stop,
+    Approver, Begun, Binds, Card, CardDiff, Context, Decision, FailingExample, Goal, Invocation,
+    MakingCost, NoOne, PipelineError, Report, RiskyLine, Stop,
     ToolUsed, Use, UseError, use_tool, walk,
 };

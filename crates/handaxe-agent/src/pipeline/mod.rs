@@ -13,6 +13,7 @@ pub(crate) mod make;
 mod memo;
 mod plan;
 mod report;
+mod risks;
 mod run;
 
 use std::sync::Arc;
@@ -22,11 +23,14 @@ use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{Policy, Progress, Reporter};
 use handaxe_validate::Validator;
 
-pub use approve::{Approver, Card, Decision, NoOne};
+pub use approve::{
+    Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne,
+};
 pub use error::PipelineError;
 pub use invoke::{Use, UseError, use_tool};
 pub(crate) use memo::Memory;
 pub use report::{Invocation, Report, Stop, ToolUsed};
+pub use risks::RiskyLine;
 pub use run::{Begun, Goal, walk};
 
 use crate::minds::Minds;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use handaxe_composer::Composed;
-use handaxe_registry::ApprovedTool;
+use handaxe_registry::{ApproveError, ApprovedTool};
 use handaxe_types::{
-    ApprovalId, ApprovalState, Author, Case, Draft, Plan, Progress, RunId, RunState, Spec, Task,
+    ApprovalId, ApprovalRequest, ApprovalState, Author, Case, Draft, Plan, Progress, RunId, RunState, Spec, Task,
     ToolRef, ToolRequest, Version,
 };
 use serde::{Deserialize, Serialize};
@@ -279,36 +279,15 @@ impl Walk<'_> {
             let request = self.propose(&attempt)?;
             self.report.approval = Some(request.id);
             self.report.verdict = Some(attempt.verdict.clone());
-            let card = Card {
-                self_approval: matches!(attempt.draft.provenance.author, Author::Person { .. }),
-                draft: attempt.draft.clone(),
-                verdict: attempt.verdict.clone(),
-                cases: attempt.trial.cases.clone(),
-                attempt: attempt.n,
-                diff: attempt.diff.clone(),
-                plan: plan.steps.clone(),
-                interpreter: attempt.trial.interpreter.clone(),
-                request: request.clone(),
-            };
+            let card = Card::of(&self.ctx.registry, request.id)
+                .map_err(PipelineError::Registry)?
+                .ok_or_else(|| PipelineError::Approve(ApproveError::NotFound(request.id)))?;
             match self.approver.decide(&card) {
-                Decision::Approve { approver, method } => {
-                    let registered = self
-                        .ctx
-                        .registry
-                        .approve_and_register(
-                            request.id,
-                            request.subject,
-                            &approver,
-                            method,
-                        )
-                        .map_err(PipelineError::Approve)?;
-                    self.ctx.report(Progress::Registered {
-                        tool: registered.name().clone(),
-                        version: registered.version(),
-                    });
+                decision @ (Decision::Approve { .. } | Decision::Sign(_)) => {
+                    let registered = self.register(&request, decision)?;
                     let invocation = attempt.draft.provenance.invocation;
                     return Ok(Some(Ready {
-                        tool: registered.tool_ref(),
+                        tool: registered,
                         invocation,
                     }));
                 }
@@ -330,6 +309,33 @@ impl Walk<'_> {
             "repairs",
             format!("{MAX_EDITS} edits and no decision"),
         )))
+    }
+
+    /// The yes, as it was said or signed, to exactly what the card showed.
+    fn register(
+        &self,
+        request: &ApprovalRequest,
+        decision: Decision,
+    ) -> Result<ToolRef, Halt> {
+        let (id, subject) = (request.id, request.subject);
+        let registered = match decision {
+            Decision::Approve { approver, method } => self
+                .ctx
+                .registry
+                .approve_and_register(id, subject, &approver, method),
+            Decision::Sign(signature) => {
+                self.ctx.registry.approve_signed(id, subject, &signature)
+            }
+            Decision::Reject { .. } | Decision::Wait | Decision::Edit { .. } => {
+                Err(ApproveError::NoApprover)
+            }
+        }
+        .map_err(PipelineError::Approve)?;
+        self.ctx.report(Progress::Registered {
+            tool: registered.name().clone(),
+            version: registered.version(),
+        });
+        Ok(registered.tool_ref())
     }
 
     /// The same tool, where another run made it while this one worked: a library holds one.
@@ -384,7 +390,7 @@ impl Walk<'_> {
         Ok(Attempt { n, ..attempt })
     }
 
-    fn propose(&self, attempt: &Attempt) -> Result<handaxe_types::ApprovalRequest, Halt> {
+    fn propose(&self, attempt: &Attempt) -> Result<ApprovalRequest, Halt> {
         let mut draft = attempt.draft.clone();
         draft.cases.extend(attempt.held_out.iter().cloned());
         let hours = i64::from(self.ctx.policy.approval.expires_hours);
