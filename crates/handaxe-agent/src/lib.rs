@@ -12,7 +12,7 @@ pub mod roles;
 
 pub use minds::{Minds, ModelMind};
 pub use pipeline::{
-    Approver, Begun, Binds, Card, CardDiff, Context, Decision, FailingExample, Goal, Invocation,
-    MakingCost, NoOne, PipelineError, Report, RiskyLine, Stop,
-    ToolUsed, Use, UseError, use_tool, walk,
+    Approver, Begun, Binds, Card, CardDiff, Context, Decision, Difference, FailingExample, Goal,
+    Invocation, MakingCost, NoOne, PipelineError, Report, Reproof, RiskyLine, Stop,
+    ToolUsed, Use, UseError, reprove, risks, split, use_tool, walk,
 };

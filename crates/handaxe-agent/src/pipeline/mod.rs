@@ -13,6 +13,7 @@ pub(crate) mod make;
 mod memo;
 mod plan;
 mod report;
+mod reprove;
 mod risks;
 mod run;
 
@@ -30,7 +31,8 @@ pub use error::PipelineError;
 pub use invoke::{Use, UseError, use_tool};
 pub(crate) use memo::Memory;
 pub use report::{Invocation, Report, Stop, ToolUsed};
-pub use risks::RiskyLine;
+pub use reprove::{Difference, Reproof, reprove, split};
+pub use risks::{RiskyLine, risks};
 pub use run::{Begun, Goal, walk};
 
 use crate::minds::Minds;

@@ -31,7 +31,7 @@ const LOOP: u32 = 5;
 const MARKED: usize = 40;
 
 /// The riskiest first.
-pub(crate) fn risks(code: &str, trial: &Trial) -> Vec<RiskyLine> {
+pub fn risks(code: &str, trial: &Trial) -> Vec<RiskyLine> {
     let mut marks: BTreeMap<u32, (u32, Vec<String>)> = BTreeMap::new();
     let mut mark = |line: u32, weight: u32, why: String| {
         let (sum, reasons) = marks.entry(line).or_default();

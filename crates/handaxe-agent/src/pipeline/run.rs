@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use handaxe_composer::Composed;
 use handaxe_registry::{ApproveError, ApprovedTool};
 use handaxe_types::{
-    ApprovalId, ApprovalRequest, ApprovalState, Author, Case, Draft, Plan, Progress, RunId, RunState, Spec, Task,
+    ApprovalId, ApprovalRequest, ApprovalState, Author, Case, Draft, Progress, RunId, RunState, Spec, Task,
     ToolRef, ToolRequest, Version,
 };
 use serde::{Deserialize, Serialize};
@@ -142,7 +142,7 @@ impl Walk<'_> {
                 (tool, inputs_for(&composed, input))
             }
             handaxe_types::Route::Make { request } => {
-                match self.make(request, &plan, &composed, &data)? {
+                match self.make(request, &composed, &data)? {
                     Some(ready) => (ready.tool, inputs_for(&composed, &ready.invocation)),
                     None => return Ok(RunState::Waiting),
                 }
@@ -174,15 +174,8 @@ impl Walk<'_> {
             domain: draft.spec.domain.clone(),
             needs: Vec::new(),
         };
-        let plan = Plan {
-            route: handaxe_types::Route::Make {
-                request: request.clone(),
-            },
-            steps: vec!["Prove the tool as it was given.".to_owned()],
-            candidates: Vec::new(),
-        };
         let attempt = make(self.ctx, &self.memory, self.task, &request, &mind)?;
-        match self.approve(attempt, &plan, &mind)? {
+        match self.approve(attempt, &mind)? {
             Some(ready) => {
                 let approved = self.load(&ready.tool)?;
                 self.report.tools = vec![ToolUsed {
@@ -199,7 +192,6 @@ impl Walk<'_> {
     fn make(
         &mut self,
         request: &ToolRequest,
-        plan: &Plan,
         composed: &[Composed],
         data: &Data<'_>,
     ) -> Result<Option<Ready>, Halt> {
@@ -214,12 +206,12 @@ impl Walk<'_> {
                 let memory = self.memory.clone();
                 let mind = mind.for_run(self.ctx, &memory, self.task, request, data);
                 let attempt = make(self.ctx, &self.memory, self.task, request, &mind)?;
-                self.approve(attempt, plan, &mind)
+                self.approve(attempt, &mind)
             }
             (Minds::Composer, Some(first)) => {
                 let mind = Composing { composed: first };
                 let attempt = make(self.ctx, &self.memory, self.task, request, &mind)?;
-                self.approve(attempt, plan, &mind)
+                self.approve(attempt, &mind)
             }
             (Minds::Composer, None) => Err(Halt::Stop(Stop::new(
                 "not_understood",
@@ -266,7 +258,6 @@ impl Walk<'_> {
     fn approve(
         &mut self,
         mut attempt: Attempt,
-        plan: &Plan,
         mind: &dyn Mind,
     ) -> Result<Option<Ready>, Halt> {
         if let Some(tool) = self.made_meanwhile(&attempt)? {
