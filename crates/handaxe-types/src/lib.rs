@@ -11,16 +11,19 @@ pub mod json;
 
 mod approval;
 mod case;
+mod confusable;
 mod digest;
 mod draft;
 mod event;
 mod finding;
+mod flow;
 mod limits;
 mod name;
 mod outcome;
 mod plan;
 mod policy;
 mod progress;
+mod review;
 mod run;
 mod spec;
 mod task;
@@ -29,10 +32,12 @@ mod verdict;
 
 pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
+pub use confusable::Confusion;
 pub use digest::{Digest, DigestError, canonical_json};
 pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};
 pub use event::{Event, EventKind};
 pub use finding::{Finding, Severity};
+pub use flow::{Binding, BindingError, Each, Flow, FlowStep, Reference};
 pub use limits::Limits;
 pub use name::{NameError, ToolName, ToolRef, Version};
 pub use outcome::{
@@ -41,6 +46,7 @@ pub use outcome::{
 pub use plan::{Candidate, Need, Plan, Route, ToolRequest};
 pub use policy::{ApprovalPolicy, DomainPolicy, Policy, StaticPolicy, TrialPolicy};
 pub use progress::{Progress, Reporter, Silent};
+pub use review::{Objection, Review};
 pub use run::{RunId, RunState};
 pub use spec::{Capability, FILE_FORMAT, Spec};
 pub use task::{DataFile, Preview, Task};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use handaxe_agent::Begun;
+use handaxe_agent::{Begun, Cost};
 use handaxe_registry::Attempt;
 use handaxe_types::{RunId, RunState};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::cli::RunsCommand;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::models;
 use crate::render::text::{Lines, Shown, clip};
-use crate::render::{bad, faint, good, proof, strong, table, when};
+use crate::render::{bad, cost_table, faint, good, proof, strong, table, when};
 use crate::workshop::{Workshop, registry_failure, run_failure};
 
 pub(crate) fn run(shop: &Workshop, command: RunsCommand) -> Outcome {
@@ -144,6 +144,11 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
             &["role", "model", "tokens in", "out", "prompt", "reply"],
             rows,
         ));
+    }
+    let cost = run.answer.as_ref().and_then(|a| a.get("cost"));
+    if let Some(cost) = cost.and_then(|c| serde_json::from_value::<Cost>(c.clone()).ok()) {
+        out.say(format!("\n{}", strong().apply_to("Cost")));
+        out.say(cost_table(&cost));
     }
     for call in &invocations {
         out.say(format!(
