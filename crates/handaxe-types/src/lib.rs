@@ -10,6 +10,7 @@
 pub mod json;
 
 mod approval;
+mod card;
 mod case;
 mod confusable;
 mod digest;
@@ -18,11 +19,13 @@ mod event;
 mod finding;
 mod flow;
 mod limits;
+mod measured;
 mod name;
 mod outcome;
 mod plan;
 mod policy;
 mod progress;
+mod relation;
 mod review;
 mod run;
 mod spec;
@@ -31,6 +34,7 @@ mod tool;
 mod verdict;
 
 pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
+pub use card::{Bound, ScoreRow, ScoreStatus, Threshold};
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
 pub use confusable::Confusion;
 pub use digest::{Digest, DigestError, canonical_json};
@@ -39,6 +43,10 @@ pub use event::{Event, EventKind};
 pub use finding::{Finding, Severity};
 pub use flow::{Binding, BindingError, Each, Flow, FlowStep, Reference};
 pub use limits::Limits;
+pub use measured::{
+    CapabilityUse, CostReport, Coverage, FuzzFailure, FuzzKind, FuzzReport, Growth, MutationReport,
+    Stage, StageTime, Survivor,
+};
 pub use name::{NameError, ToolName, ToolRef, Version};
 pub use outcome::{
     Artifact, Layer, LayerStatus, LimitHit, Outcome, RunError, SandboxResult, Usage,
@@ -46,6 +54,7 @@ pub use outcome::{
 pub use plan::{Candidate, Need, Plan, Route, ToolRequest};
 pub use policy::{ApprovalPolicy, DomainPolicy, Policy, StaticPolicy, TrialPolicy};
 pub use progress::{Progress, Reporter, Silent};
+pub use relation::{Change, Comparison, Relation};
 pub use review::{Objection, Review};
 pub use run::{RunId, RunState};
 pub use spec::{Capability, FILE_FORMAT, Spec};

@@ -9,7 +9,7 @@ use handaxe_sandbox::{Cancel, InlineFile, Sandbox, SandboxError, Session, Sessio
 use handaxe_types::CaseResult;
 use handaxe_types::{
     Capability, Case, Check, Draft, Outcome, Policy, Progress, Raises, Reporter, RunError,
-    SandboxResult, Trial,
+    SandboxResult, Stage, Trial,
 };
 use serde_json::Value;
 
@@ -92,18 +92,17 @@ impl Validator {
         }
         let profile = self.sandbox.profile().digest;
         let mut trial = Trial {
-            subject: draft.digest(profile),
-            profile,
-            interpreter: self.sandbox.interpreter().version.clone(),
             template: if refuses(&findings) {
                 Vec::new()
             } else {
                 check_template(draft)
             },
             findings,
-            cases: Vec::new(),
-            wall_ms: 0.0,
-            sandbox_runs: 0,
+            ..Trial::new(
+                draft.digest(profile),
+                profile,
+                &self.sandbox.interpreter().version,
+            )
         };
         if !refuses(&trial.findings) && trial.template.is_empty() {
             match Contract::new(&draft.spec, &draft.code, &draft.assets) {
@@ -155,7 +154,12 @@ impl Bench<'_> {
             let failed = failed.fetch_add(u32::from(!result.0.passed), Ordering::Relaxed)
                 + u32::from(!result.0.passed);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            self.reporter.report(Progress::Trial { done, of, failed });
+            self.reporter.report(Progress::Trial {
+                stage: Stage::Cases,
+                done,
+                of,
+                failed,
+            });
             Ok(result)
         })?;
         drop(session);
@@ -271,6 +275,7 @@ impl Bench<'_> {
                 self.property(session, program, case, output)?
             }
             (Check::Holds(_), None) => Some("bad case: the property was not compiled".to_owned()),
+            (Check::Relation { .. }, _) => Some("bad case: relations are not checked".to_owned()),
         };
         result.passed = result.failure.is_none();
         // What came back and what was said about it could tell an author what was expected.

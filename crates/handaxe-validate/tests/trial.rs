@@ -14,7 +14,7 @@ use handaxe_sandbox::{
 };
 use handaxe_types::{
     Author, Case, Digest, Draft, Layer, LayerStatus, Outcome, Policy, Progress, Provenance,
-    Reporter, RunError, SandboxResult, Silent, Usage,
+    Reporter, RunError, SandboxResult, Silent, Stage, Usage,
 };
 use handaxe_validate::{INPUT_REFUSED, ValidateError, Validator, judge};
 use serde_json::{Map, Value, json};
@@ -454,7 +454,13 @@ fn progress_is_told_and_cancel_is_heard() {
     struct Count(Mutex<Vec<u32>>);
     impl Reporter for Count {
         fn report(&self, progress: Progress) {
-            if let Progress::Trial { done, of, .. } = progress {
+            if let Progress::Trial {
+                stage: Stage::Cases,
+                done,
+                of,
+                ..
+            } = progress
+            {
                 assert_eq!(of, 30);
                 self.0.lock().unwrap().push(done);
             }

@@ -139,6 +139,7 @@ impl<'a> Walk<'a> {
                 invocation: attempt.draft.provenance.invocation,
             }));
         }
+        self.review(&mut attempt, mind)?;
         for _ in 0..=MAX_EDITS {
             let request = self.propose(&attempt)?;
             self.report.approval = Some(request.id);
@@ -178,6 +179,16 @@ impl<'a> Walk<'a> {
             "repairs",
             format!("{MAX_EDITS} edits and no decision"),
         )))
+    }
+
+    /// Has a second reader look, whose words go onto the card and change nothing else.
+    fn review(&self, attempt: &mut Attempt, mind: &dyn Mind) -> Result<(), Halt> {
+        let review = mind.review(&attempt.draft, &attempt.verdict.findings)?;
+        if let Some(review) = &review {
+            attempt.verdict.card.push(review_row(review));
+        }
+        attempt.verdict.review = review;
+        Ok(())
     }
 
     /// Registers what a person said yes to, unless it was registered while the person thought: by
@@ -308,6 +319,45 @@ impl<'a> Walk<'a> {
         };
         self.memory.push("made", &made)?;
         Ok(request)
+    }
+}
+
+/// The review as a line of the score card: a warning at most.
+fn review_row(review: &Review) -> ScoreRow {
+    let (value, status, why) = match (&review.absent, review.objections.as_slice()) {
+        (Some(why), _) => (
+            "none came".to_owned(),
+            ScoreStatus::NotMeasured,
+            why.clone(),
+        ),
+        (None, []) => (
+            "no objection".to_owned(),
+            ScoreStatus::Pass,
+            review.summary.clone(),
+        ),
+        (None, some) => {
+            let plural = if some.len() == 1 { "" } else { "s" };
+            let reasons: Vec<String> = some
+                .iter()
+                .map(|o| match o.line {
+                    0 => o.reason.clone(),
+                    line => format!("line {line}: {}", o.reason),
+                })
+                .collect();
+            (
+                format!("{} objection{plural}", some.len()),
+                ScoreStatus::Warn,
+                reasons.join("; "),
+            )
+        }
+    };
+    ScoreRow {
+        name: "reviewer".to_owned(),
+        value,
+        measured: None,
+        threshold: None,
+        status,
+        why,
     }
 }
 

@@ -4,18 +4,22 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use handaxe_types::{
-    Case, CaseResult, Check, Draft, Finding, Origin, Progress, Review, Spec, Task, ToolRequest,
-    Trial, Verdict,
+    Case, CaseResult, Check, Draft, Finding, Origin, Progress, Review, Spec, Survivor, Task,
+    ToolRequest, Trial, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
 use super::memo::Memory;
 use super::{Context, Halt, PipelineError, Stop};
-use crate::roles::Base;
+use crate::roles::{Base, clip};
 
 /// How many disputed cases an arbiter rules on in a run; past that the disagreement is the answer.
 const MAX_RULINGS: usize = 3;
+
+/// Survivors that the tester is told of, and the cases that are taken from it then.
+const MAX_SURVIVORS: usize = 12;
+const MAX_SURVIVOR_CHARS: usize = 300;
 
 /// Drafts side by side, at most.
 pub(crate) const MAX_CANDIDATES: u32 = 8;
@@ -219,6 +223,17 @@ pub(crate) fn try_draft(
     held_out.extend(job.regression.iter().cloned());
     held_out.extend(job.task.goldens.iter().cloned());
     let mut trial = trial(ctx, &draft, &held_out)?;
+    let survivors = unnoticed(ctx, &trial);
+    if !survivors.is_empty() {
+        let known = tester_cases(&held_out);
+        let more = further(&known, mind.sharpen(&draft.spec, &known, &survivors)?);
+        if !more.is_empty() {
+            let text = "  too few changes of the code are noticed: the tester adds {n} cases";
+            ctx.report(Progress::Note(text.replace("{n}", &more.len().to_string())));
+            held_out.extend(more);
+            trial = self::trial(ctx, &draft, &held_out)?;
+        }
+    }
     let mut verdict = handaxe_validate::judge(&trial, &ctx.policy);
     if !verdict.accepted {
         settle_disputes(ctx, memory, mind, n, &draft, &held_out, &mut trial)?;
@@ -242,6 +257,40 @@ pub(crate) fn try_draft(
     memory.put(&key, &attempt)?;
     record(memory, &attempt)?;
     Ok(attempt)
+}
+
+/// The mutants that no case noticed, in words for the tester, where they are too many of all; empty
+/// otherwise. Asked for once in an attempt.
+fn unnoticed(ctx: &Context, trial: &Trial) -> Vec<String> {
+    let Some(report) = &trial.mutation else {
+        return Vec::new();
+    };
+    if report
+        .rate()
+        .is_none_or(|r| r >= ctx.policy.trial.kill_floor)
+    {
+        return Vec::new();
+    }
+    let words = |s: &Survivor| clip(&s.description, MAX_SURVIVOR_CHARS);
+    report
+        .survivors
+        .iter()
+        .take(MAX_SURVIVORS)
+        .map(words)
+        .collect()
+}
+
+/// The tester's new cases, under names of their own.
+fn further(known: &[Case], more: Vec<Case>) -> Vec<Case> {
+    more.into_iter()
+        .take(MAX_SURVIVORS)
+        .map(|mut case| {
+            if known.iter().any(|k| k.name == case.name) {
+                case.name.push_str(" (further)");
+            }
+            case
+        })
+        .collect()
 }
 
 fn record(memory: &Memory, attempt: &Attempt) -> Result<(), PipelineError> {

@@ -30,6 +30,7 @@ pub use author::{AuthorBrief, Base};
 pub use failure::{Failure, Repair};
 pub use planner::{Met, Offer, PlanBrief, PlanReply};
 pub use reply::ReplyFault;
+pub(crate) use reply::clip;
 pub use template::{TemplateError, Templates};
 
 /// Replies that are longer than this are refused unread, in bytes.

@@ -142,9 +142,7 @@ async fn run(role: &str, model: &Replay) -> Told {
             as_json,
         ),
         "tester" => told(roles.test(&spec()).await, as_json),
-        "reviewer" => {
-            told(roles.review(&draft(), &[]).await, as_json)
-        }
+        "reviewer" => told(roles.review(&draft(), &[]).await, as_json),
         "arbiter" => {
             let case = case("disputed", Origin::Tester, true);
             told(roles.arbitrate(&spec(), &case).await, as_json)
@@ -261,14 +259,8 @@ fn failed(name: &str, origin: Origin, held_out: bool) -> CaseResult {
 
 fn trial(cases: Vec<CaseResult>) -> Trial {
     Trial {
-        subject: ToolDigest(Digest::of(b"s")),
-        profile: Digest::of(b"p"),
-        interpreter: String::new(),
-        findings: vec![],
-        template: vec![],
         cases,
-        wall_ms: 0.0,
-        sandbox_runs: 0,
+        ..Trial::new(ToolDigest(Digest::of(b"s")), Digest::of(b"p"), "")
     }
 }
 
