@@ -382,8 +382,10 @@ impl Mind for Thinking<'_> {
         for (talk, answered) in talks.iter().zip(said) {
             match talk.settle(answered) {
                 Ok(draft) => drafts.push(self.as_planned(draft)),
-                // One that cannot be read leaves the others; the first to fail speaks for all.
-                Err(halt @ Halt::Stop(_)) => first = first.or(Some(halt)),
+                // One that does not come leaves the others; the first to fail speaks for all.
+                Err(halt @ (Halt::Stop(_) | Halt::Error(PipelineError::Model(_)))) => {
+                    first = first.or(Some(halt));
+                }
                 Err(error) => return Err(error),
             }
         }

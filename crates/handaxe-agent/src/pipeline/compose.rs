@@ -82,7 +82,7 @@ impl Walk<'_> {
         given: &mut Given,
         last: bool,
     ) -> Result<Value, Halt> {
-        let items = self.items(step, given)?;
+        let items = items(step, given)?;
         let mut came = Vec::new();
         let mut seen = Vec::new();
         for (i, item) in items.iter().enumerate() {
@@ -117,32 +117,32 @@ impl Walk<'_> {
         given.outputs.insert(step.id.clone(), whole(seen));
         Ok(whole(came))
     }
+}
 
-    /// What the step is run for: the elements of `each`, or just once.
-    fn items(&self, step: &FlowStep, given: &Given) -> Result<Vec<Option<Value>>, Halt> {
-        let items: Vec<Value> = match &step.each {
-            None => return Ok(vec![None]),
-            Some(Each::Files(files)) => files.iter().map(|f| json!(f)).collect(),
-            Some(Each::Of(reference)) => {
-                let whole = given.outputs.get(&reference.step);
-                let list = whole.and_then(|w| w.pointer(&reference.path));
-                match list.and_then(Value::as_array) {
-                    Some(list) => list.clone(),
-                    None => return Err(absent(step, &reference.path)),
-                }
+/// What the step is run for: the elements of `each`, or just once.
+fn items(step: &FlowStep, given: &Given) -> Result<Vec<Option<Value>>, Halt> {
+    let items: Vec<Value> = match &step.each {
+        None => return Ok(vec![None]),
+        Some(Each::Files(files)) => files.iter().map(|f| json!(f)).collect(),
+        Some(Each::Of(reference)) => {
+            let whole = given.outputs.get(&reference.step);
+            let list = whole.and_then(|w| w.pointer(&reference.path));
+            match list.and_then(Value::as_array) {
+                Some(list) => list.clone(),
+                None => return Err(absent(step, &reference.path)),
             }
-        };
-        if items.len() > MAX_FAN_OUT {
-            let text = format!(
-                "step `{}` would run {} times; at most {MAX_FAN_OUT} are run",
-                step.id,
-                items.len()
-            );
-            let hint = "ask for a tool that takes the whole list";
-            return Err(Halt::Stop(Stop::new("fan_out", text).hint(hint)));
         }
-        Ok(items.into_iter().map(Some).collect())
+    };
+    if items.len() > MAX_FAN_OUT {
+        let text = format!(
+            "step `{}` would run {} times; at most {MAX_FAN_OUT} are run",
+            step.id,
+            items.len()
+        );
+        let hint = "ask for a tool that takes the whole list";
+        return Err(Halt::Stop(Stop::new("fan_out", text).hint(hint)));
     }
+    Ok(items.into_iter().map(Some).collect())
 }
 
 fn absent(step: &FlowStep, path: &str) -> Halt {

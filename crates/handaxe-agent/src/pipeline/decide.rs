@@ -4,7 +4,7 @@
 use handaxe_composer::Composed;
 use handaxe_types::{
     ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState, Author, Case, Plan, Progress,
-    Route, ToolRef, ToolRequest, Version,
+    Review, Route, ScoreRow, ScoreStatus, ToolRef, ToolRequest, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
                 invocation: attempt.draft.provenance.invocation,
             }));
         }
-        self.review(&mut attempt, mind)?;
+        review(&mut attempt, mind)?;
         for _ in 0..=MAX_EDITS {
             let request = self.propose(&attempt)?;
             self.report.approval = Some(request.id);
@@ -179,16 +179,6 @@ impl<'a> Walk<'a> {
             "repairs",
             format!("{MAX_EDITS} edits and no decision"),
         )))
-    }
-
-    /// Has a second reader look, whose words go onto the card and change nothing else.
-    fn review(&self, attempt: &mut Attempt, mind: &dyn Mind) -> Result<(), Halt> {
-        let review = mind.review(&attempt.draft, &attempt.verdict.findings)?;
-        if let Some(review) = &review {
-            attempt.verdict.card.push(review_row(review));
-        }
-        attempt.verdict.review = review;
-        Ok(())
     }
 
     /// Registers what a person said yes to, unless it was registered while the person thought: by
@@ -320,6 +310,16 @@ impl<'a> Walk<'a> {
         self.memory.push("made", &made)?;
         Ok(request)
     }
+}
+
+/// Has a second reader look, whose words go onto the card and change nothing else.
+fn review(attempt: &mut Attempt, mind: &dyn Mind) -> Result<(), Halt> {
+    let review = mind.review(&attempt.draft, &attempt.verdict.findings)?;
+    if let Some(review) = &review {
+        attempt.verdict.card.push(review_row(review));
+    }
+    attempt.verdict.review = review;
+    Ok(())
 }
 
 /// The review as a line of the score card: a warning at most.

@@ -45,20 +45,19 @@ pub(super) fn plan(
     let planned = match &ctx.minds {
         Minds::Composer => with_composer(ctx, task, data)?,
         Minds::Model(mind) => {
-            let plan = match memory.get("plan")? {
-                Some(plan) => plan,
-                None => {
-                    // Names before tools: what is registered in between is then offered.
-                    let names = ctx.registry.names().map_err(PipelineError::Registry)?;
-                    let about = PlanAbout {
-                        task,
-                        history,
-                        data,
-                        considered: &consider(ctx, &task.question, &examples(task))?,
-                        names: &names,
-                    };
-                    mind.plan(ctx, memory, &about, needs)?
-                }
+            let plan = if let Some(plan) = memory.get("plan")? {
+                plan
+            } else {
+                // Names before tools: what is registered in between is then offered.
+                let names = ctx.registry.names().map_err(PipelineError::Registry)?;
+                let about = PlanAbout {
+                    task,
+                    history,
+                    data,
+                    considered: &consider(ctx, &task.question, &examples(task))?,
+                    names: &names,
+                };
+                mind.plan(ctx, memory, &about, needs)?
             };
             Planned {
                 plan,

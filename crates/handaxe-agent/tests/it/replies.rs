@@ -134,7 +134,7 @@ async fn run(role: &str, model: &Replay) -> Told {
             };
             told(
                 roles.plan(&brief).await,
-                |p| json!({"route": p.route, "steps": p.steps}),
+                |p| json!({"route": p.route, "steps": p.steps, "considered": p.considered}),
             )
         }
         "author" => told(

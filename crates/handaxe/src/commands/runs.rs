@@ -4,7 +4,7 @@ use std::path::Path;
 
 use handaxe_agent::{Begun, Cost};
 use handaxe_registry::Attempt;
-use handaxe_types::{RunId, RunState};
+use handaxe_types::{Route, RunId, RunState};
 use serde_json::json;
 
 use super::ask;
@@ -117,6 +117,16 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
                 Shown(&candidate.why)
             );
             out.say(faint().apply_to(line));
+        }
+        if let Route::Compose { flow } = &plan.route {
+            for step in &flow.steps {
+                let each = if step.each.is_some() {
+                    ", for each"
+                } else {
+                    ""
+                };
+                out.say(format!("  {}: {}{each}", Shown(&step.id), step.tool_ref()));
+            }
         }
         for (i, step) in plan.steps.iter().enumerate() {
             out.say(format!("  {}. {}", i + 1, Shown(step)));

@@ -20,9 +20,15 @@ mod critical;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod minds;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod sandbox_cli;
+#[cfg(test)]
+mod script;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
