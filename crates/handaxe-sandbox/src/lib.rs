@@ -12,6 +12,7 @@
 mod api;
 mod batch;
 mod exchange;
+mod helper;
 mod interpreter;
 mod native;
 mod surface;
@@ -21,6 +22,7 @@ pub use api::{
     SessionSpec, SessionStats,
 };
 pub use batch::{Batch, BatchItem, BatchRun, BatchStop};
+pub use helper::{Helper, HelperError, HelperLimits, serve_helper};
 pub use interpreter::Runtime;
 pub use native::{NativeConfig, NativeSandbox, filter_digest};
 pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};

@@ -20,6 +20,8 @@ mod critical;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod minds;
 #[cfg(test)]
 mod plans;
