@@ -11,6 +11,9 @@
 
 mod api;
 mod batch;
+mod exchange;
+mod helper;
+mod interpreter;
 mod native;
 mod surface;
 
@@ -19,7 +22,9 @@ pub use api::{
     SessionSpec, SessionStats,
 };
 pub use batch::{Batch, BatchItem, BatchRun, BatchStop};
-pub use native::{NativeConfig, NativeSandbox, Runtime, filter_digest};
+pub use helper::{Helper, HelperError, HelperLimits, serve_helper};
+pub use interpreter::Runtime;
+pub use native::{NativeConfig, NativeSandbox, filter_digest};
 pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};
 
 /// The server's source, so that a bench can take the same road without any jail.

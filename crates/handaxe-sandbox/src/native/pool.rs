@@ -16,7 +16,8 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::NativeConfig;
 use super::cgroup::{Group, Groups};
 use super::greeting::{Greeting, Warm};
-use super::jail::{Ended, Ends, Jail, Said, timespec};
+use super::jail::{Ends, Jail, Said, timespec};
+use crate::exchange::ending::Ended;
 use crate::{Cancel, SandboxError, SessionStats};
 
 /// What is fixed when a child is made, because it can no longer be changed once it is hardened.
