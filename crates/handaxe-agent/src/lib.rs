@@ -5,14 +5,17 @@
 
 #![forbid(unsafe_code)]
 
+mod flow;
 mod minds;
 pub mod model;
 mod pipeline;
 pub mod roles;
 
-pub use minds::{Minds, ModelMind};
+pub use flow::FlowFault;
+pub use minds::{MAX_REPLY_TOKENS, Minds, ModelMind, Seat};
 pub use pipeline::{
-    Approver, Begun, Binds, Card, CardDiff, Context, Decision, Difference, FailingExample, Goal,
-    Invocation, MakingCost, NoOne, PipelineError, Report, Reproof, RiskyLine, Stop,
-    ToolUsed, Use, UseError, reprove, risks, split, use_tool, walk,
+    Approver, Begun, Binds, Card, CardDiff, Context, Cost, Decision, Difference, FailingExample,
+    Goal, Invocation, Making, MakingCost, NoOne, PipelineError, Price, Report, Reproof, RiskyLine,
+    RoleSettings, StepCost, Stop, ToolUsed, Turn, Use, UseError, reprove, risks, split, use_tool,
+    walk,
 };

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use handaxe_types::{
     Approval, ApprovalId, ApprovalRequest, Author, CapabilityUse, Case, CostReport, Coverage,
-    Digest, Finding, FuzzReport, Layer, MutationReport, Origin, Outcome, Provenance, ScoreRow,
-    Scores, StageTime, ToolName, Trial, Verdict, Version,
+    Digest, Finding, FuzzReport, Layer, MutationReport, Origin, Outcome, Provenance, Review,
+    ScoreRow, Scores, StageTime, ToolName, Trial, Verdict, Version,
 };
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,9 @@ pub struct Proof {
     pub card: Vec<ScoreRow>,
     pub scores: Scores,
     pub findings: Vec<Finding>,
+    /// What a second reader said, where one was asked.
+    #[serde(default)]
+    pub review: Option<Review>,
     /// By origin.
     pub cases: BTreeMap<Origin, Vec<CaseEvidence>>,
     /// Each with its seed.
@@ -107,6 +110,7 @@ impl Proof {
             card: verdict.card.clone(),
             scores: verdict.scores.clone(),
             findings: verdict.findings.clone(),
+            review: verdict.review.clone(),
             cases: by_origin,
             fuzz: trial.fuzz.clone(),
             mutation: trial.mutation.clone(),

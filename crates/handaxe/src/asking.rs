@@ -154,7 +154,9 @@ fn key() -> Option<Key> {
 
 /// A page at a time, where it is longer than the screen.
 fn show_paged(text: &str) {
-    let height = usize::from(Term::stderr().size().0).saturating_sub(2).max(5);
+    let height = usize::from(Term::stderr().size().0)
+        .saturating_sub(2)
+        .max(5);
     let lines: Vec<&str> = text.trim_end().lines().collect();
     for (i, chunk) in lines.chunks(height).enumerate() {
         if i > 0 {
@@ -196,7 +198,11 @@ impl Approver for Asking {
                     if let Some(decision) = self.approve(card) {
                         return decision;
                     }
-                    show(faint().for_stderr().apply_to("  Not approved; it is still waiting."));
+                    show(
+                        faint()
+                            .for_stderr()
+                            .apply_to("  Not approved; it is still waiting."),
+                    );
                 }
                 'x' | 'n' => {
                     let Ok(reason) = inquire::Text::new("Why not?")

@@ -24,18 +24,21 @@ const CASES_HINT: &str = r#"one case a line: {"name": "two words", "input": {"te
 /// Reads a folder; all its cases count as its author's, whatever they say of themselves.
 pub(crate) fn read_folder(dir: &Path, why: Option<String>) -> Result<Draft, Failure> {
     if !dir.is_dir() {
-        return Err(Failure::usage(format!("there is no folder {}", dir.display()))
-            .hint(FOLDER_HINT));
+        return Err(
+            Failure::usage(format!("there is no folder {}", dir.display())).hint(FOLDER_HINT),
+        );
     }
     let missing = ["tool.py", "spec.json"]
         .into_iter()
         .filter(|name| !dir.join(name).is_file())
         .collect::<Vec<_>>();
     if !missing.is_empty() {
-        return Err(
-            Failure::usage(format!("{} has no {}", dir.display(), missing.join(" and no ")))
-                .hint(FOLDER_HINT),
-        );
+        return Err(Failure::usage(format!(
+            "{} has no {}",
+            dir.display(),
+            missing.join(" and no ")
+        ))
+        .hint(FOLDER_HINT));
     }
     let code_path = dir.join("tool.py");
     let code = String::from_utf8(read_bounded(&code_path, MAX_SPEC_BYTES)?).map_err(|_| {

@@ -6,7 +6,12 @@
 
 mod answer;
 mod approve;
+mod begun;
+pub(crate) mod candidates;
+mod compose;
+mod cost;
 pub(crate) mod data;
+mod decide;
 mod error;
 mod invoke;
 pub(crate) mod make;
@@ -16,6 +21,7 @@ mod report;
 mod reprove;
 mod risks;
 mod run;
+mod writers;
 
 use std::sync::Arc;
 
@@ -24,16 +30,16 @@ use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{Policy, Progress, Reporter};
 use handaxe_validate::Validator;
 
-pub use approve::{
-    Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne,
-};
+pub use approve::{Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne};
+pub use begun::{Begun, Goal, Making, RoleSettings, Turn};
+pub use cost::{Cost, Price, StepCost};
 pub use error::PipelineError;
 pub use invoke::{Use, UseError, use_tool};
 pub(crate) use memo::Memory;
 pub use report::{Invocation, Report, Stop, ToolUsed};
 pub use reprove::{Difference, Reproof, reprove, split};
 pub use risks::{RiskyLine, risks};
-pub use run::{Begun, Goal, walk};
+pub use run::walk;
 
 use crate::minds::Minds;
 

@@ -54,7 +54,12 @@ pub fn reprove(
     let verdict = judge(&trial, &policy);
     let now = Proof::of(&trial, &verdict, &cases);
     let (mut differences, mut environment) = (Vec::new(), Vec::new());
-    differ("", &must_be_same(recorded), &must_be_same(&now), &mut differences);
+    differ(
+        "",
+        &must_be_same(recorded),
+        &must_be_same(&now),
+        &mut differences,
+    );
     differ("", &ran_under(recorded), &ran_under(&now), &mut environment);
     Ok(Reproof {
         trial,
@@ -88,7 +93,11 @@ fn seed(recorded: &Proof) -> Option<u64> {
 fn as_recorded(trial: &mut TrialPolicy, recorded: &Proof) {
     trial.fuzz_inputs = recorded.fuzz.as_ref().map_or(0, |f| f.asked);
     trial.mutants = recorded.mutation.as_ref().map_or(0, |m| m.generated);
-    for threshold in recorded.card.iter().filter_map(|row| row.threshold.as_ref()) {
+    for threshold in recorded
+        .card
+        .iter()
+        .filter_map(|row| row.threshold.as_ref())
+    {
         let value = threshold.value;
         match threshold.key.as_str() {
             "min_cases" => trial.min_cases = value as u32,

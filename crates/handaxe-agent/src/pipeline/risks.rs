@@ -201,7 +201,10 @@ mod tests {
         assert_eq!(found[0].why, ["opens a path", "it opens a file"]);
         assert_eq!(
             found[1].why,
-            ["no case notices when `>` becomes `>=`", "no case reaches it"]
+            [
+                "no case notices when `>` becomes `>=`",
+                "no case reaches it"
+            ]
         );
     }
 

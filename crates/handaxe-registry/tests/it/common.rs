@@ -178,6 +178,7 @@ pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
         },
         card: vec![],
         findings: vec![],
+        review: None,
     };
     (trial, verdict)
 }

@@ -134,9 +134,8 @@ fn review(shop: &Workshop, id: ApprovalId) -> Outcome {
             return Ok(Exit::Waiting);
         }
         Decision::Edit { .. } => {
-            return Err(Failure::usage("a change here would not be proved").hint(
-                "export the tool's folder, change it there, and `handaxe tools import` it",
-            ));
+            return Err(Failure::usage("a change here would not be proved")
+                .hint("export the tool's folder, change it there, and `handaxe tools import` it"));
         }
     }
     .map_err(|e| refused(&e))?;
@@ -177,11 +176,7 @@ fn approve(shop: &Workshop, id: ApprovalId, digest: Option<&str>, sign: &SignArg
     tell_registered(shop, &registered, request.run)
 }
 
-fn tell_registered(
-    shop: &Workshop,
-    registered: &RegisteredTool,
-    run: Option<RunId>,
-) -> Outcome {
+fn tell_registered(shop: &Workshop, registered: &RegisteredTool, run: Option<RunId>) -> Outcome {
     shop.out.document(&json!({
         "tool": registered.name(),
         "version": registered.version(),

@@ -10,7 +10,12 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use crate::failure::Failure;
 
 /// Writes the file whole or not at all.
-pub(crate) fn write(path: &Path, name: &str, trial: &Trial, verdict: &Verdict) -> Result<(), Failure> {
+pub(crate) fn write(
+    path: &Path,
+    name: &str,
+    trial: &Trial,
+    verdict: &Verdict,
+) -> Result<(), Failure> {
     let text = render(name, trial, verdict)?;
     let draft = path.with_extension(format!("{}.part", std::process::id()));
     std::fs::write(&draft, text)

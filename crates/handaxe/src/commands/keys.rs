@@ -6,7 +6,9 @@ use handaxe_registry::{ApproverKey, KeyError, KeyInfo, KeyKind, KeyState, Sealed
 use handaxe_types::ApprovalHow;
 use serde_json::json;
 
-use crate::approver::{approvers_dir, key_failure, new_passphrase, sealed_key, unlock, write_sealed};
+use crate::approver::{
+    approvers_dir, key_failure, new_passphrase, sealed_key, unlock, write_sealed,
+};
 use crate::cli::{ApproverCommand, EnrolArgs, KeysCommand};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::login;
@@ -36,8 +38,9 @@ fn list(shop: &Workshop) -> Outcome {
     let keys = shop.registry()?.keys().map_err(|e| registry_failure(&e))?;
     shop.out.document(&json!({ "keys": keys }))?;
     if keys.is_empty() {
-        shop.out
-            .say("No keys yet. The first is made with the first tool, or by `handaxe keys rotate`.");
+        shop.out.say(
+            "No keys yet. The first is made with the first tool, or by `handaxe keys rotate`.",
+        );
         return Ok(Exit::Done);
     }
     let rows = keys
@@ -127,8 +130,11 @@ fn end(shop: &Workshop, key: &str, to: KeyState, reason: &str) -> Outcome {
         .end_key(key, to, reason)
         .map_err(|e| key_failure(&e))?;
     shop.out.document(&json!({ "key": info }))?;
-    shop.out
-        .say(format!("Key {} is {}.", info.key.short(), info.state.as_str()));
+    shop.out.say(format!(
+        "Key {} is {}.",
+        info.key.short(),
+        info.state.as_str()
+    ));
     Ok(Exit::Done)
 }
 

@@ -185,11 +185,7 @@ fn tell(shop: &Workshop, subject: &Subject, trial: &Trial, verdict: &Verdict, ri
         return;
     }
     for reason in &verdict.reasons {
-        out.say(format!(
-            "{} {}",
-            bad().apply_to("Refused:"),
-            Lines(reason)
-        ));
+        out.say(format!("{} {}", bad().apply_to("Refused:"), Lines(reason)));
     }
     if let Some(next) = next(subject, trial, verdict) {
         out.say(format!("{} {next}", strong().apply_to("Next:")));
@@ -201,26 +197,28 @@ fn next(subject: &Subject, trial: &Trial, verdict: &Verdict) -> Option<String> {
     let dir = subject.dir.as_ref()?.display();
     let refused = handaxe_types::Severity::Refuse;
     let again = format!("handaxe tools test {dir}");
-    Some(if let Some(f) = verdict.findings.iter().find(|f| f.severity == refused) {
-        format!(
-            "change line {} of {dir}/tool.py, or allow it in policy.toml ({}); then {again}",
-            f.line, f.rule
-        )
-    } else if !trial.template.is_empty() {
-        format!("make {dir}/tool.py and {dir}/spec.json agree; then {again}")
-    } else if trial.cases.is_empty() {
-        format!(
-            r#"write cases to {dir}/cases.jsonl, one a line: {{"name": "…", "input": {{…}}, "expect": …}}; then {again}"#
-        )
-    } else if trial.cases.iter().any(|c| !c.passed) {
-        format!("correct {dir}/tool.py, or the case; then {again}")
-    } else if let Some(failure) = trial.fuzz.iter().flat_map(|f| &f.failures).next() {
-        let case = serde_json::to_string(&failure.case).unwrap_or_default();
-        format!(
-            "handle that input, or narrow the input schema; add the case to {dir}/cases.jsonl: {}",
-            Shown(&clip(&case, 400))
-        )
-    } else {
-        format!("see the card above; then {again}")
-    })
+    Some(
+        if let Some(f) = verdict.findings.iter().find(|f| f.severity == refused) {
+            format!(
+                "change line {} of {dir}/tool.py, or allow it in policy.toml ({}); then {again}",
+                f.line, f.rule
+            )
+        } else if !trial.template.is_empty() {
+            format!("make {dir}/tool.py and {dir}/spec.json agree; then {again}")
+        } else if trial.cases.is_empty() {
+            format!(
+                r#"write cases to {dir}/cases.jsonl, one a line: {{"name": "…", "input": {{…}}, "expect": …}}; then {again}"#
+            )
+        } else if trial.cases.iter().any(|c| !c.passed) {
+            format!("correct {dir}/tool.py, or the case; then {again}")
+        } else if let Some(failure) = trial.fuzz.iter().flat_map(|f| &f.failures).next() {
+            let case = serde_json::to_string(&failure.case).unwrap_or_default();
+            format!(
+                "handle that input, or narrow the input schema; add the case to {dir}/cases.jsonl: {}",
+                Shown(&clip(&case, 400))
+            )
+        } else {
+            format!("see the card above; then {again}")
+        },
+    )
 }

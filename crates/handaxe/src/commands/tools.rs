@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use handaxe_agent::{Begun, Goal};
+use handaxe_agent::{Begun, Goal, Making};
 use handaxe_registry::{StateChange, ToolDetail, ToolSummary};
 use handaxe_types::{Preview, Task, ToolState};
 use serde_json::json;
@@ -190,7 +190,12 @@ fn page(shop: &Workshop, detail: &ToolDetail) -> String {
             );
         }
     }
-    let _ = writeln!(out, "\n{}\n{}", title("Proof"), score_card(&detail.verdict).trim_end());
+    let _ = writeln!(
+        out,
+        "\n{}\n{}",
+        title("Proof"),
+        score_card(&detail.verdict).trim_end()
+    );
     let _ = writeln!(out, "\n{}", title("Cases"));
     for result in &detail.trial.cases {
         let mark = if result.passed { good() } else { bad() };
@@ -281,6 +286,7 @@ fn import(
         max_repairs: 0,
         max_tokens: 0,
         max_seconds: 3600,
+        making: Making::default(),
     };
     ask::begin(shop, &begun, &chosen, yes, Path::new("."))
 }

@@ -102,9 +102,8 @@ fn trusted(shop: &Workshop, args: &VerifyArgs) -> Result<Vec<PublicKey>, Failure
         let key = PublicKey::from_pem(&text)
             .or_else(|| PublicKey::from_hex(&text))
             .ok_or_else(|| {
-                Failure::usage(format!("{} is not a public key", path.display())).hint(
-                    "`handaxe keys export --out FILE` writes one, on the machine that signed",
-                )
+                Failure::usage(format!("{} is not a public key", path.display()))
+                    .hint("`handaxe keys export --out FILE` writes one, on the machine that signed")
             })?;
         keys.push(key);
     }
@@ -147,15 +146,10 @@ fn find(shop: &Workshop, args: &VerifyArgs) -> Result<Found, Failure> {
 fn registered(shop: &Workshop, tool: &ToolRef) -> Result<(ToolRef, Files), Failure> {
     shop.registry()?
         .folder(tool)
-        .map_err(|e| {
-            Failure::new(Exit::Refused, "altered", chain(&e)).hint(e.hint())
-        })?
+        .map_err(|e| Failure::new(Exit::Refused, "altered", chain(&e)).hint(e.hint()))?
         .ok_or_else(|| {
-            Failure::failed(
-                "not_found",
-                format!("there is no registered tool `{tool}`"),
-            )
-            .hint("`handaxe tools list`; what waits for approval has no evidence yet")
+            Failure::failed("not_found", format!("there is no registered tool `{tool}`"))
+                .hint("`handaxe tools list`; what waits for approval has no evidence yet")
         })
 }
 
@@ -205,10 +199,16 @@ fn document(
         .problems
         .iter()
         .map(|p| json!({ "kind": p.kind(), "message": chain(p) }))
-        .chain(found.folder.iter().map(|f| json!({ "kind": "folder", "message": f })))
-        .chain(wrong_tool.map(|t| {
-            json!({ "kind": "wrong_tool", "message": format!("it is not {t}") })
-        }))
+        .chain(
+            found
+                .folder
+                .iter()
+                .map(|f| json!({ "kind": "folder", "message": f })),
+        )
+        .chain(
+            wrong_tool
+                .map(|t| json!({ "kind": "wrong_tool", "message": format!("it is not {t}") })),
+        )
         .collect();
     json!({
         "ok": ok,
@@ -233,10 +233,16 @@ fn document(
 fn tell(shop: &Workshop, found: &Found, inspection: &Inspection, wrong_tool: Option<&ToolRef>) {
     let out = &shop.out;
     let row = |name: &str, text: String| {
-        out.say(format!("  {} {text}", strong().apply_to(format!("{name:<11}"))));
+        out.say(format!(
+            "  {} {text}",
+            strong().apply_to(format!("{name:<11}"))
+        ));
     };
     let tool = inspection.tool.as_ref().map(ToString::to_string);
-    row("Tool", tool.unwrap_or_else(|| Shown(&found.name).to_string()));
+    row(
+        "Tool",
+        tool.unwrap_or_else(|| Shown(&found.name).to_string()),
+    );
     row(
         "Signature",
         match (&inspection.signer, inspection.trusted) {
@@ -269,32 +275,55 @@ fn tell(shop: &Workshop, found: &Found, inspection: &Inspection, wrong_tool: Opt
                 Some(s) => format!("signed with key {}, which holds", s.key.short()),
                 None => format!("{}; the signer's word", a.method.as_str()),
             };
-            let own = if a.self_approved { ", self-approved" } else { "" };
+            let own = if a.self_approved {
+                ", self-approved"
+            } else {
+                ""
+            };
             row("Approval", format!("by {} ({by}{own})", Shown(&a.approver)));
         }
     }
     for problem in &inspection.problems {
-        row("Problem", bad().apply_to(Shown(&chain(problem as &FolderProblem))).to_string());
+        row(
+            "Problem",
+            bad()
+                .apply_to(Shown(&chain(problem as &FolderProblem)))
+                .to_string(),
+        );
     }
     for folder in &found.folder {
         row("Problem", bad().apply_to(Shown(folder)).to_string());
     }
     if let Some(wanted) = wrong_tool {
-        row("Problem", bad().apply_to(format!("it is not {wanted}")).to_string());
+        row(
+            "Problem",
+            bad().apply_to(format!("it is not {wanted}")).to_string(),
+        );
     }
     for file in &inspection.not_covered {
-        row("Not signed", faint().apply_to(format!("{} (no part of the tool)", Shown(file))).to_string());
+        row(
+            "Not signed",
+            faint()
+                .apply_to(format!("{} (no part of the tool)", Shown(file)))
+                .to_string(),
+        );
     }
 }
 
 fn tell_proof(shop: &Workshop, args: &VerifyArgs, reproof: Option<&Reproof>) {
     let out = &shop.out;
     let row = |name: &str, text: String| {
-        out.say(format!("  {} {text}", strong().apply_to(format!("{name:<11}"))));
+        out.say(format!(
+            "  {} {text}",
+            strong().apply_to(format!("{name:<11}"))
+        ));
     };
     let Some(reproof) = reproof else {
         if args.offline {
-            row("Proof", faint().apply_to("not run again (--offline)").to_string());
+            row(
+                "Proof",
+                faint().apply_to("not run again (--offline)").to_string(),
+            );
         }
         return;
     };
@@ -310,10 +339,17 @@ fn tell_proof(shop: &Workshop, args: &VerifyArgs, reproof: Option<&Reproof>) {
     if reproof.differences.is_empty() {
         row(
             "Proof",
-            good().apply_to(format!("run again, {runs} sandbox runs: the same result")).to_string(),
+            good()
+                .apply_to(format!("run again, {runs} sandbox runs: the same result"))
+                .to_string(),
         );
     } else {
-        row("Proof", bad().apply_to(format!("run again, {runs} sandbox runs: another result")).to_string());
+        row(
+            "Proof",
+            bad()
+                .apply_to(format!("run again, {runs} sandbox runs: another result"))
+                .to_string(),
+        );
     }
     for difference in &reproof.differences {
         row("", bad().apply_to(told(difference)).to_string());
@@ -357,8 +393,10 @@ fn read_dir(dir: &Path) -> Result<Files, Failure> {
             Ok(entries) => entries,
             Err(_) if !prefix.is_empty() => continue,
             Err(e) => {
-                return Err(Failure::usage(format!("cannot read {}: {e}", dir.display()))
-                    .hint("name an exported tool folder: it holds tool.py and evidence.json"));
+                return Err(
+                    Failure::usage(format!("cannot read {}: {e}", dir.display()))
+                        .hint("name an exported tool folder: it holds tool.py and evidence.json"),
+                );
             }
         };
         for entry in entries.flatten() {
@@ -383,7 +421,10 @@ fn read_dir(dir: &Path) -> Result<Files, Failure> {
                     dir.display()
                 )));
             }
-            files.insert(format!("{prefix}{name}"), read_bounded(&path, MAX_FILE_BYTES)?);
+            files.insert(
+                format!("{prefix}{name}"),
+                read_bounded(&path, MAX_FILE_BYTES)?,
+            );
         }
     }
     Ok(files)

@@ -113,7 +113,12 @@ pub(crate) fn render_card(card: &Card, width: usize) -> String {
         let text = "a person wrote it; that person's own yes is recorded as self-approved";
         sheet.prose("Note", text, &caution(), 2);
     }
-    sheet.prose("Leaves open", leaves_open(&card.draft.provenance.author), &faint(), 2);
+    sheet.prose(
+        "Leaves open",
+        leaves_open(&card.draft.provenance.author),
+        &faint(),
+        2,
+    );
     sheet.prose(
         "Binds",
         &format!(
@@ -249,7 +254,12 @@ fn changes(diffs: &[CardDiff]) -> Option<String> {
     Some(if diff.text.is_empty() {
         format!("no line of code against {}", diff.against)
     } else {
-        format!("+{} −{} lines against {}", count('+'), count('-'), diff.against)
+        format!(
+            "+{} −{} lines against {}",
+            count('+'),
+            count('-'),
+            diff.against
+        )
     })
 }
 
@@ -308,7 +318,11 @@ pub(crate) fn code_page(card: &Card, color: bool) -> String {
         let mark = if why.contains_key(&n) { "▶" } else { " " };
         let _ = writeln!(out, "{} {line}", caution().apply_to(mark));
         if let Some(why) = why.get(&n) {
-            let _ = writeln!(out, "      {}", caution().apply_to(format!("↑ {}", Shown(why))));
+            let _ = writeln!(
+                out,
+                "      {}",
+                caution().apply_to(format!("↑ {}", Shown(why)))
+            );
         }
     }
     out
@@ -351,14 +365,26 @@ pub(crate) fn failing_page(card: &Card) -> String {
         if let Some(input) = &example.input {
             let _ = writeln!(out, "    input {}", Shown(&clip(&input.to_string(), 600)));
         }
-        for line in example.stderr.lines().rev().take(6).collect::<Vec<_>>().iter().rev() {
+        for line in example
+            .stderr
+            .lines()
+            .rev()
+            .take(6)
+            .collect::<Vec<_>>()
+            .iter()
+            .rev()
+        {
             let _ = writeln!(out, "    {}", faint().apply_to(Shown(line)));
         }
     }
     if out.is_empty() {
         out.push_str("  Nothing failed on the way here.\n");
     }
-    for survivor in card.risks.iter().filter(|r| r.why.iter().any(|w| w.starts_with("no case"))) {
+    for survivor in card
+        .risks
+        .iter()
+        .filter(|r| r.why.iter().any(|w| w.starts_with("no case")))
+    {
         let _ = writeln!(
             out,
             "  {} line {}: {}",
@@ -373,7 +399,11 @@ pub(crate) fn failing_page(card: &Card) -> String {
 pub(crate) fn diff_page(card: &Card) -> String {
     let mut out = String::new();
     for diff in &card.diffs {
-        let _ = writeln!(out, "  {}", strong().apply_to(format!("against {}", diff.against)));
+        let _ = writeln!(
+            out,
+            "  {}",
+            strong().apply_to(format!("against {}", diff.against))
+        );
         if diff.text.is_empty() {
             out.push_str("  no line of code changed\n");
         }
@@ -388,7 +418,9 @@ pub(crate) fn diff_page(card: &Card) -> String {
         }
     }
     if out.is_empty() {
-        out.push_str("  This is the first attempt at the first version: there is nothing before it.\n");
+        out.push_str(
+            "  This is the first attempt at the first version: there is nothing before it.\n",
+        );
     }
     out
 }
@@ -406,7 +438,10 @@ pub(crate) fn run_page(card: &Card) -> String {
         cost.attempts, cost.sandbox_runs, cost.model_calls, cost.tokens_in, cost.tokens_out
     );
     if let Some(run) = &card.request.run {
-        let _ = writeln!(out, "  handaxe runs show {run} --full   shows every attempt and exchange");
+        let _ = writeln!(
+            out,
+            "  handaxe runs show {run} --full   shows every attempt and exchange"
+        );
     }
     out
 }
@@ -421,7 +456,10 @@ pub(crate) fn evidence_page(card: &Card) -> String {
     row("  code", binds.code.to_string());
     row("  spec", binds.spec.to_string());
     for (name, digest) in &binds.assets {
-        row("  asset", format!("{digest}\n                {}", Shown(name)));
+        row(
+            "  asset",
+            format!("{digest}\n                {}", Shown(name)),
+        );
     }
     row("  sandbox", binds.profile.to_string());
     row("interpreter", Shown(&card.interpreter).to_string());
@@ -432,7 +470,12 @@ pub(crate) fn evidence_page(card: &Card) -> String {
     for finding in &card.verdict.findings {
         row(
             "finding",
-            format!("line {}: {} ({})", finding.line, Shown(&finding.reason), finding.rule),
+            format!(
+                "line {}: {} ({})",
+                finding.line,
+                Shown(&finding.reason),
+                finding.rule
+            ),
         );
     }
     out.push_str(
@@ -515,17 +558,30 @@ mod tests {
                 scores: Scores::default(),
                 card: vec![
                     row("static_policy", "0 findings", None),
-                    row("cases", "30 of 30", Some(Threshold::at_least("min_cases", 1.0))),
+                    row(
+                        "cases",
+                        "30 of 30",
+                        Some(Threshold::at_least("min_cases", 1.0)),
+                    ),
                     row("independent", "15", Some(Threshold::at_least("x", 1.0))),
-                    row("fuzz", "1000 of 1000 ran", Some(Threshold::at_least("y", 20.0))),
+                    row(
+                        "fuzz",
+                        "1000 of 1000 ran",
+                        Some(Threshold::at_least("y", 20.0)),
+                    ),
                     row("near_valid", "40 of 40 refused", None),
-                    row("mutants", "31 of 34 killed", Some(Threshold::at_least("z", 0.7))),
+                    row(
+                        "mutants",
+                        "31 of 34 killed",
+                        Some(Threshold::at_least("z", 0.7)),
+                    ),
                     row("coverage", "58 of 60 lines", None),
                     row("cost", "0.6 ms p50, 1.2 ms p95, 11.2 MiB", None),
                     row("growth", "1.0", Some(Threshold::at_most("w", 3.2))),
                     row("capabilities", "read_files asked and used", None),
                 ],
                 findings: vec![],
+                review: None,
             },
             cases: vec![],
             attempt: 2,
@@ -596,8 +652,15 @@ mod tests {
         card.request.why = "a\u{1b}[2Jb\nApproved by alice".into();
         card.draft.spec.description = "\u{202e}evil".repeat(200);
         card.draft.code = "x = '\u{1b}[31m'\n".into();
-        for text in [render_card(&card, 80), code_page(&card, false), run_page(&card)] {
-            assert!(!text.contains("\u{1b}[2J") && !text.contains('\u{202e}'), "{text:?}");
+        for text in [
+            render_card(&card, 80),
+            code_page(&card, false),
+            run_page(&card),
+        ] {
+            assert!(
+                !text.contains("\u{1b}[2J") && !text.contains('\u{202e}'),
+                "{text:?}"
+            );
         }
     }
 }

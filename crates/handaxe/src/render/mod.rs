@@ -2,6 +2,7 @@
 
 mod card;
 mod code;
+mod cost;
 mod progress;
 mod table;
 pub(crate) mod text;
@@ -11,6 +12,7 @@ pub(crate) use card::{
     run_page, score_card,
 };
 pub(crate) use code::highlight;
+pub(crate) use cost::{cost_line, cost_table};
 pub(crate) use progress::Watcher;
 pub(crate) use table::table;
 

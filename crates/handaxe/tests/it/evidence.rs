@@ -101,11 +101,24 @@ fn evidence_verifies_here_and_elsewhere_and_nothing_of_it_can_be_changed() {
     against(&["--offline", "--key", text(&out.join("tool.py"))]).exits(2);
     // A path in the place of the name means the same.
     other
-        .run(&["tools", "verify", text(&out), "--offline", "--key", text(&key)])
+        .run(&[
+            "tools",
+            "verify",
+            text(&out),
+            "--offline",
+            "--key",
+            text(&key),
+        ])
         .exits(0);
     other
         .run(&[
-            "tools", "verify", "other_tool@1", "--against", text(&out), "--offline", "--key",
+            "tools",
+            "verify",
+            "other_tool@1",
+            "--against",
+            text(&out),
+            "--offline",
+            "--key",
             text(&key),
         ])
         .exits(4)
@@ -120,7 +133,14 @@ fn evidence_verifies_here_and_elsewhere_and_nothing_of_it_can_be_changed() {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(&file, bytes).unwrap();
-        let args = ["tools", "verify", text(&copied), "--key", text(&key), "--json"];
+        let args = [
+            "tools",
+            "verify",
+            text(&copied),
+            "--key",
+            text(&key),
+            "--json",
+        ];
         let ran = other.run(&args).exits(4).json();
         assert_eq!(ran["ok"], false);
         assert_ne!(ran["problems"], json!([]), "{}", file.display());
@@ -132,9 +152,16 @@ fn evidence_verifies_here_and_elsewhere_and_nothing_of_it_can_be_changed() {
     other
         .run(&["tools", "verify", text(&resigned), "--offline"])
         .exits(0);
-    lab.run(&["tools", "verify", text(&resigned), "--offline", "--key", text(&key)])
-        .exits(4)
-        .says("nobody here vouches");
+    lab.run(&[
+        "tools",
+        "verify",
+        text(&resigned),
+        "--offline",
+        "--key",
+        text(&key),
+    ])
+    .exits(4)
+    .says("nobody here vouches");
 
     // The folder in the home is only a view, and a changed one is told.
     let view = lab.home().join("tools/letter_count/1/README.md");
@@ -159,7 +186,14 @@ fn approver(lab: &Lab, name: &str) -> (PathBuf, PathBuf) {
     let pass = lab.file(&format!("{name}.pass"), format!("{PASSPHRASE}\n"));
     let key = lab.dir().join(format!("{name}.key"));
     lab.run(&[
-        "keys", "approver", "create", "--name", name, "--out", text(&key), "--passphrase-file",
+        "keys",
+        "approver",
+        "create",
+        "--name",
+        name,
+        "--out",
+        text(&key),
+        "--passphrase-file",
         text(&pass),
     ])
     .exits(0);
@@ -198,19 +232,36 @@ fn under_key_every_door_asks_for_the_signature() {
         .exits(4)
         .says("does not open the key");
     // Without a terminal there is nobody to ask.
-    approve(&[]).exits(3).says("passphrase is asked for at a terminal");
+    approve(&[])
+        .exits(3)
+        .says("passphrase is asked for at a terminal");
     lab.run(&["run", "letter_count", "--input", input]).exits(3);
     // A second key cannot be enrolled without the first one's word.
     lab.run(&[
-        "keys", "approver", "create", "--name", "mallory", "--out",
-        text(&lab.dir().join("mallory.key")), "--passphrase-file", text(&pass),
+        "keys",
+        "approver",
+        "create",
+        "--name",
+        "mallory",
+        "--out",
+        text(&lab.dir().join("mallory.key")),
+        "--passphrase-file",
+        text(&pass),
     ])
     .exits(4)
     .says("needs the word of one of them");
     let stranger = [
-        "approvals", "approve", "1", "--key", "mallory.key", "--passphrase-file", text(&pass),
+        "approvals",
+        "approve",
+        "1",
+        "--key",
+        "mallory.key",
+        "--passphrase-file",
+        text(&pass),
     ];
-    lab.run(&stranger).exits(4).says("not an enrolled approver's");
+    lab.run(&stranger)
+        .exits(4)
+        .says("not an enrolled approver's");
     lab.run(&["run", "letter_count", "--input", input]).exits(3);
 
     approve(&["--passphrase-file", text(&pass)]).exits(0);
@@ -226,7 +277,8 @@ fn under_key_every_door_asks_for_the_signature() {
     approve(&["--passphrase-file", text(&pass)]).exits(4);
     // The key's end is the approval's end.
     let id = verified["approval"]["signature"]["key"].as_str().unwrap();
-    lab.run(&["keys", "revoke", &id[..12], "--reason", "lost"]).exits(0);
+    lab.run(&["keys", "revoke", &id[..12], "--reason", "lost"])
+        .exits(0);
     lab.run(&["run", "letter_count", "--input", input])
         .exits(4)
         .says("was revoked");
@@ -252,12 +304,21 @@ fn a_stricter_policy_asks_again() {
         .exits(4)
         .says("signed with an approver's key");
     lab.run(&[
-        "approvals", "approve", "1", "--key", text(&key), "--passphrase-file", text(&pass),
+        "approvals",
+        "approve",
+        "1",
+        "--key",
+        text(&key),
+        "--passphrase-file",
+        text(&pass),
     ])
     .exits(0);
     lab.run(&["run", "letter_count", "--input", input]).exits(0);
     // Its author may not be its only approver.
-    lab.file("home/policy.toml", format!("{POLICY}\n[approval]\ntwo_person = true\n"));
+    lab.file(
+        "home/policy.toml",
+        format!("{POLICY}\n[approval]\ntwo_person = true\n"),
+    );
     let own = folder(&lab, "own");
     lab.run(&["tools", "import", &own, "--yes"])
         .exits(4)
@@ -275,7 +336,9 @@ fn odd_folders_are_told_what_to_do_next() {
     let put = |file: &'static str, text: &'static str| {
         move |dir: &Path| std::fs::write(dir.join(file), text).unwrap()
     };
-    let none = odd("none", &|d| std::fs::remove_file(d.join("spec.json")).unwrap());
+    let none = odd("none", &|d| {
+        std::fs::remove_file(d.join("spec.json")).unwrap()
+    });
     lab.run(&["tools", "test", &none])
         .exits(2)
         .says("has no spec.json")
@@ -290,11 +353,23 @@ fn odd_folders_are_told_what_to_do_next() {
         .exits(4)
         .says("no case")
         .says("write cases to");
-    let signature = odd("sig", &put("tool.py", "\"\"\"X.\"\"\"\n\n\ndef run(*, txt: str) -> int:\n    return 1\n"));
+    let signature = odd(
+        "sig",
+        &put(
+            "tool.py",
+            "\"\"\"X.\"\"\"\n\n\ndef run(*, txt: str) -> int:\n    return 1\n",
+        ),
+    );
     lab.run(&["tools", "test", &signature])
         .exits(4)
         .says("agree; then handaxe tools test");
-    let import = odd("import", &put("tool.py", "\"\"\"X.\"\"\"\nimport socket\n\n\ndef run(*, text: str) -> int:\n    return 1\n"));
+    let import = odd(
+        "import",
+        &put(
+            "tool.py",
+            "\"\"\"X.\"\"\"\nimport socket\n\n\ndef run(*, text: str) -> int:\n    return 1\n",
+        ),
+    );
     lab.run(&["tools", "test", &import])
         .exits(4)
         .says("change line 2");
@@ -306,9 +381,16 @@ fn odd_folders_are_told_what_to_do_next() {
         .exits(4)
         .says("correct");
     let xml = std::fs::read_to_string(&report).unwrap();
-    assert!(xml.contains("<failure") && xml.contains("letter_count.author"), "{xml}");
-    lab.run(&["tools", "test", "no_such_tool"]).exits(1).says("no folder and no tool");
-    lab.run(&["tools", "test", "./nowhere"]).exits(2).says("there is no folder");
+    assert!(
+        xml.contains("<failure") && xml.contains("letter_count.author"),
+        "{xml}"
+    );
+    lab.run(&["tools", "test", "no_such_tool"])
+        .exits(1)
+        .says("no folder and no tool");
+    lab.run(&["tools", "test", "./nowhere"])
+        .exits(2)
+        .says("there is no folder");
 }
 
 #[test]
@@ -322,5 +404,8 @@ fn a_registered_tool_is_tested_by_its_name() {
     assert_eq!(tested["cases"].as_array().unwrap().len(), 3);
     assert!(tested["risks"][0]["why"][0].is_string(), "{tested:#}");
     let xml = std::fs::read_to_string(&report).unwrap();
-    assert!(xml.contains("testsuite") && !xml.contains("<failure"), "{xml}");
+    assert!(
+        xml.contains("testsuite") && !xml.contains("<failure"),
+        "{xml}"
+    );
 }
