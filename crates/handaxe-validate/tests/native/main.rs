@@ -9,7 +9,9 @@
     reason = "a test without the harness that these are allowed in"
 )]
 
+mod corpus;
 mod strength;
+mod vetting;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     handaxe_jail::main_if_asked();
     handaxe_validate::main_if_asked();
     let launcher = std::env::current_exe().expect("this program has a path");
+    handaxe_validate::vet_in(launcher.clone());
     let mut config = NativeConfig::new(launcher);
     config.search = Some("/usr/local/bin:/usr/bin".into());
     config.python = std::env::var_os("HANDAXE_TEST_PYTHON").map(PathBuf::from);
@@ -42,7 +45,9 @@ fn main() -> ExitCode {
             strength::self_check,
         ),
         ("endless_mutants_are_killed_by_time", strength::endless),
-        ("equivalent_and_reached", strength::coverage),
+        ("what_the_cases_reach", strength::coverage),
+        ("bypasses_are_contained", corpus::contained),
+        ("the_reader_may_die", vetting::outlived),
     ];
     // The words that test runners use: list the names, or run the ones named.
     let words: Vec<String> = std::env::args().skip(1).collect();
