@@ -18,6 +18,7 @@ mod evidence;
 mod invocations;
 mod journal;
 mod load;
+mod offered;
 mod propose;
 mod readme;
 mod registry;
@@ -39,6 +40,7 @@ pub use error::{
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
 pub use load::ApprovedTool;
+pub use offered::Offer;
 pub use registry::{Clock, Registry};
 pub use runs::{ActiveRun, RunDetail, RunEnd, RunSummary};
 pub use search::Hit;

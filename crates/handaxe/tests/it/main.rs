@@ -20,6 +20,8 @@ mod critical;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod sandbox_cli;
