@@ -179,7 +179,11 @@ pub(crate) fn contained(sandbox: &Arc<dyn Sandbox>) {
             );
             assert!(ended, "{name}: {result:?}");
         }
-        assert_eq!(host.visits.load(Ordering::SeqCst), visits, "{name} came through");
+        assert_eq!(
+            host.visits.load(Ordering::SeqCst),
+            visits,
+            "{name} came through"
+        );
         let by = refused_by(code);
         match &by {
             Some(_) => refused += 1,
@@ -242,4 +246,3 @@ fn pinned(table: &str) {
         "tests/corpus/README.md is not what this run found; HANDAXE_UPDATE=1 writes it anew"
     );
 }
-

@@ -41,8 +41,12 @@ pub(crate) fn outlived(_: &Arc<dyn Sandbox>) {
     killer.join().unwrap();
     assert_ne!(warm(), second);
     // It really lies in another process, with limits of its own.
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", warm().as_raw_nonzero())).unwrap();
-    let memory = limits.lines().find(|l| l.starts_with("Max address space")).unwrap();
+    let limits =
+        std::fs::read_to_string(format!("/proc/{}/limits", warm().as_raw_nonzero())).unwrap();
+    let memory = limits
+        .lines()
+        .find(|l| l.starts_with("Max address space"))
+        .unwrap();
     assert!(memory.contains("536870912"), "{memory}");
 
     // A source that takes all memory, under a policy that lets it come that far.
@@ -64,7 +68,10 @@ pub(crate) fn outlived(_: &Arc<dyn Sandbox>) {
         ("attribute", format!("x = a{}", ".b".repeat(40_000))),
         ("sum", format!("x = 1{}", "+1".repeat(40_000))),
         ("not", format!("x = {}1", "not ".repeat(40_000))),
-        ("list", format!("x = {}{}", "[".repeat(40_000), "]".repeat(40_000))),
+        (
+            "list",
+            format!("x = {}{}", "[".repeat(40_000), "]".repeat(40_000)),
+        ),
     ] {
         assert_eq!(rules(&bomb, &open).len(), 1, "{what}");
     }

@@ -26,6 +26,8 @@ mod resume;
 #[cfg(test)]
 mod sandbox_cli;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod workspace;
