@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use handaxe_types::{
     Approval, ApprovalId, ApprovalRequest, Author, CapabilityUse, Case, CostReport, Coverage,
-    Digest, Finding, FuzzReport, Layer, MutationReport, Origin, Outcome, Provenance, Review,
-    ScoreRow, Scores, StageTime, ToolName, Trial, Verdict, Version,
+    Digest, Finding, FuzzReport, Layer, MutationReport, Origin, Outcome, Profile, Provenance,
+    Review, ScoreRow, Scores, StageTime, ToolName, Trial, Verdict, Version,
 };
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,9 @@ pub struct CaseEvidence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxEvidence {
     pub profile: Digest,
+    /// What that digest is of, where the trial recorded it.
+    #[serde(default)]
+    pub described: Option<Profile>,
     /// In force for every run.
     pub layers: Vec<Layer>,
     pub runs: u32,
@@ -120,6 +123,7 @@ impl Proof {
             stages: trial.stages.clone(),
             sandbox: SandboxEvidence {
                 profile: trial.profile,
+                described: trial.sandbox.clone(),
                 layers: trial.layers.clone(),
                 runs: trial.sandbox_runs,
             },

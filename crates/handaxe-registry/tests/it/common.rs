@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use handaxe_registry::{ApproverKey, RegisteredTool, Registry, SealedKey};
 use handaxe_types::{
-    ApprovalMethod, ApprovalRequest, Author, CaseResult, Digest, Draft, Layer, Origin, Outcome,
-    Preview, Provenance, RunId, SandboxResult, Scores, Spec, Task, ToolName, ToolRef, Trial, Usage,
-    Verdict,
+    ApprovalMethod, ApprovalRequest, Author, CaseResult, Digest, Draft, Isolation, Layer, Origin,
+    Outcome, Preview, Profile, Provenance, RunId, SandboxResult, Scores, Spec, Task, ToolName,
+    ToolRef, Trial, Usage, Verdict,
 };
 use serde_json::{Map, json};
 
@@ -86,21 +86,33 @@ impl Home {
 
 pub(crate) const PASSPHRASE: &str = "four words put together";
 
-/// An approver of this home: the file as it is kept, and the key unlocked.
+/// An approver of this home. Stretching a passphrase takes its time, so a name's key is made once
+/// in a process.
 pub(crate) fn approver(
     home: &Home,
-    name: &str,
+    name: &'static str,
     voucher: Option<&ApproverKey>,
-) -> (SealedKey, ApproverKey) {
-    let (sealed, key) = SealedKey::create(name, PASSPHRASE).unwrap();
+) -> &'static ApproverKey {
+    static MADE: Mutex<BTreeMap<&str, &'static ApproverKey>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    let key = *made.entry(name).or_insert_with(|| {
+        let (_, key) = SealedKey::create(name, PASSPHRASE).unwrap();
+        Box::leak(Box::new(key))
+    });
     home.registry
         .enrol_approver(&key.public(), name, voucher)
         .unwrap();
-    (sealed, key)
+    key
 }
 
-pub(crate) fn profile() -> Digest {
-    Digest::of(b"native, all layers")
+pub(crate) fn profile() -> Profile {
+    let layers = [Layer::Seccomp, Layer::Landlock, Layer::NetNamespace];
+    Profile::new(
+        "native",
+        Isolation::Jail,
+        &layers,
+        Digest::of(b"all layers"),
+    )
 }
 
 pub(crate) fn draft(name: &str, why: &str) -> Draft {
@@ -144,7 +156,7 @@ pub(crate) fn draft(name: &str, why: &str) -> Draft {
 }
 
 pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
-    let subject = draft.digest(profile());
+    let subject = draft.digest(profile().digest());
     let trial = Trial {
         cases: draft
             .cases
@@ -166,7 +178,8 @@ pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
             .collect(),
         wall_ms: 3.1,
         sandbox_runs: 2,
-        ..Trial::new(subject, profile(), "CPython 3.11.2")
+        sandbox: Some(profile()),
+        ..Trial::new(subject, profile().digest(), "CPython 3.11.2")
     };
     let verdict = Verdict {
         subject,

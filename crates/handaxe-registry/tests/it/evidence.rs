@@ -73,7 +73,7 @@ fn it_says_what_the_published_formats_ask_for() {
     assert!(predicate["configuration"][0]["digest"]["sha256"].is_string());
     let proof = &predicate["handaxe_proof"];
     assert_eq!(proof["cases"]["tester"][0]["held_out"], true);
-    assert_eq!(proof["sandbox"]["profile"], profile().to_string());
+    assert_eq!(proof["sandbox"]["profile"], profile().digest().to_string());
     assert_eq!(proof["interpreter"], "CPython 3.11.2");
 
     let provenance = payload(&files, "provenance.json");
@@ -328,7 +328,7 @@ fn another_key_is_another_signer() {
 #[test]
 fn a_signed_approval_verifies_elsewhere() {
     let home = Home::new();
-    let (_, alice) = approver(&home, "alice", None);
+    let alice = approver(&home, "alice", None);
     let request = home.propose(&draft("count_text", "why"), None);
     let signature = alice.sign_approval(home.registry.home_id(), &request);
     home.registry

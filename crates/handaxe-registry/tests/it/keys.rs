@@ -63,13 +63,13 @@ fn under_key_only_a_signature_is_a_yes() {
     unfit(signed(&registry, &request, &signature), |why| {
         matches!(why, Unfit::UnknownKey { .. })
     });
-    let (_, alice) = approver(&home, "alice", None);
+    let alice = approver(&home, "alice", None);
     let signature = alice.sign_approval(registry.home_id(), &request);
     let registered = signed(&registry, &request, &signature).unwrap();
     assert_eq!(registered.approval().approver, "alice");
     assert_eq!(registered.approval().method, ApprovalMethod::Key);
     registry
-        .load_approved(&tool("count_text"), profile())
+        .load_approved(&tool("count_text"), &profile())
         .unwrap();
     let refused = LogFilter {
         kind: Some(EventKind::ApprovalRefused),
@@ -84,7 +84,7 @@ fn under_key_only_a_signature_is_a_yes() {
 fn gov03_a_signature_is_not_replayed() {
     let home = Home::new();
     let registry = strict(&home);
-    let (_, alice) = approver(&home, "alice", None);
+    let alice = approver(&home, "alice", None);
     let first = home.propose(&draft("count_text", "a"), None);
     let mut changed = draft("count_text", "a");
     changed.code.push_str("# changed\n");
@@ -157,7 +157,7 @@ fn gov06_a_stricter_policy_holds_what_was_approved_before() {
     let home = Home::new();
     home.register(&draft("count_text", "why"));
     let registry = strict(&home);
-    let load = |r: &Registry| r.load_approved(&tool("count_text"), profile());
+    let load = |r: &Registry| r.load_approved(&tool("count_text"), &profile());
     load(&home.registry).unwrap();
     let error = load(&registry).unwrap_err();
     assert!(
@@ -170,7 +170,7 @@ fn gov06_a_stricter_policy_holds_what_was_approved_before() {
         ),
         "{error}"
     );
-    let (_, alice) = approver(&home, "alice", None);
+    let alice = approver(&home, "alice", None);
     let id = handaxe_types::ApprovalId(1);
     // Where it still counts there is nothing to open again.
     assert!(matches!(
@@ -195,12 +195,12 @@ fn gov06_a_stricter_policy_holds_what_was_approved_before() {
 fn a_revoked_key_takes_its_approvals_with_it() {
     let home = Home::new();
     let registry = strict(&home);
-    let (_, alice) = approver(&home, "alice", None);
-    let (_, bob) = approver(&home, "bob", Some(&alice));
+    let alice = approver(&home, "alice", None);
+    let bob = approver(&home, "bob", Some(alice));
     let request = home.propose(&draft("count_text", "why"), None);
     let signature = bob.sign_approval(registry.home_id(), &request);
     signed(&registry, &request, &signature).unwrap();
-    let load = || registry.load_approved(&tool("count_text"), profile());
+    let load = || registry.load_approved(&tool("count_text"), &profile());
     let bobs = bob.public().id().to_string();
     // Retired, it signs no more and its yes stands.
     registry
@@ -238,7 +238,7 @@ fn a_revoked_key_takes_its_approvals_with_it() {
 fn approvers_are_vouched_for() {
     let home = Home::new();
     let registry = strict(&home);
-    let (_, alice) = approver(&home, "alice", None);
+    let alice = approver(&home, "alice", None);
     let (_, mallory) = SealedKey::create("mallory", PASSPHRASE).unwrap();
     let enrol = |voucher| registry.enrol_approver(&mallory.public(), "mallory", voucher);
     assert!(matches!(enrol(None), Err(KeyError::NeedsVoucher)));
@@ -253,7 +253,7 @@ fn approvers_are_vouched_for() {
         .unwrap();
     assert!(matches!(enrol(None), Err(KeyError::NeedsVoucher)));
     assert!(matches!(
-        enrol(Some(&alice)),
+        enrol(Some(alice)),
         Err(KeyError::NotAnApprover(_))
     ));
     // Nor by writing the row by hand: no event records it.
@@ -286,8 +286,8 @@ fn approvers_are_vouched_for() {
 #[test]
 fn the_policy_may_name_its_approvers() {
     let home = Home::new();
-    let (_, alice) = approver(&home, "alice", None);
-    let (_, bob) = approver(&home, "bob", Some(&alice));
+    let alice = approver(&home, "alice", None);
+    let bob = approver(&home, "bob", Some(alice));
     let named = home.registry.under(ApprovalPolicy {
         approvers: vec![alice.public().id()],
         ..by_key()
@@ -313,17 +313,17 @@ fn a_stored_signature_that_was_touched_does_not_run() {
         "UPDATE approval SET expires_ms = expires_ms + 1",
     ] {
         let home = Home::new();
-        let (_, alice) = approver(&home, "alice", None);
+        let alice = approver(&home, "alice", None);
         let request = home.propose(&draft("count_text", "why"), None);
         let signature = alice.sign_approval(home.registry.home_id(), &request);
         signed(&home.registry, &request, &signature).unwrap();
         home.registry
-            .load_approved(&tool("count_text"), profile())
+            .load_approved(&tool("count_text"), &profile())
             .unwrap();
         home.sql(attack);
         let error = home
             .registry
-            .load_approved(&tool("count_text"), profile())
+            .load_approved(&tool("count_text"), &profile())
             .unwrap_err();
         assert_eq!(error.kind(), "unfit_approval", "{attack}: {error}");
     }
@@ -332,7 +332,7 @@ fn a_stored_signature_that_was_touched_does_not_run() {
 #[test]
 fn gov03_a_person_alone_is_not_two() {
     let home = Home::new();
-    let (_, alice) = approver(&home, "alice", None);
+    let alice = approver(&home, "alice", None);
     let mut own = draft("own_tool", "mine");
     own.provenance.author = Author::Person {
         name: "alice".into(),
@@ -351,17 +351,17 @@ fn gov03_a_person_alone_is_not_two() {
     let registered = signed(&strict(&home), &request, &signature).unwrap();
     assert!(registered.approval().self_approved);
     assert!(matches!(
-        two.load_approved(&tool("own_tool"), profile()),
+        two.load_approved(&tool("own_tool"), &profile()),
         Err(LoadError::Unfit {
             why: Unfit::SelfApproval { .. },
             ..
         })
     ));
-    let (_, bob) = approver(&home, "bob", Some(&alice));
+    let bob = approver(&home, "bob", Some(alice));
     let request = two.renew_approval(request.id).unwrap();
     let signature = bob.sign_approval(two.home_id(), &request);
     signed(&two, &request, &signature).unwrap();
-    two.load_approved(&tool("own_tool"), profile()).unwrap();
+    two.load_approved(&tool("own_tool"), &profile()).unwrap();
 }
 
 /// What a person took out of use does not come back by a second yes.
@@ -389,12 +389,12 @@ fn a_renewal_brings_nothing_back() {
             "",
         )
         .unwrap();
-    let (_, alice) = approver(&home, "alice", None);
+    let alice = approver(&home, "alice", None);
     let request = strict(&home).renew_approval(id).unwrap();
     let signature = alice.sign_approval(home.registry.home_id(), &request);
     signed(&strict(&home), &request, &signature).unwrap();
     let loaded = strict(&home)
-        .load_approved(&tool("old_tool"), profile())
+        .load_approved(&tool("old_tool"), &profile())
         .unwrap();
     assert_eq!(loaded.state(), ToolState::Deprecated);
 }

@@ -31,7 +31,7 @@ fn busy_home() -> Home {
             .unwrap();
         let approved = home
             .registry
-            .load_approved(&tool(&format!("tool_{i:02}")), profile())
+            .load_approved(&tool(&format!("tool_{i:02}")), &profile())
             .unwrap();
         for _ in 0..6 {
             home.registry
@@ -222,7 +222,7 @@ fn every_vouched_row_is_held_to_its_event() {
             },
         )
         .unwrap();
-    let (_, alice) = crate::common::approver(&home, "alice", None);
+    let alice = crate::common::approver(&home, "alice", None);
     let request = home.propose(&draft("signed_tool", "why"), None);
     let signature = alice.sign_approval(home.registry.home_id(), &request);
     home.registry
