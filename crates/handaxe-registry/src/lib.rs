@@ -15,6 +15,7 @@ mod attempts;
 mod checkpoint;
 mod error;
 mod evidence;
+mod group;
 mod invocations;
 mod journal;
 mod load;
