@@ -42,4 +42,4 @@ pub use config::{
     ChildReport, DataFile, Directory, JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, all_layers,
 };
 pub use launcher::{ENVIRONMENT, HOOK, REQUEST, SERVER, main_if_asked, source_digest};
-pub use process::cpu_time;
+pub use process::{cpu_time, wake_without_preempting};
