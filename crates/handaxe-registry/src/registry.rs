@@ -132,15 +132,14 @@ impl Registry {
     }
 
     fn reader(&self) -> Result<MutexGuard<'_, Connection>, RegistryError> {
-        let reader = match self.inner.reader.get() {
-            Some(reader) => reader,
-            None => {
-                let conn = connect(&self.inner.home.join("handaxe.db"))?;
-                set_up(&conn)?;
-                conn.pragma_update(None, "query_only", true)
-                    .step("set up the database")?;
-                self.inner.reader.get_or_init(|| Mutex::new(conn))
-            }
+        let reader = if let Some(reader) = self.inner.reader.get() {
+            reader
+        } else {
+            let conn = connect(&self.inner.home.join("handaxe.db"))?;
+            set_up(&conn)?;
+            conn.pragma_update(None, "query_only", true)
+                .step("set up the database")?;
+            self.inner.reader.get_or_init(|| Mutex::new(conn))
         };
         Ok(reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
