@@ -135,6 +135,9 @@ pub(crate) struct ServeArgs {
     /// A page's origin that may ask, e.g. https://example.org:443; may be given again
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
+    /// Serve what the protocol's conformance suite asks for, and nothing else
+    #[arg(long, hide = true)]
+    pub(crate) conformance_fixture: bool,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
 }
