@@ -18,6 +18,7 @@ use crate::cases::Cases;
 use crate::cost;
 use crate::fuzz::{self, Answers, Fuzzed};
 use crate::invoke::{Arguments, Contract};
+use crate::isolation::{IsolationRefusal, isolation};
 use crate::runner::Runner;
 use crate::template::check_template;
 use crate::vet::refuses;
@@ -42,6 +43,9 @@ pub enum ValidateError {
     TooManyCases { count: usize },
     #[error("a generated input was not what it was checked to be: {reason}")]
     Generated { reason: String },
+    /// Nothing ran.
+    #[error(transparent)]
+    Isolation(#[from] IsolationRefusal),
     #[error("the sandbox failed during the trial")]
     Sandbox(#[source] SandboxError),
 }
@@ -91,6 +95,7 @@ impl Validator {
         if count > MAX_CASES {
             return Err(ValidateError::TooManyCases { count });
         }
+        isolation(&self.policy, &draft.spec.domain, self.sandbox.profile())?;
         let mut capabilities = draft.spec.capabilities.clone();
         if !draft.assets.is_empty() {
             // A tool may open what it carries.
@@ -100,7 +105,7 @@ impl Validator {
         if !findings.is_empty() {
             reporter.report(Progress::Findings(findings.clone()));
         }
-        let profile = self.sandbox.profile().digest;
+        let profile = self.sandbox.profile().digest();
         let mut trial = Trial {
             template: if refuses(&findings) {
                 Vec::new()
@@ -109,6 +114,7 @@ impl Validator {
             },
             findings,
             composed: draft.provenance.author == Author::Composer,
+            sandbox: Some(self.sandbox.profile().clone()),
             ..Trial::new(
                 draft.digest(profile),
                 profile,
