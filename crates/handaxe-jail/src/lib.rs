@@ -6,7 +6,7 @@
 //! - the **launcher** ([`main_if_asked`]): the host's own executable, started again with a private
 //!   first argument. It builds the jail, becomes nobody in it, starts the server and then only
 //!   watches: when the host is gone, everything in the jail is.
-//! - the **server** (`server.py`): a warm CPython, trusted, first process of the jail's process-id
+//! - the **server** (`server.py`, after `request.py`, which other backends share): a warm CPython, trusted, first process of the jail's process-id
 //!   namespace. It forks one child per call and never holds a byte of untrusted code.
 //! - the **hook** (`hook/`): an extension module with which each child hardens itself.
 //!
@@ -41,5 +41,5 @@ pub use config::Knobs;
 pub use config::{
     ChildReport, DataFile, Directory, JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, all_layers,
 };
-pub use launcher::{ENVIRONMENT, SERVER, main_if_asked, source_digest};
-pub use process::cpu_time;
+pub use launcher::{ENVIRONMENT, HOOK, REQUEST, SERVER, main_if_asked, source_digest};
+pub use process::{cpu_time, wake_without_preempting};

@@ -16,6 +16,22 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     (result == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
+/// Makes a thread (0: this one) one that waits for a free processor when it wakes, and takes none
+/// from who is running (`SCHED_BATCH`); its share stays what it was. Where that is not allowed it
+/// goes on as before.
+pub fn wake_without_preempting(thread: u32) {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads one `sched_param`, which lives here; a thread that is not ours, or not
+    // there, is an error.
+    unsafe {
+        libc::sched_setscheduler(
+            thread.cast_signed(),
+            libc::SCHED_BATCH,
+            &raw const parameters,
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +45,16 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(cpu_time(4_194_305).is_none());
+    }
+
+    #[test]
+    fn a_thread_that_preempts_nobody_is_a_batch_thread() {
+        let policy = std::thread::spawn(|| {
+            wake_without_preempting(0);
+            // SAFETY: asks for a number.
+            unsafe { libc::sched_getscheduler(0) }
+        });
+        assert_eq!(policy.join().unwrap(), libc::SCHED_BATCH);
+        wake_without_preempting(4_194_305);
     }
 }

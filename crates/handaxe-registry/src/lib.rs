@@ -13,11 +13,14 @@
 mod approve;
 mod attempts;
 mod checkpoint;
+mod duplicates;
 mod error;
 mod evidence;
 mod invocations;
 mod journal;
 mod load;
+mod names;
+mod offered;
 mod propose;
 mod readme;
 mod registry;
@@ -39,6 +42,8 @@ pub use error::{
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
 pub use load::ApprovedTool;
+pub use names::confusable;
+pub use offered::Offer;
 pub use registry::{Clock, Registry};
 pub use runs::{ActiveRun, RunDetail, RunEnd, RunSummary};
 pub use search::Hit;

@@ -2,10 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a program for a person at a terminal")]
 
-use std::sync::Arc;
-
 use handaxe_sandbox::{Call, Cancel, NativeConfig, NativeSandbox, Sandbox, SessionSpec};
-use handaxe_types::Limits;
 
 const CODE: &str = r#"
 import re
@@ -25,16 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "to be or not to be".to_owned());
-    let call = Call {
-        code: Arc::from(CODE),
-        input: serde_json::from_value(serde_json::json!({ "text": text }))?,
-        files: Vec::new(),
-        assets: Vec::new(),
-        file_inputs: Vec::new(),
-        file_outputs: Vec::new(),
-        artifacts: None,
-        limits: Limits::default(),
-    };
+    let input = [("text".to_owned(), text.into())].into_iter().collect();
+    let call = Call::new(CODE, input);
     let result = session.call(&call, &Cancel::default())?;
     println!("{}", serde_json::to_string_pretty(&result)?);
     println!("{:?}", session.stats());

@@ -95,6 +95,22 @@ pub struct Call {
     pub limits: Limits,
 }
 
+impl Call {
+    /// A call with nothing attached, under the usual limits.
+    pub fn new(code: impl Into<Arc<str>>, input: Map<String, Value>) -> Self {
+        Self {
+            code: code.into(),
+            input,
+            files: Vec::new(),
+            assets: Vec::new(),
+            file_inputs: Vec::new(),
+            file_outputs: Vec::new(),
+            artifacts: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct InlineFile {
     /// One plain component.

@@ -10,6 +10,10 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod batch;
+mod exchange;
+mod helper;
+mod interpreter;
 mod native;
 mod surface;
 
@@ -17,7 +21,10 @@ pub use api::{
     Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
     SessionSpec, SessionStats,
 };
-pub use native::{NativeConfig, NativeSandbox, Runtime, filter_digest};
+pub use batch::{Batch, BatchItem, BatchRun, BatchStop};
+pub use helper::{Helper, HelperError, HelperLimits, serve_helper};
+pub use interpreter::Runtime;
+pub use native::{NativeConfig, NativeSandbox, filter_digest};
 pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};
 
 /// The server's source, so that a bench can take the same road without any jail.

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Relation;
+
 /// Who wrote a case. Only goldens are never withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +56,11 @@ pub enum Check {
     Raises(Raises),
     /// A Python expression over `input` and `output`, evaluated in a process without tool code.
     Holds(String),
+    /// How the outputs of two runs must compare. The tolerance is for floats, as in `Expect`.
+    Relation {
+        relation: Relation,
+        tolerance: Option<Tolerance>,
+    },
 }
 
 /// The error a tool must raise: the class name, and optionally a part of its message.
@@ -130,6 +137,8 @@ struct RawCase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holds: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    relation: Option<Relation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     tolerance: Option<Tolerance>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     held_out: bool,
@@ -147,18 +156,23 @@ fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Value>, D::E
 impl TryFrom<RawCase> for Case {
     type Error = String;
     fn try_from(raw: RawCase) -> Result<Self, String> {
-        let tolerance_alone = raw.tolerance.is_some() && raw.expect.is_none();
-        let check = match (raw.expect, raw.raises, raw.holds) {
-            (Some(value), None, None) => Check::Expect {
-                value,
-                tolerance: raw.tolerance,
+        let tolerance = raw.tolerance;
+        let tolerance_alone = tolerance.is_some() && raw.expect.is_none() && raw.relation.is_none();
+        let check = match (raw.expect, raw.raises, raw.holds, raw.relation) {
+            (Some(value), None, None, None) => Check::Expect { value, tolerance },
+            (None, Some(raises), None, None) => Check::Raises(raises),
+            (None, None, Some(expression), None) => Check::Holds(expression),
+            (None, None, None, Some(relation)) => Check::Relation {
+                relation,
+                tolerance,
             },
-            (None, Some(raises), None) => Check::Raises(raises),
-            (None, None, Some(expression)) => Check::Holds(expression),
-            _ => return Err("a case has exactly one of `expect`, `raises`, `holds`".to_owned()),
+            _ => {
+                let one = "a case has exactly one of `expect`, `raises`, `holds`, `relation`";
+                return Err(one.to_owned());
+            }
         };
         if tolerance_alone {
-            return Err("`tolerance` goes with `expect`".to_owned());
+            return Err("`tolerance` goes with `expect` or `relation`".to_owned());
         }
         let (name, origin) = (raw.name, raw.origin);
         Ok(Self {
@@ -174,7 +188,8 @@ impl TryFrom<RawCase> for Case {
 
 impl From<Case> for RawCase {
     fn from(case: Case) -> Self {
-        let (mut expect, mut raises, mut holds, mut tolerance) = (None, None, None, None);
+        let (mut expect, mut raises, mut holds) = (None, None, None);
+        let (mut relation, mut tolerance) = (None, None);
         match case.check {
             Check::Expect {
                 value,
@@ -182,6 +197,10 @@ impl From<Case> for RawCase {
             } => (expect, tolerance) = (Some(value), t),
             Check::Raises(r) => raises = Some(r),
             Check::Holds(e) => holds = Some(e),
+            Check::Relation {
+                relation: r,
+                tolerance: t,
+            } => (relation, tolerance) = (Some(r), t),
         }
         Self {
             name: case.name,
@@ -191,6 +210,7 @@ impl From<Case> for RawCase {
             expect,
             raises,
             holds,
+            relation,
             tolerance,
             held_out: case.held_out,
         }
@@ -215,6 +235,10 @@ mod tests {
         assert!(parse(r#"{"input":{},"expect":1,"raises":"ValueError"}"#).is_err());
         assert!(parse(r#"{"input":{},"raises":"ValueError","tolerance":{"abs":1}}"#).is_err());
         assert!(parse(r#"{"input":{},"expect":1,"extra":1}"#).is_err());
+        assert!(parse(r#"{"input":{},"expect":1,"relation":"deterministic"}"#).is_err());
+        let near =
+            r#"{"input":{},"relation":{"idempotent":{"into":"/x"}},"tolerance":{"abs":0.1}}"#;
+        assert!(parse(near).is_ok());
     }
 
     #[test]

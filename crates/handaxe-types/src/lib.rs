@@ -10,17 +10,23 @@
 pub mod json;
 
 mod approval;
+mod card;
 mod case;
+mod confusable;
 mod digest;
 mod draft;
 mod event;
 mod finding;
+mod flow;
 mod limits;
+mod measured;
 mod name;
 mod outcome;
 mod plan;
 mod policy;
 mod progress;
+mod relation;
+mod review;
 mod run;
 mod spec;
 mod task;
@@ -28,12 +34,19 @@ mod tool;
 mod verdict;
 
 pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
+pub use card::{Bound, ScoreRow, ScoreStatus, Threshold};
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
+pub use confusable::Confusion;
 pub use digest::{Digest, DigestError, canonical_json};
 pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};
 pub use event::{Event, EventKind};
 pub use finding::{Finding, Severity};
+pub use flow::{Binding, BindingError, Each, Flow, FlowStep, Reference};
 pub use limits::Limits;
+pub use measured::{
+    CapabilityUse, CostReport, Coverage, FuzzFailure, FuzzKind, FuzzReport, Growth, MutationReport,
+    Stage, StageTime, Survivor,
+};
 pub use name::{NameError, ToolName, ToolRef, Version};
 pub use outcome::{
     Artifact, Layer, LayerStatus, LimitHit, Outcome, RunError, SandboxResult, Usage,
@@ -41,6 +54,8 @@ pub use outcome::{
 pub use plan::{Candidate, Need, Plan, Route, ToolRequest};
 pub use policy::{ApprovalPolicy, DomainPolicy, Policy, StaticPolicy, TrialPolicy};
 pub use progress::{Progress, Reporter, Silent};
+pub use relation::{Change, Comparison, Relation};
+pub use review::{Objection, Review};
 pub use run::{RunId, RunState};
 pub use spec::{Capability, FILE_FORMAT, Spec};
 pub use task::{DataFile, Preview, Task};

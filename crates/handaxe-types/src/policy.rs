@@ -98,6 +98,21 @@ pub struct TrialPolicy {
     /// Cases that the author did not write (tester, user, replay); 0 only by hand.
     pub min_independent_cases: u32,
     pub max_repairs: u32,
+    /// Generated inputs that a draft runs; 0 turns the stage off.
+    pub fuzz_inputs: u32,
+    /// Fewer generated inputs that ran than this is a refusal, unless the schema has no more.
+    pub min_fuzz_inputs: u32,
+    /// Mutants tried; 0 turns the stage off.
+    pub mutants: u32,
+    /// The share of judged mutants that the cases must kill, 0 to 1.
+    pub kill_floor: f64,
+    /// With fewer judged mutants than this, a rate below the floor is a warning.
+    pub min_mutants: u32,
+    /// Time may grow as the size to the power of this before the card warns, and before it refuses.
+    pub warn_exponent: f64,
+    pub max_exponent: f64,
+    /// All stages of one trial together; what does not fit is reported as not run.
+    pub wall_budget_ms: u64,
 }
 
 impl Default for TrialPolicy {
@@ -106,6 +121,14 @@ impl Default for TrialPolicy {
             min_cases: 1,
             min_independent_cases: 1,
             max_repairs: 2,
+            fuzz_inputs: 1000,
+            min_fuzz_inputs: 20,
+            mutants: 60,
+            kill_floor: 0.7,
+            min_mutants: 5,
+            warn_exponent: 1.8,
+            max_exponent: 3.2,
+            wall_budget_ms: 60_000,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a long step tells whoever watches. Libraries report; only the edges print.
 
-use crate::{Candidate, Finding, ToolName, ToolRef, Version};
+use crate::{Candidate, Finding, Stage, ToolName, ToolRef, Version};
 
 #[derive(Clone, Debug)]
 pub enum Progress {
@@ -19,8 +19,10 @@ pub enum Progress {
         tool: ToolName,
     },
     Findings(Vec<Finding>),
-    /// `done` of `of` sandbox runs; `failed` so far.
+    /// `done` of `of` runs of one stage of a trial; `failed` so far (of `Stage::Mutants`: survivors).
+    /// The last report of a stage has `done == of`.
     Trial {
+        stage: Stage,
         done: u32,
         of: u32,
         failed: u32,

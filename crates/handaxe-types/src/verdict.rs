@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Digest, Finding, Origin, Outcome, RunError, ToolDigest};
+use crate::{
+    CapabilityUse, CostReport, Coverage, Digest, Finding, FuzzReport, Layer, MutationReport,
+    Origin, Outcome, Review, RunError, ScoreRow, StageTime, ToolDigest,
+};
 
 /// One case's result, computed on the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,9 +45,49 @@ pub struct Trial {
     pub cases: Vec<CaseResult>,
     pub wall_ms: f64,
     pub sandbox_runs: u32,
+    /// The isolation layers that every run of it had.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+    /// What the stages after the cases measured; they run only when every case passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuzz: Option<FuzzReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutation: Option<MutationReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<CapabilityUse>,
+    /// How long each stage took.
+    #[serde(default)]
+    pub stages: Vec<StageTime>,
 }
 
-/// The figures that the card shows. More is measured by the deeper proof; absent is not zero.
+impl Trial {
+    /// A trial in which nothing has been measured yet.
+    pub fn new(subject: ToolDigest, profile: Digest, interpreter: &str) -> Self {
+        Self {
+            subject,
+            profile,
+            interpreter: interpreter.to_owned(),
+            findings: Vec::new(),
+            template: Vec::new(),
+            cases: Vec::new(),
+            wall_ms: 0.0,
+            sandbox_runs: 0,
+            layers: Vec::new(),
+            fuzz: None,
+            mutation: None,
+            coverage: None,
+            cost: None,
+            capabilities: None,
+            stages: Vec::new(),
+        }
+    }
+}
+
+/// The first figures of a verdict; the whole of it is in [`Verdict::card`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Origin → (passed, run).
@@ -64,5 +107,35 @@ pub struct Verdict {
     /// Why not, one line each; empty when accepted.
     pub reasons: Vec<String>,
     pub scores: Scores,
+    /// The score card, in the order in which it is shown.
+    #[serde(default)]
+    pub card: Vec<ScoreRow>,
     pub findings: Vec<Finding>,
+    /// What a second reader said, where one was asked. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was stored before the deeper stages existed still reads.
+    #[test]
+    fn an_older_trial_and_verdict_still_parse() {
+        let digest = "0".repeat(64);
+        let trial: Trial = serde_json::from_str(&format!(
+            r#"{{"subject":"{digest}","profile":"{digest}","interpreter":"CPython 3.11.2",
+                "findings":[],"template":[],"cases":[],"wall_ms":1.5,"sandbox_runs":3}}"#
+        ))
+        .unwrap();
+        assert_eq!((trial.sandbox_runs, trial.fuzz), (3, None));
+        let verdict: Verdict = serde_json::from_str(&format!(
+            r#"{{"subject":"{digest}","accepted":true,"reasons":[],"findings":[],"scores":{{
+                "cases":{{"author":[1,1]}},"runtime_p50_ms":1.0,"runtime_p95_ms":1.0,
+                "max_rss_kib":1,"sandbox_runs":3,"warnings":0}}}}"#
+        ))
+        .unwrap();
+        assert!(verdict.accepted && verdict.card.is_empty());
+    }
 }

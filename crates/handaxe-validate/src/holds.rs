@@ -6,7 +6,7 @@ use handaxe_sandbox::Call;
 use handaxe_types::{Limits, Severity, StaticPolicy};
 use serde_json::{Map, Value};
 
-use crate::{parse, vet};
+use crate::{parse, vetter};
 
 const MAX_EXPRESSION: usize = 4 << 10;
 
@@ -46,7 +46,7 @@ pub(crate) fn program(expression: &str, policy: &StaticPolicy) -> Result<Arc<str
         ]
         .map(str::to_owned),
     );
-    match vet::vet(&program, &policy, &[])
+    match vetter::vet(&program, &policy, &[])
         .into_iter()
         .find(|f| f.severity == Severity::Refuse)
     {

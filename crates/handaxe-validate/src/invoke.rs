@@ -88,6 +88,36 @@ impl Contract {
         })
     }
 
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The same contract for other code under other limits: a mutant's.
+    pub(crate) fn changed(&self, code: Arc<str>, limits: &Limits) -> Self {
+        Self {
+            code,
+            limits: limits.clone(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn call(&self, arguments: &Arguments) -> Call {
+        Call {
+            code: Arc::clone(&self.code),
+            input: arguments.input.clone(),
+            files: arguments.files.clone(),
+            assets: self.assets.clone(),
+            file_inputs: self.file_inputs.clone(),
+            file_outputs: self.file_outputs.clone(),
+            artifacts: arguments.artifacts.clone(),
+            limits: self.limits_for(arguments),
+        }
+    }
+
     pub fn input(&self) -> &Schema {
         &self.input
     }
@@ -139,17 +169,7 @@ pub fn invoke(
     cancel: &Cancel,
 ) -> Result<SandboxResult, InvokeError> {
     contract.check_input(arguments)?;
-    let call = Call {
-        code: Arc::clone(&contract.code),
-        input: arguments.input.clone(),
-        files: arguments.files.clone(),
-        assets: contract.assets.clone(),
-        file_inputs: contract.file_inputs.clone(),
-        file_outputs: contract.file_outputs.clone(),
-        artifacts: arguments.artifacts.clone(),
-        limits: contract.limits_for(arguments),
-    };
-    let result = session.call(&call, cancel)?;
+    let result = session.call(&contract.call(arguments), cancel)?;
     match result.output.as_ref().map(|o| contract.output.check(o)) {
         Some(Err(violation)) => Err(InvokeError::Output {
             violation,

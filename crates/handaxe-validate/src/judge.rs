@@ -28,7 +28,9 @@ pub fn judge(trial: &Trial, policy: &Policy) -> Verdict {
         accepted: reasons.is_empty(),
         reasons,
         scores: scores(trial),
+        card: Vec::new(),
         findings: trial.findings.clone(),
+        review: None,
     }
 }
 
@@ -135,14 +137,8 @@ mod tests {
     fn trial(cases: Vec<CaseResult>) -> Trial {
         let digest = Digest::of(b"x");
         Trial {
-            subject: ToolDigest(digest),
-            profile: digest,
-            interpreter: String::new(),
-            findings: Vec::new(),
-            template: Vec::new(),
             cases,
-            wall_ms: 0.0,
-            sandbox_runs: 0,
+            ..Trial::new(ToolDigest(digest), digest, "")
         }
     }
 

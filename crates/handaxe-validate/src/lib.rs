@@ -11,12 +11,15 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod compare;
+mod coverage;
 mod gate;
 mod golden;
 mod holds;
 mod invoke;
 mod judge;
+mod mutation;
 mod parse;
 mod policy_file;
 mod rules;
@@ -25,6 +28,7 @@ mod template;
 mod text;
 mod trial;
 mod vet;
+mod vetter;
 
 pub use compare::{Mismatch, compare};
 pub use gate::{DomainRefusal, gate};
@@ -35,4 +39,5 @@ pub use policy_file::{PolicyError, default_policy_toml, load_policy};
 pub use schema::{Schema, SchemaError, SchemaViolation};
 pub use template::check_template;
 pub use trial::{INPUT_REFUSED, ValidateError, Validator};
-pub use vet::{RULES, Rule, vet};
+pub use vet::{RULES, Rule};
+pub use vetter::{main_if_asked, vet, vet_in, vetting_process};

@@ -28,6 +28,14 @@ pub enum PolicyError {
         from: u64,
         to: u64,
     },
+    #[error("policy.toml line {line}: `{key}` is {value}; it must be {from} to {to}")]
+    RangeOfReals {
+        line: usize,
+        key: &'static str,
+        value: f64,
+        from: f64,
+        to: f64,
+    },
     #[error("policy.toml line {line}: `{domain}` is both allowed and denied")]
     AllowedAndDenied { line: usize, domain: String },
     #[error(
@@ -60,7 +68,8 @@ pub fn load_policy(toml: &str) -> Result<Policy, PolicyError> {
 }
 
 fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
-    let ranges: [(&'static str, u64, u64, u64); 4] = [
+    let trial = &policy.trial;
+    let ranges: [(&'static str, u64, u64, u64); 9] = [
         (
             "max_bytes",
             policy.code.max_bytes as u64,
@@ -80,10 +89,31 @@ fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
             0,
             MAX_REPAIRS.into(),
         ),
+        ("fuzz_inputs", trial.fuzz_inputs.into(), 0, 100_000),
+        ("min_fuzz_inputs", trial.min_fuzz_inputs.into(), 0, 100_000),
+        ("mutants", trial.mutants.into(), 0, 10_000),
+        ("min_mutants", trial.min_mutants.into(), 1, 10_000),
+        ("wall_budget_ms", trial.wall_budget_ms, 1_000, 86_400_000),
     ];
     for (key, value, from, to) in ranges {
         if !(from..=to).contains(&value) {
             return Err(PolicyError::Range {
+                line: line_of(toml, key),
+                key,
+                value,
+                from,
+                to,
+            });
+        }
+    }
+    let reals: [(&'static str, f64, f64, f64); 3] = [
+        ("kill_floor", trial.kill_floor, 0.0, 1.0),
+        ("warn_exponent", trial.warn_exponent, 0.0, 100.0),
+        ("max_exponent", trial.max_exponent, 0.0, 100.0),
+    ];
+    for (key, value, from, to) in reals {
+        if !(from..=to).contains(&value) {
+            return Err(PolicyError::RangeOfReals {
                 line: line_of(toml, key),
                 key,
                 value,
@@ -207,6 +237,20 @@ min_cases = {}
 min_independent_cases = {}
 # How often a failing draft may be repaired.
 max_repairs = {}
+# Inputs generated from the input schema that it must survive; 0 turns this off. Fewer that ran
+# (for want of time) than the minimum is a refusal.
+fuzz_inputs = {}
+min_fuzz_inputs = {}
+# Small changes of its code that are tried on the cases (0 turns this off), and the share of them
+# that the cases must notice. With fewer mutants than the minimum a low share only warns.
+mutants = {}
+kill_floor = {:?}
+min_mutants = {}
+# Its time may grow as the input's size to this power before the card warns, before it refuses.
+warn_exponent = {:?}
+max_exponent = {:?}
+# Milliseconds for one whole trial; what does not fit is reported as not run.
+wall_budget_ms = {}
 
 [approval]
 # true: nobody may approve what they wrote themselves.
@@ -217,6 +261,14 @@ expires_hours = {}
         p.trial.min_cases,
         p.trial.min_independent_cases,
         p.trial.max_repairs,
+        p.trial.fuzz_inputs,
+        p.trial.min_fuzz_inputs,
+        p.trial.mutants,
+        p.trial.kill_floor,
+        p.trial.min_mutants,
+        p.trial.warn_exponent,
+        p.trial.max_exponent,
+        p.trial.wall_budget_ms,
         p.approval.two_person,
         p.approval.expires_hours,
     );
@@ -256,6 +308,8 @@ mod tests {
             ("\n[code]\nmax_byte = 1\n", 3, "unknown field"),
             ("[trial]\nmin_cases = \"x\"\n", 2, "invalid type"),
             ("[trial]\n# min_cases\nmin_cases = 0\n", 3, "must be 1"),
+            ("[trial]\nkill_floor = 1.5\n", 2, "must be 0 to 1"),
+            ("[trial]\nmax_exponent = nan\n", 2, "must be 0 to 100"),
             ("[code]\nmax_nesting = 100000\n", 2, "must be 1 to 200"),
             ("[code]\nmax_bytes = -1\n", 2, "policy.toml"),
             (

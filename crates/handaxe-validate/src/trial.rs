@@ -1,15 +1,15 @@
 //! Runs a draft's cases in the sandbox and computes every result on the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use handaxe_sandbox::{Cancel, InlineFile, Sandbox, SandboxError, Session, SessionSpec};
 use handaxe_types::CaseResult;
 use handaxe_types::{
     Capability, Case, Check, Draft, Outcome, Policy, Progress, Raises, Reporter, RunError,
-    SandboxResult, Trial,
+    SandboxResult, Stage, Trial,
 };
 use serde_json::Value;
 
@@ -17,7 +17,9 @@ use crate::compare::compare;
 use crate::holds;
 use crate::invoke::{Arguments, Contract, InvokeError, invoke};
 use crate::template::check_template;
-use crate::vet::{refuses, vet};
+use crate::vet::refuses;
+use crate::vetter::vet;
+use crate::{coverage, mutation};
 
 /// `RunError::kind` of a case whose input the host refused before any run. Such a case can pass
 /// (where it says `raises`), but it ran nothing and counts toward no minimum.
@@ -92,18 +94,17 @@ impl Validator {
         }
         let profile = self.sandbox.profile().digest;
         let mut trial = Trial {
-            subject: draft.digest(profile),
-            profile,
-            interpreter: self.sandbox.interpreter().version.clone(),
             template: if refuses(&findings) {
                 Vec::new()
             } else {
                 check_template(draft)
             },
             findings,
-            cases: Vec::new(),
-            wall_ms: 0.0,
-            sandbox_runs: 0,
+            ..Trial::new(
+                draft.digest(profile),
+                profile,
+                &self.sandbox.interpreter().version,
+            )
         };
         if !refuses(&trial.findings) && trial.template.is_empty() {
             match Contract::new(&draft.spec, &draft.code, &draft.assets) {
@@ -119,6 +120,7 @@ impl Validator {
                         cancel,
                     };
                     trial.cases = bench.run(&cases)?;
+                    bench.strength(&cases, &mut trial)?;
                     trial.sandbox_runs = bench.runs.load(Ordering::Relaxed);
                 }
                 // `check_template` compiles the same schemas; this is for a change that forgets to.
@@ -155,7 +157,12 @@ impl Bench<'_> {
             let failed = failed.fetch_add(u32::from(!result.0.passed), Ordering::Relaxed)
                 + u32::from(!result.0.passed);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            self.reporter.report(Progress::Trial { done, of, failed });
+            self.reporter.report(Progress::Trial {
+                stage: Stage::Cases,
+                done,
+                of,
+                failed,
+            });
             Ok(result)
         })?;
         drop(session);
@@ -164,6 +171,50 @@ impl Bench<'_> {
             self.repeat(cases, &outputs, &mut results)?;
         }
         Ok(results)
+    }
+
+    /// How strong the cases are, and what they reach. Only where all of them passed.
+    fn strength(&self, cases: &[&Case], trial: &mut Trial) -> Result<(), ValidateError> {
+        if self.policy.trial.mutants == 0 || trial.cases.iter().any(|c| !c.passed) {
+            return Ok(());
+        }
+        let session = self.sandbox.open(SessionSpec::default())?;
+        let results: Vec<&CaseResult> = trial.cases.iter().collect();
+        let given = mutation::Given {
+            contract: &self.contract,
+            cases,
+            results: &results,
+            fuzz: &[],
+            documented: &BTreeSet::new(),
+            policy: &self.policy.code,
+            seed: 0,
+            most: self.policy.trial.mutants,
+            patience: Duration::from_millis(self.policy.trial.wall_budget_ms),
+        };
+        let report = mutation::run(
+            &given,
+            &*session,
+            &|contract, case| Ok(self.case_of(contract, &*session, case)?.0),
+            &|done, of, failed| {
+                self.reporter.report(Progress::Trial {
+                    stage: Stage::Mutants,
+                    done,
+                    of,
+                    failed,
+                });
+            },
+            self.cancel,
+        )?;
+        let reached = coverage::run(
+            &self.contract,
+            cases,
+            &self.policy.code,
+            &*session,
+            self.cancel,
+        )?;
+        trial.mutation = Some(report);
+        trial.coverage = reached;
+        Ok(())
     }
 
     /// Runs some of the passed cases again under another hash seed: the same output is expected.
@@ -216,6 +267,15 @@ impl Bench<'_> {
         session: &dyn Session,
         case: &Case,
     ) -> Result<(CaseResult, Option<Value>), ValidateError> {
+        self.case_of(&self.contract, session, case)
+    }
+
+    fn case_of(
+        &self,
+        contract: &Contract,
+        session: &dyn Session,
+        case: &Case,
+    ) -> Result<(CaseResult, Option<Value>), ValidateError> {
         let begun = Instant::now();
         let mut result = blank(case);
         let Some(arguments) = arguments(case) else {
@@ -234,7 +294,7 @@ impl Bench<'_> {
             },
             _ => None,
         };
-        let run = match self.invoke(session, &arguments) {
+        let run = match self.invoke_of(contract, session, &arguments) {
             Ok(run) => run,
             Err(InvokeError::Sandbox(e)) => return Err(e.into()),
             Err(InvokeError::Output {
@@ -271,6 +331,7 @@ impl Bench<'_> {
                 self.property(session, program, case, output)?
             }
             (Check::Holds(_), None) => Some("bad case: the property was not compiled".to_owned()),
+            (Check::Relation { .. }, _) => Some("bad case: relations are not checked".to_owned()),
         };
         result.passed = result.failure.is_none();
         // What came back and what was said about it could tell an author what was expected.
@@ -292,10 +353,19 @@ impl Bench<'_> {
         session: &dyn Session,
         arguments: &Arguments,
     ) -> Result<SandboxResult, InvokeError> {
+        self.invoke_of(&self.contract, session, arguments)
+    }
+
+    fn invoke_of(
+        &self,
+        contract: &Contract,
+        session: &dyn Session,
+        arguments: &Arguments,
+    ) -> Result<SandboxResult, InvokeError> {
         if self.cancel.is_cancelled() {
             return Err(InvokeError::Sandbox(SandboxError::Cancelled));
         }
-        let ran = invoke(session, &self.contract, arguments, self.cancel);
+        let ran = invoke(session, contract, arguments, self.cancel);
         if matches!(ran, Ok(_) | Err(InvokeError::Output { .. })) {
             self.runs.fetch_add(1, Ordering::Relaxed);
         }
@@ -330,7 +400,7 @@ impl Bench<'_> {
 }
 
 /// Maps over items on a few threads; the first error stops the rest.
-fn in_parallel<T: Sync, R: Send>(
+pub(crate) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, ValidateError> + Sync,
 ) -> Result<Vec<R>, ValidateError> {

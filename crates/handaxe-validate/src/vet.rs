@@ -8,6 +8,9 @@ use handaxe_types::{Capability, Finding, Severity, StaticPolicy};
 use crate::parse::{self, Lines, ParseFailure};
 use crate::{rules, text};
 
+/// The rule for a source that the reader did not survive.
+pub(crate) const CRASHED: &str = "vet.crashed";
+
 /// Findings beyond this many are not collected.
 const MAX_FINDINGS: usize = 100;
 
@@ -119,28 +122,46 @@ pub const RULES: &[Rule] = &[
         "a constant that looks like a credential",
     ),
     warn("toplevel.effect", "acts when it is loaded"),
+    fixed(
+        CRASHED,
+        "reading it ended the process that reads, or took too long",
+    ),
 ];
 
 pub(crate) fn rule(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|r| r.name == name)
 }
 
-/// Reads a source against the policy and the capabilities that its spec asks for. Runs nothing,
-/// and cannot take the process down.
-pub fn vet(code: &str, policy: &StaticPolicy, capabilities: &[Capability]) -> Vec<Finding> {
+/// A finding of a rule, with the severity that the policy gives it.
+pub(crate) fn finding(
+    policy: &StaticPolicy,
+    name: &str,
+    (line, column): (u32, u32),
+    reason: String,
+) -> Finding {
+    let default = rule(name).map_or(Severity::Refuse, |r| r.severity);
+    let own = policy.severity.get(name).copied();
+    let is_fixed = rule(name).is_none_or(|r| r.fixed);
+    Finding {
+        rule: name.to_owned(),
+        severity: own.filter(|_| !is_fixed).unwrap_or(default),
+        line,
+        column,
+        reason,
+    }
+}
+
+/// Reads a source against the policy and the capabilities that its spec asks for. Runs nothing.
+/// [`crate::vet`] does it in a process apart, where there is one.
+pub(crate) fn vet_here(
+    code: &str,
+    policy: &StaticPolicy,
+    capabilities: &[Capability],
+) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut add = |name: &'static str, (line, column): (u32, u32), reason: String| {
-        let default = rule(name).map_or(Severity::Refuse, |r| r.severity);
-        let own = policy.severity.get(name).copied();
-        let is_fixed = rule(name).is_none_or(|r| r.fixed);
+    let mut add = |name: &'static str, place: (u32, u32), reason: String| {
         if found.len() < MAX_FINDINGS {
-            found.push(Finding {
-                rule: name.to_owned(),
-                severity: own.filter(|_| !is_fixed).unwrap_or(default),
-                line,
-                column,
-                reason,
-            });
+            found.push(finding(policy, name, place, reason));
         }
     };
     let lines = Lines::new(code);

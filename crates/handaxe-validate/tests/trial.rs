@@ -14,7 +14,7 @@ use handaxe_sandbox::{
 };
 use handaxe_types::{
     Author, Case, Digest, Draft, Layer, LayerStatus, Outcome, Policy, Progress, Provenance,
-    Reporter, RunError, SandboxResult, Silent, Usage,
+    Reporter, RunError, SandboxResult, Silent, Stage, Usage,
 };
 use handaxe_validate::{INPUT_REFUSED, ValidateError, Validator, judge};
 use serde_json::{Map, Value, json};
@@ -159,13 +159,21 @@ fn doubler(call: &Call) -> Result<SandboxResult, SandboxError> {
     ok(json!(n * 2))
 }
 
+/// The stages after the cases need a sandbox that runs code.
+fn cases_alone() -> Policy {
+    let mut policy = Policy::default();
+    policy.trial.mutants = 0;
+    policy.trial.fuzz_inputs = 0;
+    policy
+}
+
 fn try_cases(
     answer: impl Fn(&Call, u32) -> Result<SandboxResult, SandboxError> + Send + Sync + 'static,
     cases: &[&str],
 ) -> (handaxe_types::Trial, Arc<Scripted>) {
     let sandbox = scripted(answer);
     let held: Vec<Case> = cases.iter().map(|c| case(c)).collect();
-    let trial = Validator::new(Arc::clone(&sandbox) as Arc<dyn Sandbox>, Policy::default())
+    let trial = Validator::new(Arc::clone(&sandbox) as Arc<dyn Sandbox>, cases_alone())
         .trial(&draft(vec![]), &held, &Silent, &Cancel::default())
         .unwrap();
     (trial, sandbox)
@@ -183,7 +191,7 @@ fn honest_tools_pass() {
             r#"{"input":{"n":-1},"raises":"ValueError"}"#,
         ],
     );
-    let verdict = judge(&trial, &Policy::default());
+    let verdict = judge(&trial, &cases_alone());
     assert!(verdict.accepted, "{:?}", verdict.reasons);
     assert_eq!(trial.cases[4].error.as_ref().unwrap().kind, INPUT_REFUSED);
     // Four runs of the tool, one of the property, two repeated; none for the refused input.
@@ -335,7 +343,7 @@ fn the_host_decides() {
                 !case.passed && failure.contains(needle),
                 "{text}: {failure}"
             );
-            assert!(!judge(&trial, &Policy::default()).accepted, "{text}");
+            assert!(!judge(&trial, &cases_alone()).accepted, "{text}");
         }
     }
 }
@@ -417,7 +425,7 @@ fn held_out_cases_tell_nothing() {
 #[test]
 fn what_refuses_by_reading_never_runs() {
     let sandbox = scripted(|c, _| doubler(c));
-    let validator = Validator::new(Arc::clone(&sandbox) as Arc<dyn Sandbox>, Policy::default());
+    let validator = Validator::new(Arc::clone(&sandbox) as Arc<dyn Sandbox>, cases_alone());
     let held = [case(r#"{"input":{"n":2},"expect":4}"#)];
     for (code, needle) in [
         (
@@ -431,7 +439,7 @@ fn what_refuses_by_reading_never_runs() {
         let trial = validator
             .trial(&bad, &held, &Silent, &Cancel::default())
             .unwrap();
-        let verdict = judge(&trial, &Policy::default());
+        let verdict = judge(&trial, &cases_alone());
         assert!(
             verdict.reasons.iter().any(|r| r.contains(needle)),
             "{:?}",
@@ -445,7 +453,7 @@ fn what_refuses_by_reading_never_runs() {
 #[test]
 fn zero_cases_refuse() {
     let (trial, sandbox) = try_cases(|c, _| doubler(c), &[]);
-    assert!(!judge(&trial, &Policy::default()).accepted);
+    assert!(!judge(&trial, &cases_alone()).accepted);
     assert_eq!(sandbox.seen.lock().unwrap().len(), 0);
 }
 
@@ -454,7 +462,13 @@ fn progress_is_told_and_cancel_is_heard() {
     struct Count(Mutex<Vec<u32>>);
     impl Reporter for Count {
         fn report(&self, progress: Progress) {
-            if let Progress::Trial { done, of, .. } = progress {
+            if let Progress::Trial {
+                stage: Stage::Cases,
+                done,
+                of,
+                ..
+            } = progress
+            {
                 assert_eq!(of, 30);
                 self.0.lock().unwrap().push(done);
             }
@@ -469,7 +483,7 @@ fn progress_is_told_and_cancel_is_heard() {
         })
         .collect();
     let count = Count(Mutex::default());
-    let validator = Validator::new(scripted(|c, _| doubler(c)), Policy::default());
+    let validator = Validator::new(scripted(|c, _| doubler(c)), cases_alone());
     let trial = validator
         .trial(&draft(vec![]), &cases, &count, &Cancel::default())
         .unwrap();
@@ -491,7 +505,7 @@ fn progress_is_told_and_cancel_is_heard() {
         inner.cancel();
         doubler(c)
     });
-    let validator = Validator::new(Arc::clone(&sandbox) as Arc<dyn Sandbox>, Policy::default());
+    let validator = Validator::new(Arc::clone(&sandbox) as Arc<dyn Sandbox>, cases_alone());
     let ended = validator.trial(&draft(vec![]), &cases, &Silent, &cancel);
     assert!(matches!(ended, Err(ValidateError::Cancelled)));
     assert!(sandbox.seen.lock().unwrap().len() <= 3);
@@ -506,7 +520,7 @@ fn a_failing_sandbox_is_no_verdict() {
                 detail: "gone".to_owned(),
             })
         }),
-        Policy::default(),
+        cases_alone(),
     );
     let ended = validator.trial(
         &draft(vec![]),

@@ -21,7 +21,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 waiting for approval, 4 refused by vali
 Start with:
   handaxe ask \"Analyze the sentiment of these logs\" --data examples/logs.jsonl";
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// Where tools, runs, the journal and settings live
     #[arg(
@@ -87,6 +87,43 @@ pub(crate) enum Command {
     /// Settings and where they are
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Serve the library to an agent over standard input and output (MCP)
+    Mcp(McpArgs),
+    /// Serve the library over HTTP
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoorArgs {
+    /// A folder that clients may name files in; may be given again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpArgs {
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7333")]
+    pub(crate) addr: std::net::SocketAddr,
+    /// The bearer token, one line; made when missing [default: keys/server-token in the home]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A name by which the server may be asked, besides localhost; may be given again
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
+    /// A page's origin that may ask, e.g. https://example.org:443; may be given again
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +168,9 @@ pub(crate) struct ModelArgs {
     /// How often a refused draft goes back to its author
     #[arg(long, value_name = "N")]
     pub(crate) max_repairs: Option<u32>,
+    /// Drafts that a model writes side by side; the one that proves best is kept
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub(crate) candidates: Option<u32>,
     /// Tokens that this run may spend
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u64>,

@@ -47,7 +47,11 @@ pub struct Failure {
 impl<'a> Repair<'a> {
     /// `examples` are the cases that the author was shown beside its own.
     pub fn of(previous: &'a Draft, attempt: u32, trial: &'a Trial, examples: &[Case]) -> Self {
-        let seen: Vec<&Case> = previous.cases.iter().chain(examples).collect();
+        // A generated input holds nothing of a held-out case: it may be read.
+        let fuzzed = trial.fuzz.iter().flat_map(|f| &f.failures);
+        let seen: Vec<&Case> = (previous.cases.iter().chain(examples))
+            .chain(fuzzed.map(|f| &f.case))
+            .collect();
         let mut failures: Vec<Failure> = trial
             .cases
             .iter()
@@ -100,6 +104,7 @@ fn failure(result: &CaseResult, seen: &[&Case]) -> Failure {
             Check::Expect { value, .. } => json!({"expect": value}),
             Check::Raises(raises) => json!({"raises": raises}),
             Check::Holds(expression) => json!({"holds": expression}),
+            Check::Relation { relation, .. } => json!({"relation": relation}),
         }),
         got: result.got.clone().map(bounded),
         error: result.error.clone(),

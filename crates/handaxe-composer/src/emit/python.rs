@@ -194,7 +194,7 @@ fn blocks(source: &str) -> Vec<(String, &str)> {
         .zip(ends)
         .map(|(start, end)| {
             let block = source[*start..end].trim_end_matches('\n');
-            let block = &source[*start..start + block.len() + 1];
+            let block = &source[*start..=start + block.len()];
             let name = block.strip_prefix("def ").unwrap_or(block);
             let name: String = name
                 .chars()

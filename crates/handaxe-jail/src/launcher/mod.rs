@@ -13,11 +13,17 @@ use crate::config::{JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES};
 use crate::seccomp;
 pub(crate) use steps::LaunchError;
 
+/// What a process does with a request: the first part of every backend's program.
+pub const REQUEST: &str = include_str!("../python/request.py");
 /// The server's source. What a child does with a request is in it, so that a measurement can run
 /// the same without any jail.
-pub const SERVER: &str = include_str!("../python/server.py");
+pub const SERVER: &str = concat!(
+    include_str!("../python/request.py"),
+    "\n\n",
+    include_str!("../python/server.py")
+);
 /// The extension module that hardens a child.
-const HOOK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hook.so"));
+pub const HOOK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hook.so"));
 
 /// The server's whole environment but for `PYTHONHASHSEED`, which is the session's.
 pub const ENVIRONMENT: [(&str, &str); 3] = [

@@ -132,11 +132,6 @@ pub(crate) fn draft(name: &str, why: &str) -> Draft {
 pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
     let subject = draft.digest(profile());
     let trial = Trial {
-        subject,
-        profile: profile(),
-        interpreter: "CPython 3.11.2".into(),
-        findings: vec![],
-        template: vec![],
         cases: draft
             .cases
             .iter()
@@ -157,6 +152,7 @@ pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
             .collect(),
         wall_ms: 3.1,
         sandbox_runs: 2,
+        ..Trial::new(subject, profile(), "CPython 3.11.2")
     };
     let verdict = Verdict {
         subject,
@@ -166,7 +162,9 @@ pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
             cases: BTreeMap::from([(Origin::Author, (1, 1)), (Origin::Tester, (1, 1))]),
             ..Scores::default()
         },
+        card: vec![],
         findings: vec![],
+        review: None,
     };
     (trial, verdict)
 }

@@ -1,24 +1,21 @@
 //! One call: check what goes in, take a child, hear it out, send the request, and say what came of
 //! it. Every limit that has an outcome of its own is enforced from outside (see `watch`).
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use handaxe_types::{Limits, SandboxResult};
+use handaxe_types::SandboxResult;
 use serde_json::{Map, Value};
 
-use super::artifacts::is_plain;
 use super::codes::{CODE_BYTES, Codes, Form};
 use super::pool::{Class, Pool, Ready};
-use super::watch::{End, GRACE, Watch, ms};
-use super::wire::Request;
-use crate::{Call, Cancel, InlineFile, SandboxError};
-
-/// Files that travel with a call, all of a kind together.
-const INLINE_BYTES: usize = 1 << 20;
-const INLINE_FILES: usize = 1000;
+use super::watch::{GRACE, Watch};
+use crate::exchange::ending::ms;
+use crate::exchange::hearing::End;
+use crate::exchange::request::{check_files, input, request};
+use crate::exchange::wire::Request;
+use crate::{Call, Cancel, SandboxError};
 
 /// Runs one call in one child.
 pub(super) fn run(
@@ -69,7 +66,7 @@ fn serve(
     let mut usage = watch.usage;
 
     // Only where no result came must the way it died be known.
-    let told = watch.told();
+    let told = watch.heard.told();
     let died = if told {
         None
     } else {
@@ -81,11 +78,13 @@ fn serve(
         usage.max_rss_kib = usage.max_rss_kib.max(ended.max_rss_kib);
     }
     let out_of_memory = !told && child.group.as_ref().is_some_and(|g| g.ran_out());
-    if matches!(watch.end, Some(End::Cancelled)) {
+    if matches!(watch.heard.end, Some(End::Cancelled)) {
         return Err(SandboxError::Cancelled);
     }
     let layers = std::mem::take(&mut child.warm.layers);
-    watch.result(layers, runtime, usage, died, out_of_memory)
+    watch
+        .heard
+        .result(layers, runtime, usage, died, out_of_memory)
 }
 
 /// Bounds the child, sends the request and hears it out.
@@ -132,20 +131,8 @@ fn compile_behind(pool: &Arc<Pool>, codes: &Arc<Codes>, source: &Arc<str>) {
 
 /// The compiled form, from a child that does nothing else. `None` where there is none.
 fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxError> {
-    let limits = Limits {
-        output_bytes: CODE_BYTES,
-        ..Limits::default()
-    };
-    let call = Call {
-        code: Arc::clone(source),
-        input: Map::new(),
-        files: Vec::new(),
-        assets: Vec::new(),
-        file_inputs: Vec::new(),
-        file_outputs: Vec::new(),
-        artifacts: None,
-        limits,
-    };
+    let mut call = Call::new(Arc::clone(source), Map::new());
+    call.limits.output_bytes = CODE_BYTES;
     let cancel = Cancel::default();
     let mut child = pool.take(class(&call), &cancel)?;
     let parts = [source.as_bytes(), &[], &floors(&call, &child)];
@@ -154,74 +141,9 @@ fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxErr
     let bytes = encode(&request, &child, parts)?;
     let mut watch = Watch::new(&call, &cancel, &child.warm, Instant::now());
     let done = converse(&mut watch, &call, &mut child, &bytes);
-    let compiled = watch.output();
+    let compiled = watch.heard.output();
     pool.put_down(child);
     done.map(|()| compiled)
-}
-
-/// Refuses what could not be laid out, before a child is spent on it.
-fn check_files(call: &Call, mounts: &BTreeSet<String>) -> Result<(), SandboxError> {
-    for (list, taken) in [(&call.files, Some(mounts)), (&call.assets, None)] {
-        let mut names = BTreeSet::new();
-        let mut total = 0;
-        for InlineFile { name, bytes } in list {
-            let refuse = |reason: &str| {
-                Err(SandboxError::File {
-                    name: name.clone(),
-                    reason: reason.to_owned(),
-                })
-            };
-            if !is_plain(name) {
-                return refuse("its name must be one plain component");
-            }
-            if !names.insert(name) || taken.is_some_and(|t| t.contains(name)) {
-                return refuse("another file has this name");
-            }
-            total += bytes.len();
-            if total > INLINE_BYTES || names.len() > INLINE_FILES {
-                return refuse("files that travel with a call are at most 1 MiB together");
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The input, its file names made paths inside.
-fn input<'a>(
-    call: &'a Call,
-    mounts: &BTreeSet<String>,
-) -> Result<Cow<'a, Map<String, Value>>, SandboxError> {
-    if call.file_inputs.is_empty() {
-        return Ok(Cow::Borrowed(&call.input));
-    }
-    let mut input = call.input.clone();
-    let inside = |name: &str| {
-        if mounts.contains(name) || call.files.iter().any(|f| f.name == name) {
-            Ok(Value::String(format!("/data/{name}")))
-        } else {
-            let name = name.chars().take(255).collect();
-            Err(SandboxError::File {
-                name,
-                reason: "no file of this name is attached".to_owned(),
-            })
-        }
-    };
-    for property in &call.file_inputs {
-        match input.get_mut(property) {
-            Some(value @ Value::String(_)) => {
-                *value = inside(value.as_str().unwrap_or_default())?;
-            }
-            Some(Value::Array(items)) => {
-                for item in items {
-                    if let Some(name) = item.as_str() {
-                        *item = inside(name)?;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(Cow::Owned(input))
 }
 
 /// The call's resource limits: pairs of little-endian words, resource and value.
@@ -241,29 +163,4 @@ fn floors(call: &Call, child: &Ready) -> Vec<u8> {
         .iter()
         .flat_map(|(resource, value)| [*resource, *value]);
     words.flat_map(u64::to_le_bytes).collect()
-}
-
-fn request<'a>(call: &'a Call, input: &'a Map<String, Value>, parts: [&[u8]; 3]) -> Request<'a> {
-    let files = call
-        .files
-        .iter()
-        .map(|f| ("/data", f.name.as_str(), f.bytes.len()));
-    let assets = call
-        .assets
-        .iter()
-        .map(|f| ("/assets", f.name.as_str(), f.bytes.len()));
-    Request {
-        parts: parts.map(<[u8]>::len),
-        input,
-        files: files.chain(assets).collect(),
-        file_outputs: if call.artifacts.is_some() {
-            &call.file_outputs
-        } else {
-            &[]
-        },
-        output_bytes: call.limits.output_bytes,
-        artifact_bytes: call.limits.scratch_bytes,
-        seal: !call.files.is_empty() || !call.assets.is_empty(),
-        compile: false,
-    }
 }

@@ -2,16 +2,15 @@
 //! nothing is taken for more than it is, and every result has a kind. `HANDAXE_FUZZ_ROUNDS` asks
 //! for more rounds.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use handaxe_types::{Limits, Outcome, SandboxResult};
+use handaxe_types::{Limits, Outcome, SandboxResult, Usage};
 use serde_json::{Map, json};
 
-use super::greeting::Warm;
 use super::jail::understand;
-use super::watch::{End, Watch};
-use super::wire::NONCE;
-use crate::{Call, Cancel};
+use crate::Call;
+use crate::exchange::hearing::{End, Hearing};
+use crate::exchange::wire::NONCE;
 
 /// Xorshift, because a fuzz that fails must fail again.
 struct Draw(u64);
@@ -87,29 +86,19 @@ fn frame(meta: &str, output: &str) -> Vec<u8> {
 
 /// What the host makes of these bytes, however they are cut.
 fn heard(bytes: &[u8], draw: &mut Draw) -> Option<SandboxResult> {
-    let (call, cancel) = (call(), Cancel::default());
-    let warm = Warm {
-        layers: Vec::new(),
-        landlock_abi: 0,
-        address_space: 0,
-        pid: 0,
-        base: Duration::ZERO,
-        status: None,
-        nonce: TAG,
-    };
-    let mut watch = Watch::new(&call, &cancel, &warm, Instant::now());
+    let call = call();
+    let mut heard = Hearing::new(&call, TAG);
     let mut left = bytes;
-    while !left.is_empty() && watch.end.is_none() {
+    while !left.is_empty() && heard.end.is_none() {
         let (part, rest) = left.split_at(1 + draw.below(left.len()));
-        watch.frame(part);
+        heard.frame(part);
         left = rest;
     }
-    if watch.end.is_none() {
-        watch.end = Some(End::Closed);
+    if heard.end.is_none() {
+        heard.end = Some(End::Closed);
     }
-    let usage = watch.usage;
     // An `Err` is an artefact that could not be kept: the directory is none.
-    let result = watch.result(Vec::new(), Duration::ZERO, usage, None, false);
+    let result = heard.result(Vec::new(), Duration::ZERO, Usage::default(), None, false);
     result.ok()
 }
 

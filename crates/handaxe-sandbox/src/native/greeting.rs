@@ -14,8 +14,8 @@ use super::is_required;
 use super::jail::{Ends, Jail};
 use super::layers::missing;
 use super::watch::broken;
-use super::wire::NONCE;
 use crate::SandboxError;
+use crate::exchange::wire::NONCE;
 
 const DOING: &str = "waiting for a child to get ready";
 const READY: usize = 4 + ChildReport::BYTES;

@@ -23,6 +23,7 @@ use rustix::net::{
 use super::layers::missing;
 use super::{NativeConfig, pool::Class};
 use crate::SandboxError;
+use crate::exchange::ending::Ended;
 
 /// How long building the jail may take.
 const LAUNCH_TIME: Duration = Duration::from_secs(20);
@@ -43,15 +44,6 @@ pub(super) struct Ends {
     pub(super) stderr: OwnedFd,
     pub(super) result: OwnedFd,
     pub(super) pidfd: OwnedFd,
-}
-
-/// How a child ended.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ended {
-    /// As `wait` gives it.
-    pub(super) status: i32,
-    pub(super) cpu: Duration,
-    pub(super) max_rss_kib: u64,
 }
 
 /// What the server, or the launcher, says.

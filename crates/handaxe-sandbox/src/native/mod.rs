@@ -25,21 +25,17 @@
 //! or one with anything after it. A process that ends while something of its own still holds the
 //! result's descriptor is waited for until the wall clock says otherwise.
 
-mod artifacts;
 mod call;
 mod cgroup;
 mod codes;
-mod ending;
 #[cfg(test)]
 mod fuzz;
 mod greeting;
-mod interpreter;
 mod jail;
 mod layers;
 mod pool;
 mod session;
 mod watch;
-mod wire;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -48,8 +44,7 @@ use std::time::Duration;
 
 use handaxe_types::{Digest, Layer, LayerStatus, StaticPolicy};
 
-pub use interpreter::Runtime;
-
+use crate::interpreter::{self, Runtime};
 use crate::{Interpreter, Profile, Sandbox, SandboxError, Session, SessionSpec};
 
 /// How the native backend is set up.

@@ -16,7 +16,8 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::NativeConfig;
 use super::cgroup::{Group, Groups};
 use super::greeting::{Greeting, Warm};
-use super::jail::{Ended, Ends, Jail, Said, timespec};
+use super::jail::{Ends, Jail, Said, timespec};
+use crate::exchange::ending::Ended;
 use crate::{Cancel, SandboxError, SessionStats};
 
 /// What is fixed when a child is made, because it can no longer be changed once it is hardened.
@@ -53,6 +54,8 @@ pub(super) struct Ready {
 impl Ready {
     pub(super) fn kill(&mut self) {
         if !std::mem::replace(&mut self.killed, true) {
+            // Its end takes as long as two calls, and would begin at once on the caller's processor.
+            handaxe_jail::wake_without_preempting(self.warm.pid);
             kill(&self.ends);
         }
     }
@@ -211,6 +214,8 @@ impl Pool {
     /// Makes children, hears them out and puts them away until the jail is gone. Runs on a thread
     /// of its own.
     pub(super) fn keep(&self) {
+        // Its work is for the calls to come: it does not push aside the one that rang.
+        handaxe_jail::wake_without_preempting(0);
         let mut coming: Vec<Coming> = Vec::new();
         loop {
             self.tend();
@@ -567,8 +572,8 @@ impl Pool {
     }
 }
 
-/// The child of a class that has been ready longest.
+/// The child of a class that got ready last: its pages are the likeliest to be in a cache still.
 fn pick(state: &mut State, class: Class) -> Option<Ready> {
-    let at = state.idle.iter().position(|(c, _)| *c == class)?;
+    let at = state.idle.iter().rposition(|(c, _)| *c == class)?;
     state.idle.remove(at).map(|(_, ready)| ready)
 }

@@ -1,21 +1,20 @@
 //! A session: one jail with its pool, and what every call in it shares.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use handaxe_jail::{DataFile, Directory, Launch};
 use handaxe_types::{Limits, SandboxResult};
 
-use super::artifacts::is_plain;
 use super::cgroup::Groups;
 use super::codes::Codes;
-use super::interpreter::{COVERED, Runtime};
 use super::jail::Jail;
 use super::layers::Confirmed;
 use super::pool::{Class, Pool};
 use super::{NativeConfig, call};
+use crate::exchange::request::data_files;
+use crate::interpreter::{COVERED, Runtime};
 use crate::{Call, Cancel, SandboxError, Session, SessionSpec, SessionStats};
 
 pub(super) struct NativeSession {
@@ -100,40 +99,6 @@ impl Drop for NativeSession {
             let _ = keeper.join();
         }
     }
-}
-
-/// What was attached: regular files under plain names, each name once.
-fn data_files(spec: &SessionSpec) -> Result<Vec<DataFile>, SandboxError> {
-    let mut names = BTreeSet::new();
-    let mut files = Vec::new();
-    for mount in &spec.mounts {
-        let refuse = |reason: String| SandboxError::File {
-            name: mount.name.clone(),
-            reason,
-        };
-        if !is_plain(&mount.name) {
-            return Err(refuse("its name must be one plain component".to_owned()));
-        }
-        if !names.insert(&mount.name) {
-            return Err(refuse("another file has this name".to_owned()));
-        }
-        let path = mount
-            .path
-            .canonicalize()
-            .map_err(|e| refuse(e.to_string()))?;
-        let seen = path.metadata().map_err(|e| refuse(e.to_string()))?;
-        if !seen.is_file() {
-            return Err(refuse("it is not a regular file".to_owned()));
-        }
-        let (name, device, inode) = (mount.name.clone(), seen.dev(), seen.ino());
-        files.push(DataFile {
-            name,
-            path,
-            device,
-            inode,
-        });
-    }
-    Ok(files)
 }
 
 fn description(

@@ -1,7 +1,6 @@
 //! The conversation with a child: one poll loop over its four pipes, with the clocks and the cancel
 //! flag looked at in every turn, and nothing kept beyond its bound.
 
-use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -9,11 +8,11 @@ use handaxe_types::Usage;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::artifacts::{Sink, is_plain};
 use super::greeting::Warm;
 use super::jail::{Ends, readable, timespec};
 use super::pool::Ready;
-use super::wire::{FrameError, HEAD, Head, Meta, NONCE, Status};
+use crate::exchange::ending::ms;
+use crate::exchange::hearing::{End, Hearing, Told};
 use crate::{Call, Cancel, SandboxError};
 
 /// Between two looks at the clocks and at the cancel flag.
@@ -32,73 +31,15 @@ pub(super) fn broken(doing: &'static str) -> impl Fn(Errno) -> SandboxError {
     }
 }
 
-pub(super) fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-/// Why the conversation was over.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The result's descriptor was closed.
-    Closed,
-    Wall,
-    Cpu,
-    Stdio,
-    Frame(FrameError),
-    /// More, after the result.
-    Trailing,
-    Artifact(SandboxError),
-    Cancelled,
-}
-
-/// What came of the result so far.
-pub(super) enum Told {
-    Head(Vec<u8>),
-    Body(Head, Vec<u8>),
-    /// Everything but the files is here.
-    Files(Box<Meta>, Vec<u8>, Option<Sink>),
-}
-
 pub(super) struct Watch<'a> {
-    pub(super) call: &'a Call,
+    pub(super) heard: Hearing<'a>,
     cancel: &'a Cancel,
-    nonce: [u8; NONCE],
     pid: u32,
     base: Duration,
     started: Instant,
     /// When the clocks were last looked at.
     looked: Instant,
-    pub(super) result: Told,
-    pub(super) stdout: Stream,
-    pub(super) stderr: Stream,
     pub(super) usage: Usage,
-    pub(super) end: Option<End>,
-}
-
-/// One of the tool's own streams: kept up to a cap.
-pub(super) struct Stream {
-    pub(super) bytes: Vec<u8>,
-    limit: usize,
-    open: bool,
-    pub(super) over: bool,
-}
-
-impl Stream {
-    fn new(limit: u64) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self {
-            bytes: Vec::new(),
-            limit,
-            open: true,
-            over: false,
-        }
-    }
-
-    fn take(&mut self, part: &[u8]) {
-        let room = self.limit - self.bytes.len();
-        self.over |= part.len() > room;
-        self.bytes.extend_from_slice(&part[..part.len().min(room)]);
-    }
 }
 
 /// Reads what is there; `None` at the end.
@@ -113,20 +54,14 @@ fn read<'b>(fd: &OwnedFd, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Sand
 
 impl<'a> Watch<'a> {
     pub(super) fn new(call: &'a Call, cancel: &'a Cancel, warm: &Warm, started: Instant) -> Self {
-        let stream = || Stream::new(call.limits.stdio_bytes);
         Self {
-            call,
+            heard: Hearing::new(call, warm.nonce),
             cancel,
-            nonce: warm.nonce,
             pid: warm.pid,
             base: warm.base,
             started,
             looked: started,
-            result: Told::Head(Vec::new()),
-            stdout: stream(),
-            stderr: stream(),
             usage: Usage::default(),
-            end: None,
         }
     }
 
@@ -139,9 +74,9 @@ impl<'a> Watch<'a> {
         // Closed once everything is written: the tool's standard input is then at its end.
         let mut inlet = child.ends.request.take();
         let mut left = request;
-        let wall = self.started + Duration::from_millis(self.call.limits.wall_ms);
+        let wall = self.started + Duration::from_millis(self.heard.call.limits.wall_ms);
         let mut buffer = vec![0; BUFFER];
-        while self.end.is_none() {
+        while self.heard.end.is_none() {
             if let Some(fd) = &inlet {
                 match rustix::io::write(fd, left) {
                     Ok(written) => left = &left[written..],
@@ -155,7 +90,7 @@ impl<'a> Watch<'a> {
             }
             let slice = (wall - self.looked).min(SLICE);
             self.wait(&child.ends, inlet.as_ref(), slice, &mut buffer)?;
-            if self.end.is_none() && self.looked.elapsed() >= slice {
+            if self.heard.end.is_none() && self.looked.elapsed() >= slice {
                 self.look(wall);
             }
         }
@@ -168,11 +103,11 @@ impl<'a> Watch<'a> {
     fn look(&mut self, wall: Instant) {
         self.looked = Instant::now();
         if self.cancel.is_cancelled() {
-            self.end = Some(End::Cancelled);
+            self.heard.end = Some(End::Cancelled);
         } else if self.looked >= wall {
-            self.end = Some(End::Wall);
-        } else if self.cpu() > Duration::from_millis(self.call.limits.cpu_ms) {
-            self.end = Some(End::Cpu);
+            self.heard.end = Some(End::Wall);
+        } else if self.cpu() > Duration::from_millis(self.heard.call.limits.cpu_ms) {
+            self.heard.end = Some(End::Cpu);
         }
     }
 
@@ -193,8 +128,8 @@ impl<'a> Watch<'a> {
         // A stream that is at its end is told again and again; nothing is asked of it.
         let mut fds = [
             PollFd::new(&ends.result, PollFlags::IN),
-            PollFd::new(out(self.stdout.open, &ends.stdout), PollFlags::IN),
-            PollFd::new(out(self.stderr.open, &ends.stderr), PollFlags::IN),
+            PollFd::new(out(self.heard.stdout.open, &ends.stdout), PollFlags::IN),
+            PollFd::new(out(self.heard.stderr.open, &ends.stderr), PollFlags::IN),
             PollFd::new(inlet.unwrap_or(&ends.result), PollFlags::OUT),
         ];
         let count = if inlet.is_some() { 4 } else { 3 };
@@ -204,13 +139,13 @@ impl<'a> Watch<'a> {
             Err(errno) => return Err(broken("waiting for a child")(errno)),
         }
         let ready = [0, 1, 2].map(|at| !fds[at].revents().is_empty());
-        if ready[1] && self.stdout.open {
+        if ready[1] && self.heard.stdout.open {
             self.stream(1, &ends.stdout, buffer)?;
         }
-        if ready[2] && self.stderr.open {
+        if ready[2] && self.heard.stderr.open {
             self.stream(2, &ends.stderr, buffer)?;
         }
-        if ready[0] && self.end.is_none() {
+        if ready[0] && self.heard.end.is_none() {
             self.hear(ends, buffer)?;
         }
         Ok(())
@@ -221,11 +156,11 @@ impl<'a> Watch<'a> {
     fn hear(&mut self, ends: &Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
         for _ in 0..=LOOKS {
             match read(&ends.result, buffer)? {
-                None => self.end = Some(End::Closed),
+                None => self.heard.end = Some(End::Closed),
                 Some([]) => std::hint::spin_loop(),
-                Some(bytes) => self.frame(bytes),
+                Some(bytes) => self.heard.frame(bytes),
             }
-            if self.end.is_some() || !matches!(self.result, Told::Files(..)) {
+            if self.heard.end.is_some() || !matches!(self.heard.result, Told::Files(..)) {
                 break;
             }
         }
@@ -240,9 +175,9 @@ impl<'a> Watch<'a> {
         buffer: &mut [u8],
     ) -> Result<bool, SandboxError> {
         let stream = if number == 1 {
-            &mut self.stdout
+            &mut self.heard.stdout
         } else {
-            &mut self.stderr
+            &mut self.heard.stderr
         };
         let some = match read(fd, buffer)? {
             None => {
@@ -254,8 +189,8 @@ impl<'a> Watch<'a> {
                 !bytes.is_empty()
             }
         };
-        if stream.over && self.end.is_none() {
-            self.end = Some(End::Stdio);
+        if stream.over && self.heard.end.is_none() {
+            self.heard.end = Some(End::Stdio);
         }
         Ok(some)
     }
@@ -263,7 +198,7 @@ impl<'a> Watch<'a> {
     /// Takes what is left in both streams. After a result that is what was written before it; a
     /// process that gave none is waited for, so that its last words are not lost.
     fn drain(&mut self, ends: &Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
-        let told = self.told();
+        let told = self.heard.told();
         let until = Instant::now() + GRACE;
         for number in [1, 2] {
             let fd = if number == 1 {
@@ -273,9 +208,9 @@ impl<'a> Watch<'a> {
             };
             loop {
                 let stream = if number == 1 {
-                    &self.stdout
+                    &self.heard.stdout
                 } else {
-                    &self.stderr
+                    &self.heard.stderr
                 };
                 if !stream.open || stream.over || !(told || readable(fd.as_fd(), until)) {
                     break;
@@ -286,92 +221,6 @@ impl<'a> Watch<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Takes a part of the result.
-    pub(super) fn frame(&mut self, bytes: &[u8]) {
-        if let Err(end) = self.advance(bytes) {
-            self.end = Some(end);
-        }
-    }
-
-    fn advance(&mut self, mut bytes: &[u8]) -> Result<(), End> {
-        if let Told::Head(have) = &mut self.result {
-            let part = bytes.len().min(HEAD - have.len());
-            have.extend_from_slice(&bytes[..part]);
-            bytes = &bytes[part..];
-            let Ok(head) = <&[u8; HEAD]>::try_from(&have[..]) else {
-                return Ok(());
-            };
-            let limit = self.call.limits.output_bytes;
-            let head = Head::parse(head, &self.nonce, limit).map_err(End::Frame)?;
-            self.result = Told::Body(head, Vec::with_capacity(head.meta + head.output));
-        }
-        if let Told::Body(head, have) = &mut self.result {
-            let part = bytes.len().min(head.meta + head.output - have.len());
-            have.extend_from_slice(&bytes[..part]);
-            bytes = &bytes[part..];
-            if have.len() < head.meta + head.output {
-                return Ok(());
-            }
-            let output = have.split_off(head.meta);
-            let meta = Meta::parse(have).map_err(End::Frame)?;
-            let sink = self.sink(&meta)?;
-            self.result = Told::Files(Box::new(meta), output, sink);
-        }
-        if let Told::Files(_, _, sink) = &mut self.result
-            && let Some(sink) = sink
-        {
-            bytes = sink.take(bytes).map_err(End::Artifact)?;
-        }
-        if bytes.is_empty() {
-            Ok(())
-        } else {
-            Err(End::Trailing)
-        }
-    }
-
-    /// Where announced files go; they are announced only when asked for, under plain names, each
-    /// once, within the scratch's size.
-    fn sink(&self, meta: &Meta) -> Result<Option<Sink>, End> {
-        if meta.files.is_empty() {
-            return Ok(None);
-        }
-        let names: BTreeSet<&String> = meta.files.iter().map(|(name, _)| name).collect();
-        let total = meta
-            .files
-            .iter()
-            .try_fold(0_u64, |sum, (_, size)| sum.checked_add(*size));
-        let fits = total.is_some_and(|t| t <= self.call.limits.scratch_bytes);
-        let plain = names.len() == meta.files.len() && names.iter().all(|n| is_plain(n));
-        let wanted = meta.status == Status::Ok && !self.call.file_outputs.is_empty();
-        match &self.call.artifacts {
-            Some(directory) if fits && plain && wanted => {
-                let mut sink = Sink::new(directory, meta.files.clone()).map_err(End::Artifact)?;
-                // Empty files need no byte to be there.
-                sink.take(&[]).map_err(End::Artifact)?;
-                Ok(Some(sink))
-            }
-            _ => Err(End::Frame(FrameError::Meta)),
-        }
-    }
-
-    /// Whether the whole of one result came.
-    pub(super) fn told(&self) -> bool {
-        let whole = match &self.result {
-            Told::Files(_, _, sink) => sink.as_ref().is_none_or(Sink::is_complete),
-            _ => false,
-        };
-        whole && matches!(self.end, Some(End::Closed))
-    }
-
-    /// The output's bytes, where the whole of a good result came.
-    pub(super) fn output(self) -> Option<Vec<u8>> {
-        let told = self.told();
-        match self.result {
-            Told::Files(meta, output, _) if told && meta.status == Status::Ok => Some(output),
-            _ => None,
-        }
     }
 
     /// What the call used, read while the process still stands.

@@ -2,7 +2,6 @@
 //! like any other.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -65,16 +64,7 @@ pub fn probe_surface(config: &NativeConfig) -> Result<Vec<SurfaceProbe>, Sandbox
     config.modules.push("ctypes".to_owned());
     config.modules.push("platform".to_owned());
     let session = NativeSandbox::new(config)?.open(SessionSpec::default())?;
-    let call = Call {
-        code: Arc::from(PROBES),
-        input: Map::new(),
-        files: Vec::new(),
-        assets: Vec::new(),
-        file_inputs: Vec::new(),
-        file_outputs: Vec::new(),
-        artifacts: None,
-        limits: handaxe_types::Limits::default(),
-    };
+    let call = Call::new(PROBES, Map::new());
     let result = session.call(&call, &Cancel::default())?;
     let doing = "probing the kernel's surface";
     let protocol = |detail: String| SandboxError::Protocol { doing, detail };

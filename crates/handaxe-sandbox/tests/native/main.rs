@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod batch;
 mod escapes;
 mod faults;
 mod files;

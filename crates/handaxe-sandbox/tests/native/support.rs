@@ -74,16 +74,7 @@ pub(crate) fn session_without(layers: &[Layer]) -> Arc<dyn Session> {
 }
 
 pub(crate) fn call(code: &str, input: Value) -> Call {
-    Call {
-        code: Arc::from(code),
-        input: input.as_object().unwrap().clone(),
-        files: Vec::new(),
-        assets: Vec::new(),
-        file_inputs: Vec::new(),
-        file_outputs: Vec::new(),
-        artifacts: None,
-        limits: Limits::default(),
-    }
+    Call::new(code, input.as_object().unwrap().clone())
 }
 
 #[track_caller]

@@ -4,15 +4,20 @@
 //! whole process. So nesting is measured on the flat token stream first, and the rest happens on a
 //! thread with a large stack, where the tree is dropped as well.
 
+mod branches;
 mod depth;
 mod facts;
+mod mutants;
 mod signature;
 
-use ruff_python_ast::PythonVersion;
+use ruff_python_ast::token::Tokens;
+use ruff_python_ast::{PythonVersion, Stmt};
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextRange};
 
+pub(crate) use branches::{Branch, Shape, Span};
 pub(crate) use facts::{Called, Fact, FileMode, What};
+pub(crate) use mutants::{Edit, Operator};
 pub(crate) use signature::{Annotation, Function, Parameter};
 
 /// The grammar that the rules know. Newer syntax is refused, not guessed at; an interpreter newer
@@ -52,6 +57,32 @@ pub(crate) enum ParseFailure {
 
 /// Parses a module into facts. `code` must be bounded in size by the caller.
 pub(crate) fn module(code: &str, max_nesting: usize) -> Result<Module, ParseFailure> {
+    read(code, max_nesting, facts::collect)
+}
+
+/// The places where a module can be changed into a mutant of it.
+pub(crate) fn edits(code: &str, max_nesting: usize) -> Result<Vec<Edit>, ParseFailure> {
+    read(code, max_nesting, mutants::collect)
+}
+
+/// The statements and the branches that a run of a module can reach.
+pub(crate) fn shape(code: &str, max_nesting: usize) -> Result<Shape, ParseFailure> {
+    read(code, max_nesting, |suite, _, lines| {
+        branches::collect(suite, lines)
+    })
+}
+
+/// Whether a source parses at all. It must be a small change of one that nests no deeper than it
+/// may.
+pub(crate) fn is_module(code: &str) -> bool {
+    read(code, usize::MAX, |_, _, _| ()).is_ok()
+}
+
+fn read<T: Send>(
+    code: &str,
+    max_nesting: usize,
+    look: impl FnOnce(&[Stmt], &Tokens, &Lines<'_>) -> T + Send,
+) -> Result<T, ParseFailure> {
     depth::check(code, max_nesting)?;
     on_large_stack(|| {
         let options = ParseOptions::from(Mode::Module).with_target_version(SYNTAX);
@@ -79,7 +110,7 @@ pub(crate) fn module(code: &str, max_nesting: usize) -> Result<Module, ParseFail
         let Some(parsed) = parsed.try_into_module() else {
             return Err(ParseFailure::ParserDied);
         };
-        Ok(facts::collect(parsed.suite(), parsed.tokens(), &lines))
+        Ok(look(parsed.suite(), parsed.tokens(), &lines))
     })
 }
 

@@ -11,12 +11,12 @@ use handaxe_types::{Preview, RunState, Task};
 use serde_json::json;
 
 use crate::asking::{Asking, YesFlag};
-use crate::cli::{AskArgs, PreviewArg};
+use crate::cli::{AskArgs, ModelArgs, PreviewArg};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::inputs;
 use crate::models::{self, Chosen};
 use crate::render::text::{Lines, Shown, bytes};
-use crate::render::{Watcher, bad, caution, faint, strong};
+use crate::render::{Watcher, bad, caution, cost_line, faint, strong};
 use crate::workshop::{Workshop, pipeline_failure, run_failure};
 
 /// Bounds of a run where neither the command nor `config.toml` says otherwise.
@@ -30,13 +30,7 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
     // Goldens first: they are taken before any code exists.
     let goldens = inputs::goldens(&args.golden)?;
     let data = inputs::attach(&args.data)?;
-    let config = &shop.home()?.config;
-    let preview = match args.model.preview {
-        Some(PreviewArg::None) => Preview::None,
-        Some(PreviewArg::Schema) => Preview::Schema,
-        Some(PreviewArg::Sample) => Preview::Sample,
-        None => config.preview.unwrap_or_default(),
-    };
+    let preview = preview(shop, &args.model)?;
     let task = Task {
         question: args.task.clone(),
         data,
@@ -45,33 +39,53 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
         preview,
     };
     let chosen = models::choose(shop, &args.model)?;
-    let begun = Begun {
-        task,
-        goal,
-        model: chosen.spec.clone(),
-        base_url: chosen.base_url.clone(),
-        max_repairs: args
-            .model
-            .max_repairs
-            .or(config.max_repairs)
-            .unwrap_or(shop.home()?.policy.trial.max_repairs),
-        max_tokens: args
-            .model
-            .max_tokens
-            .or(config.max_tokens)
-            .unwrap_or(DEFAULT_MAX_TOKENS),
-        max_seconds: args
-            .model
-            .max_seconds
-            .or(config.max_seconds)
-            .unwrap_or(DEFAULT_MAX_SECONDS),
-    };
+    let begun = begun(shop, task, goal, &args.model, &chosen)?;
     shop.out.note(faint().for_stderr().apply_to(format!(
         "{} ({})",
         Shown(&chosen.spec),
         Shown(&chosen.why)
     )));
     begin(shop, &begun, &chosen, args.yes, &args.out)
+}
+
+fn preview(shop: &Workshop, args: &ModelArgs) -> Result<Preview, Failure> {
+    Ok(match args.preview {
+        Some(PreviewArg::None) => Preview::None,
+        Some(PreviewArg::Schema) => Preview::Schema,
+        Some(PreviewArg::Sample) => Preview::Sample,
+        None => shop.home()?.config.preview.unwrap_or_default(),
+    })
+}
+
+/// What a run begins with: the command's word before the settings', the settings' before ours.
+pub(crate) fn begun(
+    shop: &Workshop,
+    task: Task,
+    goal: Goal,
+    args: &ModelArgs,
+    chosen: &Chosen,
+) -> Result<Begun, Failure> {
+    let home = shop.home()?;
+    let config = &home.config;
+    Ok(Begun {
+        task,
+        goal,
+        model: chosen.spec.clone(),
+        base_url: chosen.base_url.clone(),
+        max_repairs: args
+            .max_repairs
+            .or(config.max_repairs)
+            .unwrap_or(home.policy.trial.max_repairs),
+        max_tokens: args
+            .max_tokens
+            .or(config.max_tokens)
+            .unwrap_or(DEFAULT_MAX_TOKENS),
+        max_seconds: args
+            .max_seconds
+            .or(config.max_seconds)
+            .unwrap_or(DEFAULT_MAX_SECONDS),
+        making: models::making(shop, args)?,
+    })
 }
 
 /// Starts a run and walks it.
@@ -238,6 +252,10 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
     shop.out.document(&document)?;
     if let Some(answer) = &report.answer {
         shop.out.say(Lines(answer));
+    }
+    if let Some(line) = report.cost.as_ref().and_then(cost_line) {
+        shop.out
+            .note(faint().for_stderr().apply_to(format!("Cost: {line}")));
     }
     for path in files {
         let size = std::fs::metadata(path).map_or(0, |m| m.len());

@@ -10,6 +10,7 @@ mod probe;
 mod run;
 mod runs;
 mod sandbox;
+mod serve;
 mod tools;
 
 use std::io::Write as _;
@@ -55,6 +56,8 @@ pub(crate) fn main() -> Exit {
         Command::Doctor => doctor::run(&shop),
         Command::Sandbox(command) => sandbox::run(&shop, command),
         Command::Config(command) => config::run(&shop, command),
+        Command::Mcp(args) => serve::mcp(&shop, args),
+        Command::Serve(args) => serve::http(&shop, args),
     };
     outcome.unwrap_or_else(|failure| {
         tell(&shop, &failure);

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use handaxe_types::{Progress, Reporter};
+use handaxe_types::{Progress, Reporter, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::{Shown, wrap};
@@ -72,11 +72,12 @@ impl Watcher {
         bar.set_message(text);
     }
 
-    fn trial(&self, done: u32, of: u32, failed: u32) {
+    fn trial(&self, stage: Stage, done: u32, of: u32, failed: u32) {
+        let (doing, what, bad_word) = stage_words(stage);
         let tail = if failed > 0 {
             format!(
                 ", {}",
-                bad().for_stderr().apply_to(format!("{failed} failed"))
+                bad().for_stderr().apply_to(format!("{failed} {bad_word}"))
             )
         } else {
             String::new()
@@ -84,7 +85,7 @@ impl Watcher {
         if done >= of {
             let passed = of.saturating_sub(failed);
             let mark = if failed == 0 { good() } else { bad() };
-            let text = format!("{passed} of {of} runs in the sandbox held{tail}");
+            let text = format!("{passed} of {of} {what}{tail}");
             self.line(format!("  {}", mark.for_stderr().apply_to(text)));
             return;
         }
@@ -95,14 +96,36 @@ impl Watcher {
         let Ok(slot) = self.bar.lock() else { return };
         if let Some(bar) = slot.as_ref() {
             bar.set_length(u64::from(of));
-            if let Ok(style) = ProgressStyle::with_template(
-                "{spinner} trying it in the sandbox {bar:24} {pos}/{len}{msg}",
-            ) {
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} {prefix} {bar:24} {pos}/{len}{msg}")
+            {
                 bar.set_style(style);
             }
+            bar.set_prefix(doing);
             bar.set_position(u64::from(done));
             bar.set_message(tail);
         }
+    }
+}
+
+/// What a stage does, what is counted when it ends, and what the ones that are not are called.
+fn stage_words(stage: Stage) -> (&'static str, &'static str, &'static str) {
+    match stage {
+        Stage::Vet => ("reading it", "readings", "failed"),
+        Stage::Cases => (
+            "trying it in the sandbox",
+            "runs in the sandbox held",
+            "failed",
+        ),
+        Stage::Fuzz => ("trying generated inputs", "generated inputs held", "failed"),
+        Stage::Shrink => ("making failing inputs small", "made small", "not"),
+        Stage::Mutants => (
+            "trying the cases on mutants",
+            "mutants were noticed by the cases",
+            "survived",
+        ),
+        Stage::Coverage => ("seeing what the cases reach", "cases traced", "not"),
+        Stage::Cost => ("measuring how time grows", "sizes measured", "not"),
     }
 }
 
@@ -150,7 +173,12 @@ impl Reporter for Watcher {
                     self.line(bad().for_stderr().apply_to(place));
                 }
             }
-            Progress::Trial { done, of, failed } => self.trial(done, of, failed),
+            Progress::Trial {
+                stage,
+                done,
+                of,
+                failed,
+            } => self.trial(stage, done, of, failed),
             Progress::Model {
                 role,
                 model,

@@ -40,6 +40,8 @@ const COMMANDS: &[&str] = &[
     "sandbox probe",
     "sandbox bench",
     "config",
+    "mcp",
+    "serve",
     "config show",
     "config path",
 ];

@@ -35,7 +35,7 @@ fn tracked_files() -> Vec<PathBuf> {
 /// Crate → the crates of ours that it may depend on.
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     let all = [
-        "types", "jail", "sandbox", "validate", "registry", "composer", "agent",
+        "types", "jail", "sandbox", "validate", "registry", "composer", "agent", "server",
     ];
     [
         ("types", &[][..]),
@@ -47,6 +47,10 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (
             "agent",
             &["types", "sandbox", "validate", "registry", "composer"],
+        ),
+        (
+            "server",
+            &["types", "sandbox", "validate", "registry", "agent"],
         ),
         ("", &all),
     ]

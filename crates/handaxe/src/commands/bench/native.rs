@@ -1,13 +1,11 @@
 //! The native backend: latency from a warm pool, sustained rates, a cold session, and what is left
 //! behind.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use handaxe_sandbox::{
     Call, Cancel, NativeConfig, NativeSandbox, SERVER, Sandbox, SandboxError, Session, SessionSpec,
 };
-use handaxe_types::Limits;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -82,16 +80,7 @@ fn call() -> Call {
     let serde_json::Value::Object(input) = work::input() else {
         unreachable!("the work's input is an object")
     };
-    Call {
-        code: Arc::from(work::CODE),
-        input,
-        files: Vec::new(),
-        assets: Vec::new(),
-        file_inputs: Vec::new(),
-        file_outputs: Vec::new(),
-        artifacts: None,
-        limits: Limits::default(),
-    }
+    Call::new(work::CODE, input)
 }
 
 fn once(session: &dyn Session, call: &Call, cancel: &Cancel) -> Result<(), Failure> {

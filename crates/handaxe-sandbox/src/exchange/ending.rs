@@ -6,14 +6,26 @@ use handaxe_types::json::{self, Bounds, JsonError};
 use handaxe_types::{Artifact, Layer, LimitHit, Limits, Outcome, RunError, SandboxResult, Usage};
 
 use super::artifacts::Sink;
-use super::jail::Ended;
-use super::watch::{End, Stream, Told, Watch, ms};
+use super::hearing::{End, Hearing, Stream, Told};
 use super::wire::{FrameError, Status};
 use crate::SandboxError;
 
-impl Watch<'_> {
+pub(crate) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// As `wait` gives it.
+    pub(crate) status: i32,
+    pub(crate) cpu: Duration,
+    pub(crate) max_rss_kib: u64,
+}
+
+impl Hearing<'_> {
     /// Tells how it ended.
-    pub(super) fn result(
+    pub(crate) fn result(
         self,
         layers: Vec<Layer>,
         runtime: Duration,

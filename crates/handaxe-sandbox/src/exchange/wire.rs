@@ -10,30 +10,30 @@ use handaxe_types::json::{self, Bounds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(super) const NONCE: usize = 16;
+pub(crate) const NONCE: usize = 16;
 /// The most that the result's description may be.
 const META_BYTES: usize = 64 << 10;
 /// The fixed part of a result.
-pub(super) const HEAD: usize = 4 + NONCE + 8;
+pub(crate) const HEAD: usize = 4 + NONCE + 8;
 
 #[derive(Serialize)]
-pub(super) struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Lengths of the source, its compiled form and the resource limits, which follow the document.
-    pub(super) parts: [usize; 3],
-    pub(super) input: &'a Map<String, Value>,
+    pub(crate) parts: [usize; 3],
+    pub(crate) input: &'a Map<String, Value>,
     /// Directory, name, length; the bytes follow the document in this order.
-    pub(super) files: Vec<(&'static str, &'a str, usize)>,
-    pub(super) file_outputs: &'a [String],
-    pub(super) output_bytes: u64,
-    pub(super) artifact_bytes: u64,
+    pub(crate) files: Vec<(&'static str, &'a str, usize)>,
+    pub(crate) file_outputs: &'a [String],
+    pub(crate) output_bytes: u64,
+    pub(crate) artifact_bytes: u64,
     /// Whether nothing but the scratch may be changed once the files are laid.
-    pub(super) seal: bool,
+    pub(crate) seal: bool,
     /// Only compile the source, and give that: nothing of it runs.
-    pub(super) compile: bool,
+    pub(crate) compile: bool,
 }
 
 impl Request<'_> {
-    pub(super) fn encode(
+    pub(crate) fn encode(
         &self,
         nonce: &[u8; NONCE],
         parts: [&[u8]; 3],
@@ -52,7 +52,7 @@ impl Request<'_> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub(crate) enum Status {
     Ok,
     ToolError,
     OutputLimit,
@@ -60,19 +60,19 @@ pub(super) enum Status {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Meta {
-    pub(super) status: Status,
+pub(crate) struct Meta {
+    pub(crate) status: Status,
     #[serde(default)]
-    pub(super) kind: String,
+    pub(crate) kind: String,
     #[serde(default)]
-    pub(super) message: String,
-    pub(super) line: Option<u32>,
-    pub(super) errno: Option<String>,
-    pub(super) files: Vec<(String, u64)>,
+    pub(crate) message: String,
+    pub(crate) line: Option<u32>,
+    pub(crate) errno: Option<String>,
+    pub(crate) files: Vec<(String, u64)>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FrameError {
+pub(crate) enum FrameError {
     #[error("the result does not begin as one")]
     Magic,
     #[error("the result carries another call's nonce")]
@@ -87,13 +87,13 @@ pub(super) enum FrameError {
 
 /// The lengths that a result announces, checked before a byte more is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) meta: usize,
-    pub(super) output: usize,
+pub(crate) struct Head {
+    pub(crate) meta: usize,
+    pub(crate) output: usize,
 }
 
 impl Head {
-    pub(super) fn parse(
+    pub(crate) fn parse(
         bytes: &[u8; HEAD],
         nonce: &[u8; NONCE],
         limit: u64,
@@ -130,7 +130,7 @@ impl Head {
 const PLAIN: &[u8] = br#"{"status":"ok","files":[]}"#;
 
 impl Meta {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
         if bytes == PLAIN {
             return Ok(Self {
                 status: Status::Ok,

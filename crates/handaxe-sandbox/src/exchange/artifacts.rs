@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::SandboxError;
 
 /// Takes files in the order they were announced, until every announced byte is here.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     directory: OwnedFd,
     announced: Vec<(String, u64)>,
     done: Vec<Artifact>,
@@ -23,7 +23,7 @@ pub(super) struct Sink {
 }
 
 /// One plain component that is safe to show and to create.
-pub(super) fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     !matches!(name, "" | "." | "..")
         && name.len() <= 255
         && !name.contains('/')
@@ -31,7 +31,7 @@ pub(super) fn is_plain(name: &str) -> bool {
 }
 
 impl Sink {
-    pub(super) fn new(
+    pub(crate) fn new(
         directory: &Path,
         announced: Vec<(String, u64)>,
     ) -> Result<Self, SandboxError> {
@@ -51,7 +51,7 @@ impl Sink {
     }
 
     /// Takes what belongs to the files; gives what is left over.
-    pub(super) fn take<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], SandboxError> {
+    pub(crate) fn take<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], SandboxError> {
         while let Some((name, size)) = self.announced.get(self.done.len()).cloned() {
             let failed = |source: std::io::Error| SandboxError::Artifact {
                 name: name.clone(),
@@ -92,12 +92,12 @@ impl Sink {
         Ok(bytes)
     }
 
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.done.len() == self.announced.len()
     }
 
     /// The files stay. Without this they are removed again.
-    pub(super) fn keep(mut self) -> Vec<Artifact> {
+    pub(crate) fn keep(mut self) -> Vec<Artifact> {
         self.kept = true;
         std::mem::take(&mut self.done)
     }

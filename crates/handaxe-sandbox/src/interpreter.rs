@@ -27,7 +27,7 @@ pub struct Runtime {
 }
 
 /// Entries of a standard library that a tool has no business with.
-pub(super) const COVERED: [&str; 5] = [
+pub(crate) const COVERED: [&str; 5] = [
     "site-packages",
     "dist-packages",
     "test",
@@ -61,7 +61,7 @@ fn none(reason: impl Into<String>) -> SandboxError {
 }
 
 /// `python` where given, else the first `python3` on `search`, else `/usr/bin/python3`.
-pub(super) fn find(
+pub(crate) fn find(
     python: Option<&Path>,
     search: Option<&OsStr>,
     modules: &[String],

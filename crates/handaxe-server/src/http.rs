@@ -1,0 +1,184 @@
+//! The doors that listen: one HTTP server, bound to an address that the edge names. Nothing is
+//! answered without the token, whoever asks from wherever; a page in a browser is told apart by
+//! its `Origin`, a rebound name by its `Host`.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use handaxe_types::Digest;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::mcp::McpDoor;
+use crate::service::{Service, ServiceError};
+
+/// The largest request body.
+const MAX_BODY_BYTES: usize = 4 << 20;
+/// Requests under way at once; more are told to come back.
+const AT_ONCE: usize = 256;
+/// Requests a second that are let through over time, and how many may come in one burst.
+const PER_SECOND: f64 = 2_000.0;
+const BURST: f64 = 4_000.0;
+/// How long connections may take to end once the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("cannot listen on {addr}")]
+    Listen {
+        addr: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    #[error("the server broke off")]
+    Serve(#[source] std::io::Error),
+}
+
+/// What the edge decides.
+pub struct HttpOptions {
+    pub addr: SocketAddr,
+    /// Asked for as `Authorization: Bearer …` on every request.
+    pub token: String,
+    /// Names by which the server may be asked, besides loopback's.
+    pub hosts: Vec<String>,
+    /// Origins of pages that may ask; none by default.
+    pub origins: Vec<String>,
+}
+
+/// A server that listens and does not answer yet.
+pub struct HttpServer {
+    listener: TcpListener,
+    router: Router,
+    service: Arc<Service>,
+    stop: CancellationToken,
+}
+
+struct Gate {
+    token: Digest,
+    at_once: Arc<Semaphore>,
+    bucket: Mutex<(f64, Instant)>,
+}
+
+impl HttpServer {
+    /// Listens; `stop` ends it.
+    pub async fn bind(
+        service: Arc<Service>,
+        options: HttpOptions,
+        stop: CancellationToken,
+    ) -> Result<Self, HttpError> {
+        let listener =
+            TcpListener::bind(options.addr)
+                .await
+                .map_err(|source| HttpError::Listen {
+                    addr: options.addr,
+                    source,
+                })?;
+        let door = McpDoor::open(Arc::clone(&service), "http", stop.clone())?;
+        let mut config = StreamableHttpServerConfig::default()
+            .with_cancellation_token(stop.child_token())
+            .with_allowed_origins(options.origins)
+            .enforce_origin_validation();
+        config.max_request_body_bytes = MAX_BODY_BYTES;
+        config.allowed_hosts.extend(options.hosts);
+        let mcp = StreamableHttpService::new(
+            move || Ok(door.clone()),
+            Arc::new(LocalSessionManager::default()),
+            config,
+        );
+        let gate = Arc::new(Gate {
+            token: Digest::of(options.token.as_bytes()),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            bucket: Mutex::new((BURST, Instant::now())),
+        });
+        let router = Router::new()
+            .nest_service("/mcp", mcp)
+            .layer(from_fn_with_state(gate, guard))
+            // Says only that somebody is there.
+            .route("/healthz", get(|| async { "ok\n" }));
+        Ok(Self {
+            listener,
+            router,
+            service,
+            stop,
+        })
+    }
+
+    /// Where it listens: the port is chosen by the system when the address named none.
+    pub fn addr(&self) -> Result<SocketAddr, HttpError> {
+        self.listener.local_addr().map_err(HttpError::Serve)
+    }
+
+    /// Answers until it is stopped.
+    pub async fn serve(self) -> Result<(), HttpError> {
+        let stopped = self.stop.clone();
+        let serving = axum::serve(self.listener, self.router)
+            .with_graceful_shutdown(async move { stopped.cancelled().await });
+        let late = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(HttpError::Serve)?,
+            () = late => {}
+        }
+        let service = self.service;
+        let _ = tokio::task::spawn_blocking(move || service.stop()).await;
+        Ok(())
+    }
+}
+
+/// Token, rate and number at once, before anything is read.
+async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    // Digests are compared, so that the time taken says nothing of how much was right.
+    if given.is_none_or(|token| Digest::of(token.as_bytes()) != gate.token) {
+        let wanted = [(header::WWW_AUTHENTICATE, "Bearer")];
+        return (
+            StatusCode::UNAUTHORIZED,
+            wanted,
+            "a bearer token is needed\n",
+        )
+            .into_response();
+    }
+    if !gate.admit() {
+        let later = [(header::RETRY_AFTER, "1")];
+        return (StatusCode::TOO_MANY_REQUESTS, later, "too many requests\n").into_response();
+    }
+    let Ok(_permit) = Arc::clone(&gate.at_once).try_acquire_owned() else {
+        let later = [(header::RETRY_AFTER, "1")];
+        return (StatusCode::SERVICE_UNAVAILABLE, later, "busy\n").into_response();
+    };
+    next.run(request).await
+}
+
+impl Gate {
+    /// A token bucket.
+    fn admit(&self) -> bool {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let refilled = now.duration_since(bucket.1).as_secs_f64() * PER_SECOND;
+        *bucket = ((bucket.0 + refilled).min(BURST), now);
+        if bucket.0 < 1.0 {
+            return false;
+        }
+        bucket.0 -= 1.0;
+        true
+    }
+}

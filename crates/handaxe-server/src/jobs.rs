@@ -1,0 +1,135 @@
+//! Runs that go on by themselves: each on a thread of its own, few at once, stopped with the
+//! server.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use handaxe_agent::{Begun, Context, NoOne, walk};
+use handaxe_registry::RunEnd;
+use handaxe_sandbox::Cancel;
+use handaxe_types::{RunId, RunState};
+use serde_json::json;
+
+use crate::service::ServiceError;
+
+/// Runs under way at once.
+const MOST: usize = 4;
+
+#[derive(Default)]
+pub(crate) struct Jobs {
+    running: Mutex<Vec<Arc<Job>>>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stands {
+    #[default]
+    Working,
+    /// In good order: the registry says how.
+    Ended,
+    BrokeOff(String),
+}
+
+/// One run under way.
+pub(crate) struct Job {
+    pub(crate) run: RunId,
+    cancel: Cancel,
+    stands: Mutex<Stands>,
+    told: Condvar,
+}
+
+impl Job {
+    pub(crate) fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Waits for the end, at most so long, and says how far it is.
+    pub(crate) fn wait(&self, at_most: Duration) -> Stands {
+        let until = Instant::now() + at_most;
+        let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
+        while *stands == Stands::Working {
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
+                break;
+            };
+            let waited = self.told.wait_timeout(stands, left);
+            stands = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        stands.clone()
+    }
+
+    fn end(&self, how: Stands) {
+        *self.stands.lock().unwrap_or_else(PoisonError::into_inner) = how;
+        self.told.notify_all();
+    }
+}
+
+impl Jobs {
+    pub(crate) fn start(&self, ctx: Context, begun: Begun) -> Result<Arc<Job>, ServiceError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|job| job.wait(Duration::ZERO) == Stands::Working);
+        if running.len() >= MOST {
+            return Err(ServiceError::Busy {
+                running: running.len(),
+                most: MOST,
+            });
+        }
+        let active = ctx.registry.start_run(&begun.task)?;
+        ctx.registry.step_put(active.id(), "begun", &json!(begun))?;
+        let job = Arc::new(Job {
+            run: active.id().clone(),
+            cancel: ctx.cancel.clone(),
+            stands: Mutex::default(),
+            told: Condvar::new(),
+        });
+        let mine = Arc::clone(&job);
+        std::thread::Builder::new()
+            .name(format!("run {}", active.id()))
+            .spawn(move || {
+                let staging = ctx
+                    .registry
+                    .home()
+                    .join("runs")
+                    .join(active.id().as_str())
+                    .join("artifacts");
+                // Nobody is at hand here who could approve: the request waits for a person.
+                let how = match walk(&ctx, active.id(), &begun, &NoOne, staging) {
+                    Ok(report) => {
+                        let end = RunEnd {
+                            state: report.state,
+                            stopped_by: report.stopped_by.as_ref().map(|s| s.kind.clone()),
+                            answer: Some(json!(report)),
+                        };
+                        match ctx.registry.end_run(active.id(), &end) {
+                            Ok(()) => Stands::Ended,
+                            Err(e) => Stands::BrokeOff(e.to_string()),
+                        }
+                    }
+                    Err(error) => {
+                        let end = RunEnd {
+                            state: RunState::Failed,
+                            answer: None,
+                            stopped_by: Some("broke_off".to_owned()),
+                        };
+                        let _ = ctx.registry.end_run(active.id(), &end);
+                        Stands::BrokeOff(error.to_string())
+                    }
+                };
+                drop(active);
+                mine.end(how);
+            })
+            .map_err(ServiceError::Thread)?;
+        running.push(Arc::clone(&job));
+        Ok(job)
+    }
+
+    /// Tells every run to stop and gives each a moment to.
+    pub(crate) fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for job in running.iter() {
+            job.cancel();
+        }
+        for job in running.iter() {
+            let _ = job.wait(Duration::from_secs(5));
+        }
+    }
+}

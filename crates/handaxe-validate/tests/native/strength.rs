@@ -1,0 +1,216 @@
+//! How strong cases are, and what they reach.
+
+use std::sync::Arc;
+
+use handaxe_sandbox::{Cancel, Sandbox};
+use handaxe_types::{Case, Draft, MutationReport, Policy, Severity, Silent, Trial};
+use handaxe_validate::Validator;
+use serde_json::json;
+
+use super::draft;
+
+/// Grades by bounds that a weak set of cases never looks at.
+pub(crate) const GRADE: &str = "
+def run(n: int) -> Any:
+    if n < 10:
+        return 'low'
+    if n <= 100:
+        return 'middle'
+    total = 0
+    for digit in str(n):
+        if digit == '0':
+            continue
+        total += int(digit)
+    return f'high {total}'
+";
+
+fn cases(table: &[(i64, &str)]) -> Vec<Case> {
+    table
+        .iter()
+        .map(|(n, expect)| {
+            let case = json!({"name": format!("n is {n}"), "origin": "tester", "input": {"n": n}, "expect": expect});
+            serde_json::from_value(case).unwrap()
+        })
+        .collect()
+}
+
+fn tried(sandbox: &Arc<dyn Sandbox>, draft: &Draft, cases: &[Case], policy: Policy) -> Trial {
+    let validator = Validator::new(Arc::clone(sandbox), policy);
+    let trial = validator
+        .trial(draft, cases, &Silent, &Cancel::default())
+        .unwrap();
+    assert!(
+        trial.findings.is_empty() || trial.mutation.is_some(),
+        "{:?}",
+        trial.findings
+    );
+    assert!(trial.cases.iter().all(|c| c.passed), "{:#?}", trial.cases);
+    trial
+}
+
+fn adds_up(report: &MutationReport) {
+    let sum = report.killed() + report.killed_by_crash + report.equivalent + report.not_run;
+    assert_eq!(
+        report.generated,
+        sum + report.survivors.len() as u32,
+        "{report:#?}"
+    );
+}
+
+const STRONG: &[(i64, &str)] = &[
+    (0, "low"),
+    (9, "low"),
+    (10, "middle"),
+    (11, "middle"),
+    (100, "middle"),
+    (101, "high 2"),
+    (2034, "high 9"),
+];
+
+pub(crate) fn mutants(sandbox: &Arc<dyn Sandbox>) {
+    let begun = std::time::Instant::now();
+    let trial = |table| tried(sandbox, &draft(GRADE), &cases(table), Policy::default());
+    let strong = trial(STRONG);
+    println!(
+        "     strong: {:?} of {:?}",
+        begun.elapsed(),
+        strong.sandbox_runs
+    );
+    let (strong, weak) = (
+        strong.mutation.unwrap(),
+        trial(&[(5, "low"), (50, "middle"), (111, "high 3")])
+            .mutation
+            .unwrap(),
+    );
+    adds_up(&strong);
+    adds_up(&weak);
+    assert!(strong.generated >= 20, "{strong:#?}");
+    assert!(strong.rate().unwrap() >= 0.9, "{strong:#?}");
+    assert!(
+        weak.rate().unwrap() < strong.rate().unwrap() - 0.15,
+        "{weak:#?}"
+    );
+    // The weak cases leave the bounds alone, and the tester hears of it in words of no code.
+    let bound = weak
+        .survivors
+        .iter()
+        .find(|s| s.line == 5 && s.operator == "comparison")
+        .unwrap();
+    assert_eq!(bound.original, "if n < 10:");
+    assert_eq!(bound.mutated, "if n <= 10:");
+    assert!(bound.description.contains("`<` could be `<=`"));
+    // The same seed, the same figures.
+    assert_eq!(trial(STRONG).mutation.unwrap(), strong);
+}
+
+/// Vetting is softened here: what is shown is that the count holds without it.
+pub(crate) fn self_check(sandbox: &Arc<dyn Sandbox>) {
+    let code = "
+import hashlib
+
+def run(n: int) -> Any:
+    seen = (run.__code__.co_code, run.__code__.co_consts, other.__code__.co_code, other.__code__.co_consts)
+    if hashlib.sha256(repr(seen).encode()).hexdigest()[:4] != WANTED:
+        raise RuntimeError('changed')
+    return other(n)
+
+def other(n):
+    if n < 10:
+        return 'low'
+    return 'high'
+";
+    let mut policy = Policy::default();
+    for rule in handaxe_validate::RULES.iter().filter(|r| !r.fixed) {
+        policy
+            .code
+            .severity
+            .insert(rule.name.to_owned(), Severity::Warn);
+    }
+    // What the tool looks like to itself, learned from its own error.
+    let learn = code.replace(
+        "raise RuntimeError('changed')",
+        "return hashlib.sha256(repr(seen).encode()).hexdigest()[:4]",
+    );
+    let held = cases(&[(5, "x")]);
+    let validator = Validator::new(Arc::clone(sandbox), policy.clone());
+    // A wrong value of the same length leaves the code as long as it was.
+    let said = |code: &str| {
+        let draft = draft(&format!("{code}\nWANTED = 'abcd'\n"));
+        let mut visible = held.clone();
+        visible[0].origin = handaxe_types::Origin::Author;
+        let trial = validator
+            .trial(&draft, &visible, &Silent, &Cancel::default())
+            .unwrap();
+        trial.cases[0].got.clone()
+    };
+    assert!(said(&learn).is_some(), "the digest was not learned");
+    // `run` differs by its last words, so it is asked for by guessing: the check is of `other` alone.
+    let code = code
+        .replace("run.__code__.co_code, run.__code__.co_consts, ", "")
+        .replace(
+            "raise RuntimeError('changed')",
+            "raise RuntimeError(hashlib.sha256(repr(seen).encode()).hexdigest()[:4])",
+        );
+    let wanted = said(&code.replace("raise RuntimeError(", "return ("))
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap();
+    let checked = draft(&format!("{code}\nWANTED = '{wanted}'\n"));
+    // One case that looks at nothing much: the tool alone notices its mutants.
+    let trial = tried(sandbox, &checked, &cases(&[(5, "low")]), policy);
+    let report = trial.mutation.unwrap();
+    adds_up(&report);
+    assert!(report.killed_by_crash >= 4, "{report:#?}");
+    assert!(report.rate().is_none_or(|r| r < 0.7), "{report:#?}");
+    // And under the policy as it stands such a tool never runs.
+    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
+    let trial = validator
+        .trial(&checked, &cases(&[(5, "low")]), &Silent, &Cancel::default())
+        .unwrap();
+    assert_eq!(trial.sandbox_runs, 0);
+}
+
+pub(crate) fn endless(sandbox: &Arc<dyn Sandbox>) {
+    let code = "
+def run(n: int) -> Any:
+    steps = 0
+    while n != 0:
+        n -= 1
+        steps += 1
+    return steps
+";
+    let table = |n: i64| -> Case {
+        serde_json::from_value(json!({"origin": "tester", "input": {"n": n}, "expect": n})).unwrap()
+    };
+    let begun = std::time::Instant::now();
+    let trial = tried(
+        sandbox,
+        &draft(code),
+        &[table(0), table(3), table(7)],
+        Policy::default(),
+    );
+    println!("     endless: {:?}", begun.elapsed());
+    let report = trial.mutation.unwrap();
+    adds_up(&report);
+    assert!(report.killed_by_timeout >= 2, "{report:#?}");
+    assert!(report.killed_by_output >= 2, "{report:#?}");
+}
+
+pub(crate) fn coverage(sandbox: &Arc<dyn Sandbox>) {
+    let all = tried(sandbox, &draft(GRADE), &cases(STRONG), Policy::default());
+    let coverage = all.coverage.unwrap();
+    assert_eq!(coverage.lines_hit, coverage.lines, "{coverage:?}");
+    assert_eq!(
+        (coverage.branches, coverage.branches_hit),
+        (8, 8),
+        "{coverage:?}"
+    );
+    let some = tried(
+        sandbox,
+        &draft(GRADE),
+        &cases(&[(5, "low"), (111, "high 3")]),
+        Policy::default(),
+    );
+    let coverage = some.coverage.unwrap();
+    assert_eq!(coverage.missed_lines, [8, 12], "{coverage:?}");
+    assert_eq!(coverage.missed_branches, [(7, 8), (11, 12)]);
+}

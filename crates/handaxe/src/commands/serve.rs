@@ -1,0 +1,208 @@
+//! `handaxe mcp` and `handaxe serve`: the doors that stay open.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use handaxe_agent::{Begun, Goal, Minds};
+use handaxe_server::{
+    HttpError, HttpOptions, HttpServer, MindSource, Parts, Roots, Service, serve_stdio,
+};
+use handaxe_types::Task;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::ask::begun;
+use crate::cli::{DoorArgs, McpArgs, ModelArgs, ServeArgs};
+use crate::failure::{Exit, Failure, Outcome, chain};
+use crate::models::{self, Chosen};
+use crate::render::{faint, strong};
+use crate::workshop::Workshop;
+
+/// A token file is one line; more than this is not one.
+const MAX_TOKEN_BYTES: u64 = 4096;
+/// Shorter tokens could be guessed.
+const MIN_TOKEN_CHARS: usize = 32;
+
+pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
+    let service = open(shop, args.door)?;
+    let stop = CancellationToken::new();
+    runtime()?.block_on(async {
+        let end = stop.clone();
+        tokio::spawn(async move {
+            asked_to_stop().await;
+            end.cancel();
+        });
+        serve_stdio(service, stop)
+            .await
+            .map_err(|e| Failure::failed("mcp", chain(&e)))
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
+    let path = match &args.token_file {
+        Some(path) => path.clone(),
+        None => shop.home()?.dir().join("keys").join("server-token"),
+    };
+    let token = token(&path)?;
+    let service = open(shop, args.door)?;
+    let options = HttpOptions {
+        addr: args.addr,
+        token: token.clone(),
+        hosts: args.allow_host,
+        origins: args.allow_origin,
+    };
+    let stop = CancellationToken::new();
+    runtime()?.block_on(async {
+        let server = HttpServer::bind(service, options, stop.clone())
+            .await
+            .map_err(|e| serve_failure(&e))?;
+        let url = format!(
+            "http://{}/mcp",
+            server.addr().map_err(|e| serve_failure(&e))?
+        );
+        shop.out
+            .document(&json!({"mcp": url, "token_file": path}))?;
+        shop.out
+            .say(format!("MCP      {}", strong().apply_to(&url)));
+        shop.out
+            .say(format!("header   Authorization: Bearer {token}"));
+        shop.out.note(faint().for_stderr().apply_to(format!(
+            "the token is kept in {}; Ctrl-C stops the server",
+            path.display()
+        )));
+        tokio::spawn(async move {
+            asked_to_stop().await;
+            stop.cancel();
+        });
+        server.serve().await.map_err(|e| serve_failure(&e))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn serve_failure(error: &HttpError) -> Failure {
+    let failure = Failure::failed("serve", chain(error));
+    match error {
+        HttpError::Listen { .. } => {
+            failure.hint("another program may listen there; --addr 127.0.0.1:0 takes a free port")
+        }
+        _ => failure,
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed("runtime", format!("cannot start: {e}")))
+}
+
+/// Ctrl-C, or whoever runs services says that it is time.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+fn open(shop: &Workshop, args: DoorArgs) -> Result<Arc<Service>, Failure> {
+    let roots = Roots::open(&args.root)
+        .map_err(|e| Failure::usage(chain(&e)).hint("--root DIR names a folder that exists"))?;
+    let parts = Parts {
+        registry: shop.registry()?.clone(),
+        sandbox: Arc::clone(shop.sandbox()?),
+        policy: shop.home()?.policy.clone(),
+        roots,
+        minds: Arc::new(Source::new(shop, args.model)?),
+    };
+    Ok(Arc::new(Service::new(parts)))
+}
+
+/// The models of a server's runs: chosen once, made anew for each run with a budget of its own.
+struct Source {
+    shop: Mutex<Workshop>,
+    args: ModelArgs,
+    chosen: Chosen,
+}
+
+impl Source {
+    fn new(shop: &Workshop, args: ModelArgs) -> Result<Self, Failure> {
+        let shop = Workshop::new(shop.global.clone());
+        // The first use makes what the later ones share.
+        shop.home()?;
+        let chosen = models::choose(&shop, &args)?;
+        Ok(Self {
+            shop: Mutex::new(shop),
+            args,
+            chosen,
+        })
+    }
+}
+
+impl MindSource for Source {
+    fn begun(&self, task: Task, goal: Goal) -> Result<Begun, String> {
+        let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
+        begun(&shop, task, goal, &self.args, &self.chosen).map_err(|f| f.message)
+    }
+
+    fn minds(&self, begun: &Begun) -> Result<Minds, String> {
+        let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
+        models::minds(&shop, &self.chosen, begun).map_err(|f| f.message)
+    }
+}
+
+/// The token in a file, which is made, for its owner alone, where there is none.
+fn token(path: &Path) -> Result<String, Failure> {
+    let fail = |what: &str| {
+        Failure::failed("token", format!("{}: {what}", path.display()))
+            .hint("--token-file FILE names another place")
+    };
+    match std::fs::File::open(path) {
+        Ok(file) => {
+            let mut text = String::new();
+            file.take(MAX_TOKEN_BYTES)
+                .read_to_string(&mut text)
+                .map_err(|e| fail(&e.to_string()))?;
+            let token = text.trim();
+            if token.len() < MIN_TOKEN_CHARS || !token.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err(fail(
+                    "not a token: one line of at least 32 plain characters",
+                ));
+            }
+            Ok(token.to_owned())
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let mut random = [0_u8; 32];
+            getrandom::fill(&mut random).map_err(|e| fail(&e.to_string()))?;
+            let token = hex::encode(random);
+            make(path, &token).map_err(|e| fail(&e.to_string()))?;
+            Ok(token)
+        }
+        Err(e) => Err(fail(&e.to_string())),
+    }
+}
+
+fn make(path: &Path, token: &str) -> std::io::Result<()> {
+    if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        use std::os::unix::fs::DirBuilderExt as _;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(PathBuf::from(dir))?;
+    }
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{token}")
+}

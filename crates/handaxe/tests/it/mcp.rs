@@ -1,0 +1,352 @@
+//! The door for agents, spoken to in raw lines: what any client would send.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, example};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A client of one `handaxe mcp`; the server dies with it.
+struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Value>,
+    notes: Vec<Value>,
+    n: u64,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Client {
+    fn open(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (tx, lines) = channel();
+        std::thread::spawn(move || {
+            for line in out.lines() {
+                let Ok(line) = line else { return };
+                // Nothing but the protocol may be on standard output.
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if tx.send(value).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            stdin: child.stdin.take(),
+            child,
+            lines,
+            notes: Vec::new(),
+            n: 0,
+        }
+    }
+
+    fn send(&mut self, message: &Value) {
+        writeln!(self.stdin.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    fn request(&mut self, method: &str, params: &Value) -> Value {
+        self.n += 1;
+        let id = self.n;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        loop {
+            let message = self.lines.recv_timeout(PATIENCE).unwrap();
+            assert!(message.is_object(), "not the protocol: {message}");
+            if message["id"] == id {
+                return message;
+            }
+            self.notes.push(message);
+        }
+    }
+
+    fn initialized(lab: &Lab, args: &[&str]) -> Self {
+        let mut all = vec!["mcp", "--model", "composer"];
+        all.extend(args);
+        let mut client = Self::open(lab.command(&all));
+        let hello = client.request(
+            "initialize",
+            &json!({"protocolVersion": "2025-11-25", "capabilities": {},
+                    "clientInfo": {"name": "tester\n\u{1b}[31m", "version": "1"}}),
+        );
+        assert_eq!(hello["result"]["protocolVersion"], "2025-11-25", "{hello}");
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        client
+    }
+
+    fn call(&mut self, name: &str, arguments: &Value) -> Value {
+        let params = json!({"name": name, "arguments": arguments, "_meta": {"progressToken": 7}});
+        self.request("tools/call", &params)
+    }
+
+    fn names(&mut self) -> Vec<String> {
+        let listed = self.request("tools/list", &json!({}));
+        let tools = listed["result"]["tools"].as_array().unwrap().clone();
+        tools
+            .iter()
+            .map(|t| t["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+#[track_caller]
+fn text(reply: &Value) -> String {
+    reply["result"]["content"][0]["text"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{reply}"))
+        .to_owned()
+}
+
+#[test]
+fn an_agent_makes_a_tool_a_person_approves_and_it_is_there() {
+    let lab = Lab::new();
+    let logs = std::fs::read(example("logs.jsonl")).unwrap();
+    lab.file("root/logs.jsonl", &logs);
+    lab.file("secret.jsonl", &logs);
+    let mut client = Client::initialized(&lab, &["--root", "root"]);
+    let fixed = client.names();
+    assert!(fixed.iter().any(|n| n == "make_tool"), "{fixed:?}");
+    assert!(!fixed.iter().any(|n| n.contains("approve_")), "{fixed:?}");
+
+    let task = "Analyze the sentiment of these logs";
+    let made = client.call("make_tool", &json!({"task": task, "data": ["logs.jsonl"]}));
+    let state = &made["result"]["structuredContent"];
+    assert_eq!(state["state"], "waiting", "{made}");
+    assert!(
+        client
+            .notes
+            .iter()
+            .any(|n| n["method"] == "notifications/progress"),
+        "no progress came"
+    );
+    let name = state["tool"]["name"].as_str().unwrap().to_owned();
+    let approval = state["approval"].to_string();
+
+    // Unapproved, it runs at no way in, and nothing here approves.
+    assert_eq!(client.names(), fixed);
+    for (tool, arguments) in [
+        (name.as_str(), json!({"data": "logs.jsonl"})),
+        (
+            "run_tool",
+            json!({"name": name, "input": {"data": "logs.jsonl"}}),
+        ),
+        (
+            "run_tool",
+            json!({"name": name, "version": 1, "input": {"data": "logs.jsonl"}}),
+        ),
+    ] {
+        let refused = client.call(tool, &arguments);
+        assert_eq!(refused["result"]["isError"], true, "{refused}");
+        assert!(text(&refused).contains("not_approved"), "{refused}");
+    }
+    let none = client.call("approve", &json!({"id": 1}));
+    assert!(
+        none["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("Unknown tool"),
+        "{none}"
+    );
+
+    // A person approves in another process; the list changes and says so.
+    lab.run(&["approvals", "approve", &approval]).exits(0);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !client
+        .notes
+        .iter()
+        .any(|n| n["method"] == "notifications/tools/list_changed")
+    {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the change was not told"
+        );
+        client.request("ping", &json!({}));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(client.names().contains(&name));
+
+    let ran = client.call(&name, &json!({"data": "logs.jsonl"}));
+    assert_eq!(ran["result"]["structuredContent"]["matched"], 500, "{ran}");
+    // Files outside the root are no files, by whatever road.
+    let outside = lab.dir().join("secret.jsonl");
+    for path in ["../secret.jsonl", outside.to_str().unwrap(), "nothing"] {
+        let refused = client.call(&name, &json!({"data": path}));
+        assert!(text(&refused).contains("not beneath a root"), "{refused}");
+    }
+    // Whatever the client calls itself, the journal names a client, in plain characters.
+    let log = lab.json(&["audit", "log"]).to_string();
+    assert!(log.contains("mcp:tester[31m"), "{log}");
+    assert_eq!(lab.json(&["audit", "verify"])["ok"], true);
+}
+
+#[test]
+fn a_clients_own_tool_needs_more_than_its_own_word() {
+    let lab = Lab::new();
+    let mut client = Client::initialized(&lab, &[]);
+    let proposed = client.call(
+        "propose_tool",
+        &json!({
+            "why": "doubling",
+            "code": "\"\"\"Doubles.\"\"\"\n\n\ndef run(n: int) -> int:\n    \"\"\"Doubles a number.\"\"\"\n    return n * 2\n",
+            "spec": {
+                "name": "doubler", "description": "Doubles a number.", "domain": "maths",
+                "input_schema": {"type": "object", "additionalProperties": false, "required": ["n"],
+                    "properties": {"n": {"type": "integer", "minimum": -1000, "maximum": 1000}}},
+                "output_schema": {"type": "integer"},
+            },
+            "cases": [{"name": "two", "input": {"n": 2}, "expect": 4, "origin": "user", "held_out": true}],
+        }),
+    );
+    let state = &proposed["result"]["structuredContent"];
+    assert_eq!(state["state"], "refused", "{proposed}");
+    // Its cases are its own, whatever it says of them.
+    assert!(
+        state.to_string().contains("min_independent_cases"),
+        "{state}"
+    );
+    assert_eq!(
+        client.call("list_approvals", &json!({}))["result"]["structuredContent"]["waiting"],
+        json!([])
+    );
+}
+
+#[test]
+fn hostile_lines_get_an_error_and_the_door_stays_open() {
+    let lab = Lab::new();
+    let mut client = Client::initialized(&lab, &[]);
+    let deep = "[".repeat(5_000) + &"]".repeat(5_000);
+    for line in [
+        "not json".to_owned(),
+        "{\"jsonrpc\": \"2.0\"".to_owned(),
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"tools/call\",\"params\":{{\"name\":\"search_tools\",\"arguments\":{{\"query\":{deep}}}}}}}"
+        ),
+        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/unheard\"}".to_owned(),
+    ] {
+        writeln!(client.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+    for (name, arguments) in [
+        ("search_tools", json!({"query": 5})),
+        ("search_tools", json!({"query": "x", "more": 1})),
+        ("describe_tool", json!({"name": "../../etc"})),
+        ("describe_tool", json!({"name": "nothing_here"})),
+        ("tool_status", json!({"run": "../../x"})),
+        ("run_tool", json!({"name": "nothing_here", "input": {}})),
+    ] {
+        let reply = client.call(name, &arguments);
+        assert_eq!(
+            reply["result"]["isError"], true,
+            "{name} {arguments}: {reply}"
+        );
+        assert!(text(&reply).contains("hint: "), "{reply}");
+    }
+}
+
+/// One HTTP/1.1 exchange; the status and the body.
+fn http(addr: &str, head: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "POST /mcp HTTP/1.1\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nConnection: close\r\n\
+         Content-Length: {}\r\n{head}\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply);
+    let reply = String::from_utf8_lossy(&reply).into_owned();
+    let status = reply.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0);
+    (status, reply)
+}
+
+#[test]
+fn http_asks_for_the_token_the_host_and_the_origin() {
+    let lab = Lab::new();
+    let mut command = lab.command(&[
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--model",
+        "composer",
+        "--json",
+    ]);
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut document = String::new();
+    while serde_json::from_str::<Value>(&document).is_err() {
+        assert!(out.read_line(&mut document).unwrap() > 0, "{document}");
+    }
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let url = document["mcp"].as_str().unwrap().to_owned();
+    let addr = url
+        .trim_start_matches("http://")
+        .trim_end_matches("/mcp")
+        .to_owned();
+    let token = std::fs::read_to_string(document["token_file"].as_str().unwrap()).unwrap();
+    let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
+    let host = format!("Host: {addr}\r\n");
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}})
+    .to_string();
+    let (status, reply) = http(&addr, &format!("{host}{bearer}"), &hello);
+    assert_eq!(status, 200, "{reply}");
+    assert!(reply.contains("2025-11-25"), "{reply}");
+    for (what, head, expected) in [
+        ("no token", host.clone(), 401),
+        (
+            "another token",
+            format!("{host}Authorization: Bearer {}\r\n", "0".repeat(64)),
+            401,
+        ),
+        (
+            "the token in another scheme",
+            format!("{host}Authorization: Basic {}\r\n", token.trim()),
+            401,
+        ),
+        (
+            "a rebound name",
+            format!("Host: evil.example:80\r\n{bearer}"),
+            403,
+        ),
+        (
+            "another page",
+            format!("{host}{bearer}Origin: http://evil.example\r\n"),
+            403,
+        ),
+    ] {
+        let (status, reply) = http(&addr, &head, &hello);
+        assert_eq!(status, expected, "{what}: {reply}");
+    }
+    let (status, _) = http(&addr, &format!("{host}{bearer}"), &" ".repeat(5 << 20));
+    assert!(matches!(status, 413 | 0), "{status}");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        if begun.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("the server did not stop");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
