@@ -49,6 +49,8 @@ pub enum EvalError {
     UnknownField { field: String, known: Vec<String> },
     #[error("`{op}` needs a value")]
     NoValue { op: &'static str },
+    #[error("`any_of` and `none_of` take a list, and nothing else does")]
+    List,
     #[error("more than {MAX_GROUPS} different values")]
     TooManyGroups,
     #[error("more than {MAX_VALUES} numbers for a median or deviation")]

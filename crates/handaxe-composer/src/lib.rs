@@ -18,7 +18,9 @@ mod question;
 mod read;
 mod words;
 
-pub use by_example::{ByExample, EmittedExample, Example, compose_by_example, parse_example, same};
+pub use by_example::{
+    ByExample, EmittedExample, Example, compose_by_example, example_file, parse_example, same,
+};
 pub use chain::{
     Bucket, Chain, Comparison, Extractable, Filter, Format, Func, Measure, Op, Order, PERCENTILES,
     Scalar, Shape, Terminal, Window,

@@ -9,6 +9,11 @@ pub enum SuiteError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("`{path}` cannot be written: {source}")]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("line {line} of `{path}` is no item of this suite: {source}")]
     Item {
         path: PathBuf,

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod builtin;
 mod data;
 mod error;
 mod example;
 mod report;
 
 pub use answer::{Expected, agrees};
+pub use builtin::unpack;
 pub use data::{Question, questions, run as run_data};
 pub use error::SuiteError;
 pub use example::{Pair, Task, run as run_examples, tasks};

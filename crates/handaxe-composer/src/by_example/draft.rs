@@ -56,6 +56,39 @@ pub fn parse_example(text: &str) -> Option<Example> {
     (!empty(&input)).then_some(Example { input, output })
 }
 
+/// A file as one side of an example: its records, or of plain text its lines together; of a JSON
+/// document what it holds.
+pub fn example_file(path: &std::path::Path) -> Result<Value, crate::DataError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let profile = crate::profile_path(&name, path)?;
+    let unreadable = |source| crate::DataError::Unreadable {
+        name: name.to_string(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_FILE), &mut bytes)
+        .map_err(unreadable)?;
+    if profile.format == Format::Text {
+        return Ok(Value::from(String::from_utf8_lossy(&bytes).trim_end()));
+    }
+    let mut records = Records::new(profile.format, bytes.as_slice());
+    let mut rows = Vec::new();
+    let malformed = |source| crate::DataError::Malformed {
+        name: name.to_string(),
+        source,
+    };
+    while let Some(record) = records.next().map_err(malformed)? {
+        if rows.len() < MAX_RESULTS {
+            rows.push(object(&record));
+        }
+    }
+    Ok(Value::Array(rows))
+}
+
+/// Largest file of an example.
+const MAX_FILE: u64 = 4 << 20;
+
 fn shown(value: &Value) -> String {
     let text = match value {
         Value::String(s) => s.clone(),

@@ -16,7 +16,7 @@ mod value;
 use serde_json::Value;
 
 pub(crate) use dates::{CLOCK, FORMS};
-pub use draft::{Emitted as EmittedExample, compose_by_example, parse_example};
+pub use draft::{Emitted as EmittedExample, compose_by_example, example_file, parse_example};
 pub(crate) use value::Program;
 pub use value::same;
 

@@ -735,7 +735,11 @@ impl Tool {
         if chain.shape.offset == 0 {
             return self;
         }
-        if of == "select_records" {
+        if chain.shape.window.is_some() {
+            self.name = "later_values_by_group";
+            self.description = "A measure for each group of a file's records as a share, running \
+                 total or change, groups in order, from a later place on.";
+        } else if of == "select_records" {
             self.name = "select_later_records";
             self.description = "The records of a file that pass a filter, ordered by a field, from \
                  a later place on: the second, the third, the fourth to the tenth.";

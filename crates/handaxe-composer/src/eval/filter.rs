@@ -68,6 +68,11 @@ impl Tests {
                     any: Self::new(&each)?.0,
                 });
             }
+            let several = matches!(filter.value, Some(Scalar::Many(_)));
+            let wants = matches!(filter.op, Op::AnyOf | Op::NoneOf);
+            if filter.value.is_some() && several != wants {
+                return Err(EvalError::List);
+            }
             let value = match (&filter.value, filter.op) {
                 (_, Op::Empty | Op::NotEmpty) => Datum::Null,
                 (Some(scalar), _) => datum(scalar),

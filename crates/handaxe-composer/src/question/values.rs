@@ -84,7 +84,12 @@ impl Parse<'_> {
             // "weather is not fog": the field stands before the negation.
             let before_not = self
                 .prev(i)
-                .filter(|p| self.key(*p) == Some(&Key::Not))
+                .filter(|p| match self.key(*p) {
+                    Some(Key::Not) => true,
+                    // "is either A or B".
+                    Some(Key::Or) => self.spans[*p].text.eq_ignore_ascii_case("either"),
+                    _ => false,
+                })
                 .and_then(|p| self.prev(p));
             let field_at = named(self, self.prev(i))
                 .or_else(|| named(self, before_not))

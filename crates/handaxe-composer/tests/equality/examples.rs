@@ -79,8 +79,8 @@ fn programs_from_examples_agree_with_their_python() {
     let mut jobs = Vec::new();
     let mut ours = Vec::new();
     for (n, line) in TASKS.lines().enumerate() {
-        // Every third shows the kinds; `HANDAXE_EQUALITY` runs them all.
-        if !every && n % 3 != 0 {
+        // Every sixth shows the kinds; `HANDAXE_EQUALITY` runs them all.
+        if !every && n % 6 != 0 {
             continue;
         }
         let task: Value = serde_json::from_str(line).unwrap();

@@ -44,6 +44,7 @@ const COMMANDS: &[&str] = &[
     "serve",
     "config show",
     "config path",
+    "eval",
 ];
 
 #[test]
