@@ -735,7 +735,7 @@ impl Tool {
         if chain.shape.offset == 0 {
             return self;
         }
-        if chain.shape.window.is_some() {
+        if of != "select_records" && chain.shape.window.is_some() {
             self.name = "later_values_by_group";
             self.description = "A measure for each group of a file's records as a share, running \
                  total or change, groups in order, from a later place on.";
