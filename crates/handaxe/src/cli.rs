@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::sandboxes::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// An assistant that makes its own tools, proves them in a sandbox, and keeps them.
@@ -50,6 +51,15 @@ pub(crate) struct Global {
         value_name = "PATH"
     )]
     pub(crate) python: Option<PathBuf>,
+    /// What isolates the tools: native, oci, oci:RUNTIME (crun, runc, youki, runsc, kata) or docker
+    #[arg(
+        long,
+        global = true,
+        env = "HANDAXE_SANDBOX",
+        hide_env_values = true,
+        value_name = "BACKEND"
+    )]
+    pub(crate) sandbox: Option<Choice>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -214,7 +224,9 @@ pub(crate) struct RunArgs {
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct LimitArgs {
-    /// Lower a limit: wall=2s,cpu=1s,memory=256M,output=1M,scratch=16M,files=32,processes=4
+    /// Set limits: wall, cpu (2s, 500ms, 1m); memory, output, stdio, scratch, file (256M, 64K);
+    /// inodes, files, processes (a number). `file` is the largest one written, `files` the most
+    /// open, `inodes` the most in the scratch
     #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) limit: Vec<String>,
 }
@@ -368,9 +380,11 @@ pub(crate) enum AuditCommand {
 pub(crate) enum SandboxCommand {
     /// Run a Python file's run(**input) in the sandbox
     Run {
-        #[arg(long, value_name = "FILE")]
+        /// Python with a function run(…); - reads standard input
+        #[arg(long, value_name = "FILE|-")]
         code: PathBuf,
-        #[arg(long, short, value_name = "JSON|@FILE")]
+        /// run's arguments as a JSON object; - reads standard input
+        #[arg(long, short, value_name = "JSON|@FILE|-")]
         input: Option<String>,
         /// A file to attach as /data/NAME; give PROPERTY=FILE to pass its path as an input
         #[arg(long, short, value_name = "FILE")]
@@ -378,6 +392,7 @@ pub(crate) enum SandboxCommand {
         /// Output properties that name produced files
         #[arg(long, value_name = "PROPERTY")]
         collect: Vec<String>,
+        /// Where produced files go; made if it is missing
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
         #[command(flatten)]
