@@ -35,7 +35,7 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
         question: args.task.clone(),
         data,
         goldens,
-        examples: Vec::new(),
+        examples: inputs::examples(&args.example)?,
         preview,
     };
     let chosen = models::choose(shop, &args.model)?;

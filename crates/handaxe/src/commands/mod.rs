@@ -6,6 +6,7 @@ mod audit;
 mod bench;
 mod config;
 mod doctor;
+mod eval;
 mod junit;
 mod keys;
 mod probe;
@@ -61,6 +62,7 @@ pub(crate) fn main() -> Exit {
         Command::Sandbox(command) => sandbox::run(&shop, command),
         Command::Keys(command) => keys::run(&shop, command),
         Command::Config(command) => config::run(&shop, command),
+        Command::Eval(args) => eval::run(&shop, &args),
         Command::Mcp(args) => serve::mcp(&shop, args),
         Command::Serve(args) => serve::http(&shop, args),
     };

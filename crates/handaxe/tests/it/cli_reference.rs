@@ -56,6 +56,7 @@ const COMMANDS: &[&str] = &[
     "serve",
     "config show",
     "config path",
+    "eval",
 ];
 
 #[test]
