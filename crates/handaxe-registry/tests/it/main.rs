@@ -11,6 +11,7 @@ mod common;
 mod concurrency;
 mod crash;
 mod opening;
+mod retrieval;
 mod runs;
 mod search;
 mod tamper;

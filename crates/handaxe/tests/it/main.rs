@@ -12,11 +12,17 @@ mod audit;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod cli_reference;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod critical;
+#[cfg(test)]
+mod gaps;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
