@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Severity;
+use crate::{Isolation, Severity};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -11,6 +11,7 @@ pub struct Policy {
     pub code: StaticPolicy,
     pub trial: TrialPolicy,
     pub approval: ApprovalPolicy,
+    pub isolation: IsolationPolicy,
 }
 
 /// Which tools may be made at all.
@@ -113,6 +114,9 @@ pub struct TrialPolicy {
     pub max_exponent: f64,
     /// All stages of one trial together; what does not fit is reported as not run.
     pub wall_budget_ms: u64,
+    /// Of production calls of deterministic tools, so many in a hundred are run again elsewhere and
+    /// compared; a difference quarantines the tool.
+    pub shadow_percent: u32,
 }
 
 impl Default for TrialPolicy {
@@ -129,6 +133,7 @@ impl Default for TrialPolicy {
             warn_exponent: 1.8,
             max_exponent: 3.2,
             wall_budget_ms: 60_000,
+            shadow_percent: 2,
         }
     }
 }
@@ -149,4 +154,13 @@ impl Default for ApprovalPolicy {
             expires_hours: 168,
         }
     }
+}
+
+/// The least isolation under which tools are tried and run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IsolationPolicy {
+    pub least: Isolation,
+    /// Domain → its own least, which may be more or less.
+    pub domains: std::collections::BTreeMap<String, Isolation>,
 }

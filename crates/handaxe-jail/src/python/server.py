@@ -16,9 +16,6 @@ CONTROL, PROC = 3, 4
 NO_FD = 2**64 - 1
 
 
-# ---------------------------------------------------------------- in the server
-
-
 def serve(hook, settings, plan):
     control = _socket.socket(fileno=CONTROL)
     own_namespace = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=PROC)
@@ -85,7 +82,7 @@ def make(hook, settings, plan, own_namespace, scratch, inodes, files, groups):
         pid = os.fork()
         if pid == 0:
             try:
-                child(hook, settings, blob)
+                become(hook, settings, hook.harden(blob))
             except BaseException as error:
                 fault = traceback.format_exc().encode("utf-8", "replace")[-2000:]
                 try:
@@ -106,19 +103,6 @@ def make(hook, settings, plan, own_namespace, scratch, inodes, files, groups):
         for fd in theirs:
             os.close(fd)
     return pid, pidfd, ours
-
-
-# ---------------------------------------------------------------- in the child
-
-
-def child(hook, settings, blob):
-    report = hook.harden(blob)
-    os_write_all(RESULT, b"HXRY" + report)
-    if report[0]:
-        os._exit(72)
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    kept = rehearse(hook, settings)
-    serve_one(hook)
 
 
 def main():

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use handaxe_types::SandboxResult;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use super::pool::{Class, Pool, Ready};
 use super::watch::{GRACE, Watch};
 use crate::exchange::ending::ms;
 use crate::exchange::hearing::End;
-use crate::exchange::request::{check_files, input, request};
+use crate::exchange::request::{check_files, floor_bytes, floors, input, request};
 use crate::exchange::wire::Request;
 use crate::{Call, Cancel, SandboxError};
 
@@ -42,6 +42,11 @@ fn class(call: &Call) -> Class {
     Class::of(&call.limits, files)
 }
 
+fn own_floors(call: &Call, child: &Ready) -> Vec<u8> {
+    let (size, base) = (child.warm.address_space, child.warm.base);
+    floor_bytes(floors(&call.limits, size, base))
+}
+
 fn serve(
     pool: &Pool,
     call: &Call,
@@ -54,7 +59,7 @@ fn serve(
         Form::Compiled(bytes) => bytes,
         Form::Source | Form::SourceAgain => &[],
     };
-    let parts = [call.code.as_bytes(), compiled, &floors(call, child)];
+    let parts = [call.code.as_bytes(), compiled, &own_floors(call, child)];
     let mut bytes = encode(&request(call, input, parts), child, parts)?;
     for file in call.files.iter().chain(&call.assets) {
         bytes.extend_from_slice(&file.bytes);
@@ -135,7 +140,7 @@ fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxErr
     call.limits.output_bytes = CODE_BYTES;
     let cancel = Cancel::default();
     let mut child = pool.take(class(&call), &cancel)?;
-    let parts = [source.as_bytes(), &[], &floors(&call, &child)];
+    let parts = [source.as_bytes(), &[], &own_floors(&call, &child)];
     let mut request = request(&call, &call.input, parts);
     request.compile = true;
     let bytes = encode(&request, &child, parts)?;
@@ -144,23 +149,4 @@ fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxErr
     let compiled = watch.heard.output();
     pool.put_down(child);
     done.map(|()| compiled)
-}
-
-/// The call's resource limits: pairs of little-endian words, resource and value.
-fn floors(call: &Call, child: &Ready) -> Vec<u8> {
-    let limits = &call.limits;
-    let address_space = child.warm.address_space.saturating_add(limits.memory_bytes);
-    // The floor under the watchdog, in whole seconds, one to spare.
-    let cpu = (child.warm.base + Duration::from_millis(limits.cpu_ms)).as_secs() + 2;
-    let pairs = [
-        (9, address_space),
-        (0, cpu),
-        (1, limits.file_bytes),
-        (7, limits.open_files),
-        (6, limits.processes),
-    ];
-    let words = pairs
-        .iter()
-        .flat_map(|(resource, value)| [*resource, *value]);
-    words.flat_map(u64::to_le_bytes).collect()
 }

@@ -37,12 +37,17 @@ mod pool;
 mod session;
 mod watch;
 
+pub(crate) use greeting::parse_greeting;
+pub(crate) use jail::timespec;
+pub(crate) use layers::missing;
+pub(crate) use watch::broken;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use handaxe_types::{Digest, Layer, LayerStatus, StaticPolicy};
+use handaxe_types::{Digest, Isolation, Layer, LayerStatus, StaticPolicy};
 
 use crate::interpreter::{self, Runtime};
 use crate::{Interpreter, Profile, Sandbox, SandboxError, Session, SessionSpec};
@@ -127,8 +132,8 @@ impl NativeSandbox {
 }
 
 impl Sandbox for NativeSandbox {
-    fn name(&self) -> &'static str {
-        "native"
+    fn name(&self) -> &str {
+        &self.profile.name
     }
 
     fn interpreter(&self) -> &Interpreter {
@@ -163,16 +168,17 @@ fn profile(config: &NativeConfig) -> Profile {
     for (name, value) in handaxe_jail::ENVIRONMENT {
         parts.extend([name.as_bytes(), value.as_bytes()]);
     }
-    let required = handaxe_jail::all_layers()
+    let required: Vec<Layer> = handaxe_jail::all_layers()
         .iter()
         .copied()
         .filter(|l| is_required(*l))
         .collect();
-    Profile {
-        name: "native".to_owned(),
-        digest: Digest::of_parts(parts),
-        required,
-    }
+    Profile::new(
+        "native",
+        Isolation::Jail,
+        &required,
+        Digest::of_parts(parts),
+    )
 }
 
 /// Digest over the system-call filter that every child loads on this machine.

@@ -38,6 +38,8 @@ mod sandbox_cli;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod workspace;
