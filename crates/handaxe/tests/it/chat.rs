@@ -32,7 +32,7 @@ fn a_conversation_with_the_composer() {
     let orders = example("orders.csv");
     // A library first, so that a script without a person at hand gets answers.
     for question in [
-        "What is the average amount by region?",
+        "What is the average price by region?",
         "How many orders are from Europe?",
     ] {
         lab.run(&["make", question, "--data", &orders, "--yes"])
@@ -45,9 +45,9 @@ fn a_conversation_with_the_composer() {
         &[
             "/help",
             &attach,
-            "What is the average amount by region?",
+            "What is the average price by region?",
             "How many orders are from Europe?",
-            "/tools average",
+            "/tools average price",
             "/nonsense",
             "/data no/such/file.csv",
             "Who was the last emperor of Rome?",
@@ -75,7 +75,7 @@ fn a_conversation_with_the_composer() {
     assert_eq!(
         questions,
         [
-            "What is the average amount by region?",
+            "What is the average price by region?",
             "How many orders are from Europe?"
         ]
     );
@@ -88,7 +88,7 @@ fn a_conversation_with_the_composer() {
     )
     .exits(0)
     .says("orders.csv")
-    .says("1. What is the average amount by region?")
+    .says("1. What is the average price by region?")
     .says("This rests on");
     assert_eq!(conversation(&lab).1["turns"].as_array().unwrap().len(), 3);
     for bad in ["nope", "../../etc/passwd", ""] {

@@ -28,18 +28,18 @@ const COVERED: [(&str, &str, &[&str]); 4] = [
     ),
     (
         "orders.csv",
-        "What is the average amount by region?",
+        "What is the average price by region?",
         &[
-            "Average amount for each region",
+            "Average price for each region",
             "What is the mean quantity by product?",
         ],
     ),
     (
         "orders.csv",
-        "Sort the orders by amount",
+        "Sort the orders by price",
         &[
             "Sort the orders by quantity",
-            "Order the rows by amount, largest first",
+            "Order the rows by price, largest first",
         ],
     ),
 ];

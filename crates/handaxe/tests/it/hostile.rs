@@ -273,7 +273,7 @@ fn with_goldens_nothing_wrong_is_registered() {
         json!({"input": {"text": text}, "expect": {"count": count}}).to_string()
     });
     let mut registered = 0;
-    for seed in 0..seeds(14) {
+    for seed in 0..seeds(10) {
         let lab = Lab::new();
         let golden = lab.file("golden.jsonl", goldens.join("\n"));
         let model = conversation(seed).save(&lab, "hostile");
@@ -298,7 +298,7 @@ fn with_goldens_nothing_wrong_is_registered() {
 
 #[test]
 fn without_a_person_nothing_is_registered() {
-    for seed in 1000..1000 + seeds(6) {
+    for seed in 1000..1000 + seeds(4) {
         let lab = Lab::new();
         let model = conversation(seed).save(&lab, "hostile");
         let ran = ask(&lab, &model, &[]);
