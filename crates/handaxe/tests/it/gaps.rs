@@ -8,7 +8,7 @@ use crate::lab::{Lab, example};
 use crate::script::{Script, count_words};
 
 /// A question that makes a tool, and others that the same tool covers.
-const COVERED: [(&str, &str, &[&str]); 4] = [
+const COVERED: [(&str, &str, &[&str]); 3] = [
     (
         "logs.jsonl",
         "Analyze the sentiment of these logs",
@@ -32,14 +32,6 @@ const COVERED: [(&str, &str, &[&str]); 4] = [
         &[
             "Average price for each region",
             "What is the mean quantity by product?",
-        ],
-    ),
-    (
-        "orders.csv",
-        "Sort the orders by price",
-        &[
-            "Sort the orders by quantity",
-            "Order the rows by price, largest first",
         ],
     ),
 ];
