@@ -73,6 +73,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Answer a question about data, making a tool if none fits
     Ask(AskArgs),
+    /// Ask one question after another, over the same files and over what was answered
+    Chat(ChatArgs),
     /// Make a tool without using it
     Make(AskArgs),
     /// Run an approved tool
@@ -163,11 +165,26 @@ pub(crate) struct AskArgs {
     /// Approve the tool made by this very command, as the person who runs it
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Show the plan and stop: nothing is written, nothing runs
+    #[arg(long)]
+    pub(crate) plan: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Where files that a tool produces are put; nothing there is overwritten
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// A file to talk about; may be given again
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Go on with an earlier conversation
+    #[arg(long, value_name = "ID")]
+    pub(crate) resume: Option<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
 }
 
 #[derive(Clone, Debug, Default, Args)]

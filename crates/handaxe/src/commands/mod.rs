@@ -4,6 +4,7 @@ mod approvals;
 mod ask;
 mod audit;
 mod bench;
+mod chat;
 mod config;
 mod doctor;
 mod eval;
@@ -52,6 +53,7 @@ pub(crate) fn main() -> Exit {
     let shop = Workshop::new(cli.global);
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(&shop, args, Goal::Answer),
+        Command::Chat(args) => chat::run(&shop, &args),
         Command::Make(args) => ask::run(&shop, args, Goal::Make),
         Command::Run(args) => run::run(&shop, args),
         Command::Tools(command) => tools::run(&shop, command),

@@ -8,6 +8,7 @@ use crate::lab::Lab;
 const COMMANDS: &[&str] = &[
     "",
     "ask",
+    "chat",
     "make",
     "run",
     "tools",
