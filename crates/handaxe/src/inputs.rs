@@ -166,7 +166,7 @@ pub(crate) fn examples(given: &[String]) -> Result<Vec<Case>, Failure> {
         let sides = text.split_once("=>").map(|(a, b)| (a.trim(), b.trim()));
         match (text.trim().strip_prefix('@'), sides) {
             (Some(path), None) => {
-                let bytes = read_bounded(Path::new(path))?;
+                let bytes = read_bounded(Path::new(path), MAX_INPUT_BYTES)?;
                 for line in bytes
                     .split(|b| *b == b'\n')
                     .filter(|l| !l.trim_ascii().is_empty())

@@ -212,7 +212,7 @@ fn calls_that_end_together_are_all_kept() {
     home.register(&draft("count_text", "q"));
     let approved = home
         .registry
-        .load_approved(&tool("count_text"), profile())
+        .load_approved(&tool("count_text"), &profile())
         .unwrap();
     // A second process that holds the database makes them wait, and so meet.
     let other = home.raw();
