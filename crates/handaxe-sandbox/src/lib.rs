@@ -29,3 +29,4 @@ pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable}
 
 /// The server's source, so that a bench can take the same road without any jail.
 pub use handaxe_jail::SERVER;
+pub use handaxe_jail::Shape;

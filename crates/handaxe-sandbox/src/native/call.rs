@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use handaxe_types::SandboxResult;
+use handaxe_types::{Layer, SandboxResult};
 use serde_json::{Map, Value};
 
 use super::codes::{CODE_BYTES, Codes, Form};
@@ -26,9 +26,15 @@ pub(super) fn run(
     cancel: &Cancel,
 ) -> Result<SandboxResult, SandboxError> {
     check_files(call, mounts)?;
-    let input = input(call, mounts)?;
+    let mut input = input(call, mounts)?;
+    if pool.jail.place.is_some() {
+        refuse_assets(call)?;
+    }
     let form = codes.form(&call.code);
     let mut child = pool.take(class(call), cancel)?;
+    if let Some(place) = &pool.jail.place {
+        input = place.input(call, child.id)?;
+    }
     let done = serve(pool, call, cancel, &mut child, &input, &form);
     pool.put_down(child);
     if matches!(form, Form::SourceAgain) && done.as_ref().is_ok_and(|r| r.output.is_some()) {
@@ -55,7 +61,13 @@ fn serve(
         Form::Source | Form::SourceAgain => &[],
     };
     let parts = [call.code.as_bytes(), compiled, &floors(call, child)];
-    let mut bytes = encode(&request(call, input, parts), child, parts)?;
+    let data = pool.jail.place.as_ref().map(|place| place.data(child.id));
+    let mut request = request(call, input, parts);
+    if let Some(data) = &data {
+        // Assets were refused, so all of them are the call's files.
+        request.files.iter_mut().for_each(|file| file.0 = data);
+    }
+    let mut bytes = encode(&request, child, parts)?;
     for file in call.files.iter().chain(&call.assets) {
         bytes.extend_from_slice(&file.bytes);
     }
@@ -146,6 +158,22 @@ fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxErr
     done.map(|()| compiled)
 }
 
+/// A tool finds its assets under a fixed path, which only a root of the jail's own has.
+fn refuse_assets(call: &Call) -> Result<(), SandboxError> {
+    match call.assets.first() {
+        None => Ok(()),
+        Some(asset) => Err(SandboxError::File {
+            name: asset.name.clone(),
+            reason: "a tool with assets needs the `native` profile: without namespaces there is \
+                     no /assets"
+                .to_owned(),
+        }),
+    }
+}
+
+/// `RLIMIT_NPROC`.
+const PROCESSES: u64 = 6;
+
 /// The call's resource limits: pairs of little-endian words, resource and value.
 fn floors(call: &Call, child: &Ready) -> Vec<u8> {
     let limits = &call.limits;
@@ -157,10 +185,13 @@ fn floors(call: &Call, child: &Ready) -> Vec<u8> {
         (0, cpu),
         (1, limits.file_bytes),
         (7, limits.open_files),
-        (6, limits.processes),
+        (PROCESSES, limits.processes),
     ];
+    // Without a user namespace the processes of everyone of this user would count.
+    let shared = !child.warm.layers.contains(&Layer::UserNamespace);
     let words = pairs
         .iter()
+        .filter(|(resource, _)| !(shared && *resource == PROCESSES))
         .flat_map(|(resource, value)| [*resource, *value]);
     words.flat_map(u64::to_le_bytes).collect()
 }

@@ -10,7 +10,6 @@ use handaxe_jail::ChildReport;
 use handaxe_types::Layer;
 use rustix::io::Errno;
 
-use super::is_required;
 use super::jail::{Ends, Jail};
 use super::layers::missing;
 use super::watch::broken;
@@ -128,8 +127,9 @@ fn warm(
     layers.push(Layer::Watchdog);
     layers.sort_unstable();
     layers.dedup();
+    // What its profile does not require is excused.
     for layer in handaxe_jail::all_layers() {
-        if is_required(*layer) && !layers.contains(layer) && !excused.contains(layer) {
+        if !layers.contains(layer) && !excused.contains(layer) {
             let reason = "a child did not find it in force".to_owned();
             return Err(missing(*layer, reason));
         }

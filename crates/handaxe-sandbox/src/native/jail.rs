@@ -21,6 +21,7 @@ use rustix::net::{
 };
 
 use super::layers::missing;
+use super::place::Place;
 use super::{NativeConfig, pool::Class};
 use crate::SandboxError;
 use crate::exchange::ending::Ended;
@@ -33,6 +34,8 @@ pub(super) struct Jail {
     control: OwnedFd,
     /// What the launcher confirmed.
     pub(super) layers: Vec<Layer>,
+    /// Where its children have their directories, when they have no mounts.
+    pub(super) place: Option<Place>,
 }
 
 /// A child that the server made: the host's ends.
@@ -66,7 +69,11 @@ fn start(doing: &'static str) -> impl Fn(Errno) -> SandboxError {
 }
 
 impl Jail {
-    pub(super) fn launch(config: &NativeConfig, launch: &Launch) -> Result<Self, SandboxError> {
+    pub(super) fn launch(
+        config: &NativeConfig,
+        launch: &Launch,
+        place: Option<Place>,
+    ) -> Result<Self, SandboxError> {
         let (control, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -94,6 +101,7 @@ impl Jail {
             launcher: Mutex::new(launcher),
             control,
             layers: Vec::new(),
+            place,
         };
         let message = serde_json::to_vec(launch).map_err(|e| SandboxError::Start {
             doing: "describing the jail",

@@ -2,8 +2,8 @@
 
 use handaxe_types::{Layer, LayerStatus};
 
-use super::is_required;
 use crate::SandboxError;
+use handaxe_jail::Shape;
 
 /// The layers of a child that reported itself ready.
 #[derive(Clone, Debug)]
@@ -66,14 +66,21 @@ pub(super) fn missing(layer: Layer, reason: String) -> SandboxError {
 }
 
 /// The table of all layers, from a child's word or from what kept it from being made.
-pub(super) fn describe(found: &Result<Confirmed, SandboxError>) -> Vec<LayerStatus> {
+pub(super) fn describe(shape: Shape, found: &Result<Confirmed, SandboxError>) -> Vec<LayerStatus> {
     let status = |layer: Layer| {
-        let required = is_required(layer);
+        let required = shape.requires(layer);
         let (in_force, note) = match found {
             Ok(confirmed) => {
                 let in_force = confirmed.layers.contains(&layer);
                 let note = match layer {
                     Layer::Landlock => format!("abi {}", confirmed.landlock_abi),
+                    _ if !in_force
+                        && shape == Shape::Landlock
+                        && !required
+                        && layer != Layer::Cgroup =>
+                    {
+                        "not a part of this profile".to_owned()
+                    }
                     Layer::Cgroup if in_force => confirmed.cgroup.clone(),
                     Layer::Cgroup => format!("{}; {}", confirmed.cgroup, hint(layer)),
                     _ if in_force => String::new(),
