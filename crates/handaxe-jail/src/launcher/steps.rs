@@ -80,13 +80,15 @@ impl LaunchError {
         match self {
             Self::CloseInherited(_) => Some(Layer::ClosedDescriptors),
             Self::Filter(_) => Some(Layer::Seccomp),
-            Self::DropUser { .. } | Self::StillRoot => Some(Layer::UnprivilegedUid),
+            Self::DropUser { .. }
+            | Self::StillRoot
+            | Self::GivePlace { .. }
+            | Self::Bounding(_) => Some(Layer::UnprivilegedUid),
             Self::NoNewPrivileges(_) => Some(Layer::NoNewPrivileges),
             Self::UserNamespace(_) | Self::MapIds { .. } => Some(Layer::UserNamespace),
             Self::Namespace { layer, .. } => Some(*layer),
             Self::NameHost(_) => Some(Layer::UtsNamespace),
             Self::MakePrivate(_) => Some(Layer::MountNamespace),
-            Self::Bounding(_) => Some(Layer::NoCapabilities),
             // A copy of a mount may be made by whoever may mount.
             Self::Hold { errno, .. } if *errno == Errno::PERM => Some(Layer::MountNamespace),
             Self::Restrict { .. } | Self::MakeRoot(_) | Self::SealRoot(_) | Self::PivotRoot(_) => {
@@ -100,7 +102,6 @@ impl LaunchError {
             | Self::Replaced(_)
             | Self::Place { .. }
             | Self::Fork(_)
-            | Self::GivePlace { .. }
             | Self::Adopt(_)
             | Self::InMemory { .. }
             | Self::Descriptors(_)

@@ -18,10 +18,12 @@ pub(super) struct Confirmed {
 pub(super) fn hint(layer: Layer) -> &'static str {
     match layer {
         Layer::UserNamespace => {
-            "allow unprivileged user namespaces: kernel.apparmor_restrict_unprivileged_userns=0 or \
-             an AppArmor profile with `userns,` (Ubuntu 24.04), kernel.unprivileged_userns_clone=1 \
-             (Debian 10 and older), user.max_user_namespaces above 0; in a container, a seccomp \
-             profile that lets unshare and mount through"
+            "allow unprivileged user namespaces: on Ubuntu 24.04 the AppArmor profile \
+             packaging/apparmor/handaxe (or kernel.apparmor_restrict_unprivileged_userns=0), on \
+             Debian 10 and older kernel.unprivileged_userns_clone=1, anywhere \
+             user.max_user_namespaces above 0; in a container, a seccomp profile that lets unshare \
+             and mount through. Where none of this can be had, a policy may name the weaker \
+             isolation `landlock`"
         }
         Layer::PidNamespace
         | Layer::MountNamespace
@@ -30,7 +32,8 @@ pub(super) fn hint(layer: Layer) -> &'static str {
         | Layer::UtsNamespace
         | Layer::CgroupNamespace => {
             "a kernel with this namespace, and user.max_*_namespaces above 0; in a container, one \
-             that may make nested namespaces"
+             that may make nested namespaces and mount in them (a seccomp profile that lets \
+             unshare, mount, open_tree and move_mount through)"
         }
         Layer::ReadOnlyRoot | Layer::PrivateScratch => {
             "Linux 5.12 or newer, and the right to mount inside a user namespace \

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use handaxe_jail::DataFile;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::{Map, Value};
 
@@ -27,27 +27,32 @@ pub(super) struct Place {
     /// Ours; its one entry is the jail's user's.
     outer: PathBuf,
     inner: PathBuf,
+    /// Held as long as the session lives: what a killed host left can be told by its absence, across
+    /// containers that share a directory and no process numbers.
+    _lock: OwnedFd,
     /// The session's files, which stay where they are: name, path.
     mounts: BTreeMap<String, String>,
 }
 
-/// How the outer directories are called: the host's process number follows, so that what a killed
-/// host left can be told.
+/// How the outer directories are called.
 const PREFIX: &str = "handaxe-place-";
 
 impl Place {
     pub(super) fn new(root: &Path, random: u64, data: &[DataFile]) -> io::Result<Self> {
         sweep(root);
-        let outer = root.join(format!("{PREFIX}{}-{random:016x}", std::process::id()));
-        // Others may pass through it, and list nothing.
-        let made = fs::DirBuilder::new().mode(0o711).create(&outer);
-        made?;
+        let name = format!("{PREFIX}{}-{random:016x}", std::process::id());
+        let outer = root.join(&name);
+        fs::DirBuilder::new().mode(0o700).create(&outer)?;
+        let lock = lock(root, &name)?;
+        // Others may pass through it, and list nothing. Where another has swept it away before it
+        // was locked, this fails.
         fs::set_permissions(&outer, Permissions::from_mode(0o711))?;
         let inner = outer.join("calls");
         let path = |file: &DataFile| file.path.to_string_lossy().into_owned();
         let place = Self {
             outer,
             inner,
+            _lock: lock,
             mounts: data.iter().map(|d| (d.name.clone(), path(d))).collect(),
         };
         fs::DirBuilder::new().mode(0o700).create(&place.inner)?;
@@ -106,17 +111,25 @@ fn sweep(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let pid = name.strip_prefix(PREFIX).and_then(|n| n.split_once('-'));
-        let Some(pid) = pid.and_then(|(pid, _)| pid.parse::<u32>().ok()) else {
+        let parts = name.strip_prefix(PREFIX).and_then(|n| n.split_once('-'));
+        if parts.is_none_or(|(pid, _)| pid.parse::<u32>().is_err()) {
             continue;
-        };
+        }
         let ours = entry
             .metadata()
             .is_ok_and(|found| found.is_dir() && found.uid() == us);
-        if ours && !Path::new("/proc").join(pid.to_string()).exists() {
+        if ours && let Ok(_lock) = lock(root, name) {
             let _ = remove(root, name);
         }
     }
+}
+
+/// Locks a directory, where nobody else has.
+fn lock(root: &Path, name: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(root.join(name), flags, Mode::empty())?;
+    rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(fd)
 }
 
 fn open(at: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
@@ -178,16 +191,29 @@ fn clear(top: BorrowedFd<'_>, entry: &CString, next: &mut u64) -> io::Result<()>
             }
         }
         match rustix::fs::unlinkat(&inside, name, AtFlags::REMOVEDIR) {
-            Err(Errno::NOTEMPTY) => {
-                *next += 1;
-                let up = CString::new(format!("moved-{next}"))?;
-                let flags = rustix::fs::RenameFlags::NOREPLACE;
-                rustix::fs::renameat_with(&inside, name, top, &up, flags)?;
-            }
+            Err(Errno::NOTEMPTY) => move_up(inside.as_fd(), name, top, next)?,
             done => done?,
         }
     }
     Ok(rustix::fs::unlinkat(top, entry, AtFlags::REMOVEDIR)?)
+}
+
+/// Moves a directory up into the top one, under a name that is free there: it may hold any.
+fn move_up(
+    inside: BorrowedFd<'_>,
+    name: &CStr,
+    top: BorrowedFd<'_>,
+    next: &mut u64,
+) -> io::Result<()> {
+    loop {
+        *next += 1;
+        let up = CString::new(format!("moved-{next}"))?;
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(inside, name, top, &up, flags) {
+            Err(Errno::EXIST) => {}
+            done => return Ok(done?),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -232,7 +258,7 @@ mod tests {
     #[test]
     fn what_a_dead_host_left_is_swept_and_a_living_ones_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        // No process has a number this large.
+        // Nobody holds it.
         let dead = dir.path().join(format!("{PREFIX}4194305-1"));
         let other = dir.path().join("handaxe-place-notes");
         let living = Place::new(dir.path(), 1, &[]).unwrap();

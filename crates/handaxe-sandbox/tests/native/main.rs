@@ -14,6 +14,7 @@
 
 mod batch;
 mod drill;
+mod environments;
 mod escapes;
 mod faults;
 mod files;
