@@ -5,13 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+mod flow;
 mod minds;
 pub mod model;
 mod pipeline;
 pub mod roles;
 
-pub use minds::{Minds, ModelMind};
+pub use flow::FlowFault;
+pub use minds::{MAX_REPLY_TOKENS, Minds, ModelMind, Seat};
 pub use pipeline::{
-    Approver, Begun, Card, Context, Decision, Goal, Invocation, NoOne, PipelineError, Report, Stop,
-    ToolUsed, Use, UseError, use_tool, walk,
+    Approver, Begun, Card, Context, Cost, Decision, Goal, Invocation, Making, NoOne, PipelineError,
+    Price, Report, RoleSettings, StepCost, Stop, ToolUsed, Turn, Use, UseError, use_tool, walk,
 };

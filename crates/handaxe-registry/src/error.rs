@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use handaxe_types::{Digest, RunId, RunState, ToolRef, ToolState};
+use handaxe_types::{Confusion, Digest, RunId, RunState, ToolName, ToolRef, ToolState};
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
@@ -204,6 +204,12 @@ pub enum ProposeError {
     AssetName(String),
     #[error("there is no run {0}")]
     UnknownRun(RunId),
+    #[error("the name `{name}` {how} `{other}`, and a reader would take one for the other")]
+    Confusable {
+        name: ToolName,
+        other: ToolName,
+        how: Confusion,
+    },
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
@@ -218,6 +224,9 @@ impl ProposeError {
             }
             Self::AssetName(_) => "rename the asset: letters, digits, `.`, `_`, `-`".into(),
             Self::UnknownRun(_) => "`handaxe runs list`".into(),
+            Self::Confusable { other, .. } => {
+                format!("choose another name, or make it the next version of `{other}`")
+            }
             Self::Registry(e) => e.hint().into(),
         }
     }

@@ -13,11 +13,13 @@
 mod approve;
 mod attempts;
 mod checkpoint;
+mod duplicates;
 mod error;
 mod evidence;
 mod invocations;
 mod journal;
 mod load;
+mod names;
 mod offered;
 mod propose;
 mod readme;
@@ -40,6 +42,7 @@ pub use error::{
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
 pub use load::ApprovedTool;
+pub use names::confusable;
 pub use offered::Offer;
 pub use registry::{Clock, Registry};
 pub use runs::{ActiveRun, RunDetail, RunEnd, RunSummary};

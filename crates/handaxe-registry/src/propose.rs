@@ -44,6 +44,7 @@ impl Registry {
                     return Ok(row.request);
                 }
             }
+            crate::names::check(tx, &draft.spec.name)?;
             let tool = self.insert_version(tx, draft, trial, verdict, run, subject)?;
             let now = self.now_ms();
             tx.execute(

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ToolName, Version};
+use crate::{Flow, ToolName, Version};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -21,6 +21,16 @@ pub enum Route {
         tool: ToolName,
         version: Version,
         input: Map<String, Value>,
+    },
+    /// Existing tools, one after the other or fanned out.
+    Compose {
+        flow: Flow,
+    },
+    /// A new version of a tool that does nearly this. What the version before gave, it still gives.
+    Extend {
+        tool: ToolName,
+        version: Version,
+        request: ToolRequest,
     },
     Make {
         request: ToolRequest,
@@ -40,6 +50,8 @@ impl Route {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Reuse { .. } => "reuse",
+            Self::Compose { .. } => "compose",
+            Self::Extend { .. } => "extend",
             Self::Make { .. } => "make",
             Self::Direct { .. } => "direct",
             Self::Refuse { .. } => "refuse",

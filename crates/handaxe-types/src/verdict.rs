@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     CapabilityUse, CostReport, Coverage, Digest, Finding, FuzzReport, Layer, MutationReport,
-    Origin, Outcome, RunError, ScoreRow, StageTime, ToolDigest,
+    Origin, Outcome, Review, RunError, ScoreRow, StageTime, ToolDigest,
 };
 
 /// One case's result, computed on the host.
@@ -111,6 +111,9 @@ pub struct Verdict {
     #[serde(default)]
     pub card: Vec<ScoreRow>,
     pub findings: Vec<Finding>,
+    /// What a second reader said, where one was asked. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
 }
 
 #[cfg(test)]

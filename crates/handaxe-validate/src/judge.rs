@@ -30,6 +30,7 @@ pub fn judge(trial: &Trial, policy: &Policy) -> Verdict {
         scores: scores(trial),
         card: Vec::new(),
         findings: trial.findings.clone(),
+        review: None,
     }
 }
 

@@ -168,6 +168,9 @@ pub(crate) struct ModelArgs {
     /// How often a refused draft goes back to its author
     #[arg(long, value_name = "N")]
     pub(crate) max_repairs: Option<u32>,
+    /// Drafts that a model writes side by side; the one that proves best is kept
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub(crate) candidates: Option<u32>,
     /// Tokens that this run may spend
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u64>,

@@ -1,9 +1,12 @@
 //! Where things live, and the settings found there. The only place that reads the environment.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use handaxe_agent::model::RoleName;
+use handaxe_agent::{Price, RoleSettings};
 use handaxe_types::{Policy, Preview};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +33,14 @@ pub(crate) struct Config {
     pub(crate) max_tokens: Option<u64>,
     pub(crate) max_seconds: Option<u64>,
     pub(crate) python: Option<PathBuf>,
+    /// Drafts that a model writes side by side.
+    pub(crate) candidates: Option<u32>,
+    /// `[roles.author]` and so on: a model, a temperature and bounds of its own for a role.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) roles: BTreeMap<RoleName, RoleSettings>,
+    /// `[prices."openai:NAME"]`: what a million tokens cost.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) prices: BTreeMap<String, Price>,
 }
 
 impl Home {

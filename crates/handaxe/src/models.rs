@@ -1,16 +1,17 @@
 //! Which model a run uses, made from the command line, the settings and the environment.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use handaxe_agent::model::{
     Budget, Choice, HttpModel, HttpOptions, Model, ModelSpec, ProviderEnv, Recorder, Replay,
-    Secret, choose as choose_spec, probe_ollama,
+    RoleName, Secret, choose as choose_spec, probe_ollama,
 };
 use handaxe_agent::roles::Templates;
-use handaxe_agent::{Begun, Minds, ModelMind};
+use handaxe_agent::{Begun, MAX_REPLY_TOKENS, Making, Minds, ModelMind, Seat};
 use handaxe_types::Preview;
 
 use crate::cli::ModelArgs;
@@ -93,38 +94,35 @@ pub(crate) fn provider_env(base_url: Option<String>) -> ProviderEnv {
 
 pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<Minds, Failure> {
     let spec = ModelSpec::parse(&chosen.spec).map_err(Failure::usage)?;
-    let setup = |e: &dyn std::error::Error| {
-        Failure::usage(chain(e)).hint(match &spec {
-            ModelSpec::OpenAi { .. } => "set OPENAI_API_KEY, or give --base-url for a local server",
-            ModelSpec::Anthropic { .. } => "set ANTHROPIC_API_KEY",
-            _ => "`handaxe doctor` shows what is set",
-        })
-    };
-    let model: Arc<dyn Model> =
-        match &spec {
-            ModelSpec::Composer => return Ok(Minds::Composer),
-            ModelSpec::Replay { file } => Arc::new(Replay::open(file).map_err(|e| setup(&e))?),
-            live => {
-                let env = provider_env(None);
-                let key = match live {
-                    ModelSpec::Anthropic { .. } => env.anthropic_key,
-                    ModelSpec::OpenAi { .. } => env.openai_key,
-                    _ => None,
-                };
-                let options = HttpOptions {
-                    key,
-                    base_url: chosen.base_url.clone(),
-                    ..HttpOptions::default()
-                };
-                let live = HttpModel::new(live, options).map_err(|e| setup(&e))?;
-                match &chosen.record {
-                    Some(path) => Arc::new(Recorder::create(path, live).map_err(|e| {
-                        Failure::usage(format!("{}: {}", path.display(), chain(&e)))
-                    })?),
-                    None => Arc::new(live),
-                }
+    if spec == ModelSpec::Composer {
+        return Ok(Minds::Composer);
+    }
+    let base_url = chosen.base_url.as_deref();
+    let model = connect(&spec, base_url, chosen.record.as_deref())?;
+    let mut seats = BTreeMap::new();
+    for (role, settings) in &begun.making.roles {
+        let model = match &settings.model {
+            Some(text) => {
+                let spec = ModelSpec::parse(text).map_err(|e| role_failure(*role, e))?;
+                connect(&spec, settings.base_url.as_deref().or(base_url), None)?
             }
+            None => Arc::clone(&model),
         };
+        if let Some(host) = model.remote() {
+            tell_what_leaves(shop, host, begun)?;
+        }
+        let wall = Duration::from_secs(begun.max_seconds);
+        let seat = Seat {
+            model,
+            temperature: settings.temperature.unwrap_or(0.0),
+            max_tokens: settings.max_tokens.unwrap_or(MAX_REPLY_TOKENS),
+            budget: Arc::new(match settings.budget_tokens {
+                Some(tokens) => Budget::new(tokens, wall),
+                None => Budget::unbounded(),
+            }),
+        };
+        seats.insert(*role, seat);
+    }
     if let Some(host) = model.remote() {
         tell_what_leaves(shop, host, begun)?;
     }
@@ -133,6 +131,7 @@ pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<M
         .map_err(|e| Failure::usage(chain(&e)).hint("mend the template or take it away"))?;
     Ok(Minds::Model(ModelMind {
         model,
+        seats,
         templates: Arc::new(templates),
         budget: Arc::new(Budget::new(
             begun.max_tokens,
@@ -141,6 +140,79 @@ pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<M
         call_timeout: CALL_TIMEOUT,
         runtime: shop.runtime()?.handle().clone(),
     }))
+}
+
+/// A role's settings ask for something that cannot be had.
+fn role_failure(role: RoleName, why: impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("[roles.{}]: {why}", role.as_str()))
+        .hint("correct config.toml; `handaxe config path` says where it is")
+}
+
+fn connect(
+    spec: &ModelSpec,
+    base_url: Option<&str>,
+    record: Option<&Path>,
+) -> Result<Arc<dyn Model>, Failure> {
+    let setup = |e: &dyn std::error::Error| {
+        Failure::usage(chain(e)).hint(match spec {
+            ModelSpec::OpenAi { .. } => "set OPENAI_API_KEY, or give --base-url for a local server",
+            ModelSpec::Anthropic { .. } => "set ANTHROPIC_API_KEY",
+            _ => "`handaxe doctor` shows what is set",
+        })
+    };
+    if let ModelSpec::Replay { file } = spec {
+        return Ok(Arc::new(Replay::open(file).map_err(|e| setup(&e))?));
+    }
+    let env = provider_env(None);
+    let key = match spec {
+        ModelSpec::Anthropic { .. } => env.anthropic_key,
+        ModelSpec::OpenAi { .. } => env.openai_key,
+        _ => None,
+    };
+    let options = HttpOptions {
+        key,
+        base_url: base_url.map(str::to_owned),
+        ..HttpOptions::default()
+    };
+    let live = HttpModel::new(spec, options).map_err(|e| setup(&e))?;
+    match record {
+        None => Ok(Arc::new(live)),
+        Some(path) => match Recorder::create(path, live) {
+            Ok(recorder) => Ok(Arc::new(recorder)),
+            Err(e) => Err(Failure::usage(format!("{}: {}", path.display(), chain(&e)))),
+        },
+    }
+}
+
+/// How tools are made in this run: the settings, with what the command says instead of them. A
+/// model that was named on the command plays every role.
+pub(crate) fn making(shop: &Workshop, args: &ModelArgs) -> Result<Making, Failure> {
+    let config = &shop.home()?.config;
+    let mut roles = config.roles.clone();
+    for (role, settings) in &mut roles {
+        if args.model.is_some() {
+            (settings.model, settings.base_url) = (None, None);
+        }
+        if let Some(text) = &settings.model {
+            let spec = ModelSpec::parse(text).map_err(|e| role_failure(*role, e))?;
+            if spec == ModelSpec::Composer {
+                let why = "the composer plays no single role; choose it with --model composer";
+                return Err(role_failure(*role, why));
+            }
+        }
+        if settings
+            .temperature
+            .is_some_and(|t| !(0.0..=2.0).contains(&t))
+        {
+            return Err(role_failure(*role, "temperature is between 0 and 2"));
+        }
+    }
+    Ok(Making {
+        candidates: args.candidates.or(config.candidates).unwrap_or(1),
+        roles,
+        prices: config.prices.clone(),
+        history: Vec::new(),
+    })
 }
 
 /// The first time that a host is used, says what will leave this machine.

@@ -94,15 +94,25 @@ pub enum RoleName {
     Author,
     Tester,
     Arbiter,
+    Reviewer,
 }
 
 impl RoleName {
+    pub const ALL: [Self; 5] = [
+        Self::Planner,
+        Self::Author,
+        Self::Tester,
+        Self::Arbiter,
+        Self::Reviewer,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Planner => "planner",
             Self::Author => "author",
             Self::Tester => "tester",
             Self::Arbiter => "arbiter",
+            Self::Reviewer => "reviewer",
         }
     }
 }
@@ -130,6 +140,8 @@ pub struct ModelRequest {
     /// At most this many tokens of reply.
     pub max_tokens: u32,
     pub temperature: Option<f32>,
+    /// Which of several replies to one prompt this is, from 0.
+    pub sample: u32,
     /// Nothing is waited for past this, retries included.
     pub deadline: Instant,
 }
@@ -143,14 +155,18 @@ impl ModelRequest {
     /// The same question to the same model has the same key, in this process or the next. The
     /// deadline and the reply's length are not in it: they depend on how much budget is left.
     pub fn key(&self, model: &ModelId) -> Digest {
-        Digest::of_json(&json!({
+        let mut asked = json!({
             "model": model.to_string(),
             "role": self.role,
             "system": self.system,
             "messages": self.messages,
             "schema": self.schema,
             "temperature": self.temperature,
-        }))
+        });
+        if self.sample > 0 {
+            asked["sample"] = json!(self.sample);
+        }
+        Digest::of_json(&asked)
     }
 
     /// A rough count of the prompt's tokens (four bytes each), for when a provider does not say.

@@ -42,6 +42,8 @@ pub enum PipelineError {
     },
     #[error("a place for the tool's files could not be made")]
     Artifacts(#[source] std::io::Error),
+    #[error("another run kept the library busy")]
+    Registering(#[source] std::io::Error),
     #[error("cancelled")]
     Cancelled,
 }

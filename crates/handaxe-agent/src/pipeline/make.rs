@@ -1,35 +1,81 @@
 //! Generate, test, vet, try, judge, repair: until a draft is accepted or a bound is reached.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use handaxe_types::{
-    Case, CaseResult, Draft, Origin, Progress, Spec, Task, ToolRequest, Trial, Verdict,
+    Case, CaseResult, Check, Draft, Finding, Origin, Progress, Review, Spec, Survivor, Task,
+    ToolRequest, Trial, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
 use super::memo::Memory;
 use super::{Context, Halt, PipelineError, Stop};
+use crate::roles::{Base, clip};
 
 /// How many disputed cases an arbiter rules on in a run; past that the disagreement is the answer.
 const MAX_RULINGS: usize = 3;
 
-/// Who writes: the composer or a model. Each method is asked again on resume and must then give
-/// the same without paying again.
+/// Survivors that the tester is told of, and the cases that are taken from it then.
+const MAX_SURVIVORS: usize = 12;
+const MAX_SURVIVOR_CHARS: usize = 300;
+
+/// Drafts side by side, at most.
+pub(crate) const MAX_CANDIDATES: u32 = 8;
+
+/// A tool that is to be made: what for, and what it starts from.
+pub(crate) struct Job<'a> {
+    pub(crate) task: &'a Task,
+    pub(crate) request: &'a ToolRequest,
+    /// How many drafts are drawn side by side.
+    pub(crate) candidates: u32,
+    /// The version that is extended.
+    pub(crate) base: Option<Base>,
+    /// What that version gave, as held-out cases: it goes on giving it.
+    pub(crate) regression: Vec<Case>,
+}
+
+/// Who writes: the composer, a model, or a person. Each method is asked again on resume and must
+/// then give the same without paying again.
 pub(crate) trait Mind {
     /// Whether being told what failed can change what it writes.
     fn repairs(&self) -> bool {
         false
     }
 
-    /// Attempt `n`, from 1; `before` is what came of the attempt before it.
-    fn write(&self, n: u32, before: Option<&Attempt>) -> Result<Draft, Halt>;
+    /// The first drafts: at least one, and at most `count`.
+    fn draw(&self, count: u32) -> Result<Vec<Draft>, Halt>;
+
+    /// Attempt `n`; `before` is what came of the best one so far.
+    fn repair(&self, _n: u32, before: &Attempt) -> Result<Draft, Halt> {
+        Ok(before.draft.clone())
+    }
 
     /// Cases by someone who sees the spec alone.
-    fn held_out(&self, spec: &Spec) -> Result<Vec<Case>, Halt>;
+    fn held_out(&self, _spec: &Spec) -> Result<Vec<Case>, Halt> {
+        Ok(Vec::new())
+    }
+
+    /// More of them, where mutants went unnoticed; `cases` are the tester's own.
+    fn sharpen(
+        &self,
+        _spec: &Spec,
+        _cases: &[Case],
+        _survivors: &[String],
+    ) -> Result<Vec<Case>, Halt> {
+        Ok(Vec::new())
+    }
 
     /// Rules on one disputed case, seeing the spec alone: `Some(reason)` withdraws it.
-    fn arbitrate(&self, spec: &Spec, case: &Case) -> Result<Option<String>, Halt>;
+    fn arbitrate(&self, _spec: &Spec, _case: &Case) -> Result<Option<String>, Halt> {
+        Ok(None)
+    }
+
+    /// What a second reader says of an accepted draft; `None` where there is no second reader.
+    fn review(&self, _draft: &Draft, _findings: &[Finding]) -> Result<Option<Review>, Halt> {
+        Ok(None)
+    }
 }
 
 /// A draft, what was tried, and what came of it.
@@ -44,44 +90,90 @@ pub(crate) struct Attempt {
     pub(crate) diff: String,
 }
 
-/// Runs attempts until one is accepted. `Halt::Stop` says which bound ended it, or why there is
-/// nothing left to try.
+impl Attempt {
+    /// The order in which drafts of one request are preferred, best last: accepted; the share of
+    /// its cases that it passed, in parts of a million; fewer warnings; the shorter.
+    fn standing(&self) -> (bool, u64, Reverse<usize>, Reverse<usize>) {
+        let counted = self.trial.cases.iter().filter(|c| c.withdrawn.is_none());
+        let passed = counted.clone().filter(|c| c.passed).count() as u64;
+        let share = (passed * 1_000_000)
+            .checked_div(counted.count() as u64)
+            .unwrap_or(0);
+        (
+            self.verdict.accepted,
+            share,
+            Reverse(self.verdict.findings.len()),
+            Reverse(self.draft.code.len()),
+        )
+    }
+}
+
+/// Runs attempts until one is accepted: first the drafts that are drawn side by side, then repairs
+/// of the best of them. `Halt::Stop` says which bound ended it, or why there is nothing left to try.
 pub(crate) fn make(
     ctx: &Context,
     memory: &Memory,
-    task: &Task,
-    request: &ToolRequest,
+    job: &Job<'_>,
     mind: &dyn Mind,
 ) -> Result<Attempt, Halt> {
-    handaxe_validate::gate(&ctx.policy, request).map_err(|refusal| {
+    handaxe_validate::gate(&ctx.policy, job.request).map_err(|refusal| {
         Halt::Stop(Stop::new("domain", refusal.to_string()).hint(DOMAIN_HINT))
     })?;
-    let bound = if mind.repairs() {
-        1 + ctx.max_repairs
+    let (drawn, repairs) = if mind.repairs() {
+        (job.candidates.clamp(1, MAX_CANDIDATES), ctx.max_repairs)
     } else {
-        1
+        (1, 0)
     };
-    let mut before: Option<Attempt> = None;
-    for n in 1..=bound {
-        ctx.check_cancel()?;
+    let of = drawn + repairs;
+    let begin = |n| {
         ctx.report(Progress::Attempt {
             n,
-            of: bound,
-            tool: request.name.clone(),
+            of,
+            tool: job.request.name.clone(),
         });
-        let draft = mind.write(n, before.as_ref())?;
-        let attempt = try_draft(ctx, memory, task, mind, n, draft, before.as_ref())?;
-        if attempt.verdict.accepted {
-            return Ok(attempt);
+        ctx.check_cancel()
+    };
+    begin(1)?;
+    let mut best: Option<Attempt> = None;
+    let mut n = 0;
+    for draft in mind.draw(drawn)? {
+        n += 1;
+        if n > 1 {
+            begin(n)?;
         }
-        for reason in attempt.verdict.reasons.iter().take(6) {
-            ctx.report(Progress::Note(format!("  {reason}")));
+        let attempt = try_draft(ctx, memory, job, mind, n, draft, None)?;
+        tell(ctx, &attempt);
+        // Of equals the earlier stays.
+        let better = |b: &Attempt| attempt.standing() > b.standing();
+        if best.as_ref().is_none_or(better) {
+            best = Some(attempt);
         }
-        before = Some(attempt);
     }
-    let reasons = before
-        .map(|a| a.verdict.reasons.join("; "))
-        .unwrap_or_default();
+    let Some(mut best) = best else {
+        return Err(Halt::Stop(Stop::new("model", "no draft was written")));
+    };
+    if n > 1 && best.verdict.accepted {
+        ctx.report(Progress::Note(format!(
+            "  of {n} drafts, number {} proved best",
+            best.n
+        )));
+    }
+    for _ in 0..repairs {
+        if best.verdict.accepted {
+            break;
+        }
+        n += 1;
+        begin(n)?;
+        let draft = mind.repair(n, &best)?;
+        let attempt = try_draft(ctx, memory, job, mind, n, draft, Some(&best))?;
+        tell(ctx, &attempt);
+        // The author mends what it wrote last, whether that was better or worse.
+        best = attempt;
+    }
+    if best.verdict.accepted {
+        return Ok(best);
+    }
+    let reasons = best.verdict.reasons.join("; ");
     let every = format!(
         "handaxe runs show {} --full shows what was tried",
         memory.run()
@@ -89,12 +181,20 @@ pub(crate) fn make(
     Err(Halt::Stop(if mind.repairs() {
         Stop::new(
             "repairs",
-            format!("all {bound} attempts were refused; the last one: {reasons}"),
+            format!("all {n} attempts were refused; the last one: {reasons}"),
         )
         .hint(format!("{every}; --max-repairs raises the bound"))
     } else {
         Stop::new("verdict", format!("the tool was refused: {reasons}")).hint(every)
     }))
+}
+
+fn tell(ctx: &Context, attempt: &Attempt) {
+    if !attempt.verdict.accepted {
+        for reason in attempt.verdict.reasons.iter().take(6) {
+            ctx.report(Progress::Note(format!("  {reason}")));
+        }
+    }
 }
 
 /// What to do when the policy says no.
@@ -104,7 +204,7 @@ pub(crate) const DOMAIN_HINT: &str = "save what the job needs to a file and ask 
 pub(crate) fn try_draft(
     ctx: &Context,
     memory: &Memory,
-    task: &Task,
+    job: &Job<'_>,
     mind: &dyn Mind,
     n: u32,
     draft: Draft,
@@ -120,8 +220,20 @@ pub(crate) fn try_draft(
         Some(attempt) if attempt.draft.spec == draft.spec => tester_cases(&attempt.held_out),
         _ => mind.held_out(&draft.spec)?,
     };
-    held_out.extend(task.goldens.iter().cloned());
+    held_out.extend(job.regression.iter().cloned());
+    held_out.extend(job.task.goldens.iter().cloned());
     let mut trial = trial(ctx, &draft, &held_out)?;
+    let survivors = unnoticed(ctx, &trial);
+    if !survivors.is_empty() {
+        let known = tester_cases(&held_out);
+        let more = further(&known, mind.sharpen(&draft.spec, &known, &survivors)?);
+        if !more.is_empty() {
+            let text = "  too few changes of the code are noticed: the tester adds {n} cases";
+            ctx.report(Progress::Note(text.replace("{n}", &more.len().to_string())));
+            held_out.extend(more);
+            trial = self::trial(ctx, &draft, &held_out)?;
+        }
+    }
     let mut verdict = handaxe_validate::judge(&trial, &ctx.policy);
     if !verdict.accepted {
         settle_disputes(ctx, memory, mind, n, &draft, &held_out, &mut trial)?;
@@ -147,6 +259,40 @@ pub(crate) fn try_draft(
     Ok(attempt)
 }
 
+/// The mutants that no case noticed, in words for the tester, where they are too many of all; empty
+/// otherwise. Asked for once in an attempt.
+fn unnoticed(ctx: &Context, trial: &Trial) -> Vec<String> {
+    let Some(report) = &trial.mutation else {
+        return Vec::new();
+    };
+    if report
+        .rate()
+        .is_none_or(|r| r >= ctx.policy.trial.kill_floor)
+    {
+        return Vec::new();
+    }
+    let words = |s: &Survivor| clip(&s.description, MAX_SURVIVOR_CHARS);
+    report
+        .survivors
+        .iter()
+        .take(MAX_SURVIVORS)
+        .map(words)
+        .collect()
+}
+
+/// The tester's new cases, under names of their own.
+fn further(known: &[Case], more: Vec<Case>) -> Vec<Case> {
+    more.into_iter()
+        .take(MAX_SURVIVORS)
+        .map(|mut case| {
+            if known.iter().any(|k| k.name == case.name) {
+                case.name.push_str(" (further)");
+            }
+            case
+        })
+        .collect()
+}
+
 fn record(memory: &Memory, attempt: &Attempt) -> Result<(), PipelineError> {
     let mut stderr = String::new();
     for case in attempt.trial.cases.iter().filter(|c| !c.stderr.is_empty()) {
@@ -168,8 +314,23 @@ fn record(memory: &Memory, attempt: &Attempt) -> Result<(), PipelineError> {
 fn tester_cases(cases: &[Case]) -> Vec<Case> {
     cases
         .iter()
-        .filter(|c| c.origin != Origin::User)
+        .filter(|c| c.origin == Origin::Tester)
         .cloned()
+        .collect()
+}
+
+/// What a version's cases ask of the next one: what came out still does. What it refused it may
+/// take now; and none of them is shown to the author.
+pub(crate) fn regression(cases: Vec<Case>) -> Vec<Case> {
+    cases
+        .into_iter()
+        .filter(|c| !matches!(c.check, Check::Raises(_)))
+        .map(|case| Case {
+            name: format!("as before: {}", case.name),
+            origin: Origin::Replay,
+            held_out: true,
+            ..case
+        })
         .collect()
 }
 

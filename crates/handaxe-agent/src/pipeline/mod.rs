@@ -6,7 +6,12 @@
 
 mod answer;
 mod approve;
+mod begun;
+pub(crate) mod candidates;
+mod compose;
+mod cost;
 pub(crate) mod data;
+mod decide;
 mod error;
 mod invoke;
 pub(crate) mod make;
@@ -14,6 +19,7 @@ mod memo;
 mod plan;
 mod report;
 mod run;
+mod writers;
 
 use std::sync::Arc;
 
@@ -23,11 +29,13 @@ use handaxe_types::{Policy, Progress, Reporter};
 use handaxe_validate::Validator;
 
 pub use approve::{Approver, Card, Decision, NoOne};
+pub use begun::{Begun, Goal, Making, RoleSettings, Turn};
+pub use cost::{Cost, Price, StepCost};
 pub use error::PipelineError;
 pub use invoke::{Use, UseError, use_tool};
 pub(crate) use memo::Memory;
 pub use report::{Invocation, Report, Stop, ToolUsed};
-pub use run::{Begun, Goal, walk};
+pub use run::walk;
 
 use crate::minds::Minds;
 

@@ -1,18 +1,16 @@
 //! What to do about a task: reuse a tool, make one, answer directly, or refuse.
 
 use handaxe_composer::{ComposeError, Composed, Refusal};
-use handaxe_registry::Hit;
-use handaxe_types::{Candidate, Need, Plan, Progress, Route, Task, ToolName, ToolRequest};
+use handaxe_types::{Candidate, Case, Need, Plan, Progress, Route, Task, ToolName, ToolRequest};
 use serde_json::{Map, Value};
 
+use super::begun::Turn;
+use super::candidates::{Considered, consider};
 use super::data::Data;
 use super::make::DOMAIN_HINT;
 use super::memo::Memory;
 use super::{Context, Halt, PipelineError};
-use crate::minds::Minds;
-
-/// How many existing tools are considered.
-const CANDIDATES: u32 = 5;
+use crate::minds::{Minds, PlanAbout};
 
 /// The plan, and for the composer what it composed, one a file.
 pub(super) struct Planned {
@@ -24,6 +22,7 @@ pub(super) fn plan(
     ctx: &Context,
     memory: &Memory,
     task: &Task,
+    history: &[Turn],
     data: &Data<'_>,
 ) -> Result<Planned, Halt> {
     ctx.report(Progress::Step("Looking for a tool".to_owned()));
@@ -46,10 +45,19 @@ pub(super) fn plan(
     let planned = match &ctx.minds {
         Minds::Composer => with_composer(ctx, task, data)?,
         Minds::Model(mind) => {
-            let hits = candidates(ctx, &task.question)?;
-            let plan = match memory.get("plan")? {
-                Some(plan) => plan,
-                None => mind.plan(ctx, memory, task, data, &hits, needs)?,
+            let plan = if let Some(plan) = memory.get("plan")? {
+                plan
+            } else {
+                // Names before tools: what is registered in between is then offered.
+                let names = ctx.registry.names().map_err(PipelineError::Registry)?;
+                let about = PlanAbout {
+                    task,
+                    history,
+                    data,
+                    considered: &consider(ctx, &task.question, &examples(task))?,
+                    names: &names,
+                };
+                mind.plan(ctx, memory, &about, needs)?
             };
             Planned {
                 plan,
@@ -72,6 +80,17 @@ fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned,
     let because = match &plan.route {
         Route::Reuse { tool, version, .. } => {
             format!("use {tool}@{version}, which does this already")
+        }
+        Route::Compose { flow } => {
+            let tools: Vec<String> = flow
+                .steps
+                .iter()
+                .map(|s| s.tool_ref().to_string())
+                .collect();
+            format!("put together {}", tools.join(", then "))
+        }
+        Route::Extend { tool, version, .. } => {
+            format!("{tool}@{version} does nearly this: extend it")
         }
         Route::Make { request } if plan.candidates.is_empty() => {
             format!(
@@ -111,10 +130,9 @@ fn as_asked(needs: Vec<Need>) -> ToolRequest {
     }
 }
 
-pub(super) fn candidates(ctx: &Context, question: &str) -> Result<Vec<Hit>, PipelineError> {
-    ctx.registry
-        .search(question, CANDIDATES)
-        .map_err(PipelineError::Registry)
+/// What the person said the tool must give: examples, and goldens, whose expectations stay here.
+fn examples(task: &Task) -> Vec<&Case> {
+    task.examples.iter().chain(&task.goldens).collect()
 }
 
 /// Composes a chain for each file; they must agree on what is to be done.
@@ -214,12 +232,16 @@ fn reuse_or_make(ctx: &Context, task: &Task, composed: &Composed) -> Result<Plan
             }
         }
     }
-    for hit in candidates(ctx, &task.question)? {
+    for Considered { hit, met, .. } in consider(ctx, &task.question, &examples(task))? {
         let already = considered
             .iter()
             .any(|c| c.tool == hit.tool && c.version == hit.version);
         if !already {
             let why = format!("does something else: {}", hit.description);
+            let why = match met {
+                Some(met) => format!("meets {} of {} examples; {why}", met.met, met.of),
+                None => why,
+            };
             considered.push(Candidate {
                 tool: hit.tool,
                 version: hit.version,

@@ -4,11 +4,13 @@ use handaxe_types::{ApprovalId, RunId, RunState, SandboxResult, ToolName, Verdic
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cost::Cost;
+
 /// One JSON document for `ask` and `make`; its names are a promise to programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub state: RunState,
-    /// `reuse`, `make`, `direct` or `refuse`.
+    /// `reuse`, `compose`, `extend`, `make`, `direct` or `refuse`.
     pub route: String,
     pub answer: Option<String>,
     /// The tool's output; one element a file where several were given.
@@ -22,6 +24,9 @@ pub struct Report {
     pub model: String,
     /// Which bound ended it, or why it was refused.
     pub stopped_by: Option<Stop>,
+    /// Of each step; `None` in reports of earlier versions.
+    #[serde(default)]
+    pub cost: Option<Cost>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +50,8 @@ pub struct Invocation {
 /// Why a run did not end with an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
-    /// `repairs`, `tokens`, `wall_time`, `rejected`, `domain`, `not_understood`, `verdict`,
-    /// `invocation`.
+    /// `repairs`, `tokens`, `wall_time`, `fan_out`, `rejected`, `domain`, `not_understood`,
+    /// `verdict`, `invocation`, `flow`, `model`.
     pub kind: String,
     pub message: String,
     pub hint: Option<String>,
@@ -69,6 +74,9 @@ impl Stop {
 
     /// Whether a bound of the run, and not a judgement, ended it.
     pub fn is_bound(&self) -> bool {
-        matches!(self.kind.as_str(), "repairs" | "tokens" | "wall_time")
+        matches!(
+            self.kind.as_str(),
+            "repairs" | "tokens" | "wall_time" | "fan_out"
+        )
     }
 }

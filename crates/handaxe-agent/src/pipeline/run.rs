@@ -1,54 +1,24 @@
 //! One run, walked from its task to its answer. Walked again, it finds what it did before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use handaxe_composer::Composed;
 use handaxe_registry::ApprovedTool;
-use handaxe_types::{
-    ApprovalId, ApprovalState, Author, Case, Draft, Plan, Progress, RunId, RunState, Spec, Task,
-    ToolRef, ToolRequest, Version,
-};
-use serde::{Deserialize, Serialize};
+use handaxe_types::{DataFile, Draft, Plan, Route, RunId, RunState, Task, ToolRef, ToolRequest};
 use serde_json::{Map, Value};
 
 use super::answer::answer;
-use super::approve::{Approver, Card, Decision};
+use super::approve::Approver;
+use super::begun::{Begun, Goal, Making};
+use super::cost::Cost;
 use super::data::Data;
 use super::invoke::{Use, UseError, use_tool};
-use super::make::{Attempt, Mind, make, try_draft};
+use super::make::{Job, make};
 use super::memo::Memory;
 use super::plan::{Planned, plan};
 use super::report::{Invocation, Report, Stop, ToolUsed};
+use super::writers::Handwritten;
 use super::{Context, Halt, PipelineError};
-use crate::minds::Minds;
-
-/// How often a person may edit a draft in one sitting.
-const MAX_EDITS: u32 = 10;
-
-/// What a run was begun with; all that is needed to walk it again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Begun {
-    pub task: Task,
-    pub goal: Goal,
-    /// As the person chose it: `composer`, `openai:…`.
-    pub model: String,
-    pub base_url: Option<String>,
-    pub max_repairs: u32,
-    pub max_tokens: u64,
-    pub max_seconds: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Goal {
-    Answer,
-    /// Make the tool and stop.
-    Make,
-    /// A draft that a person wrote, with its own cases.
-    Import {
-        draft: Box<Draft>,
-    },
-}
 
 /// Walks a run to its end, or as far as it goes today.
 pub fn walk(
@@ -71,11 +41,13 @@ pub fn walk(
         invocations: Vec::new(),
         model: ctx.minds.id(),
         stopped_by: None,
+        cost: None,
     };
     let mut walk = Walk {
         ctx,
         memory,
         task: &begun.task,
+        making: &begun.making,
         approver,
         artifacts,
         report,
@@ -105,32 +77,55 @@ pub fn walk(
         }
         Err(Halt::Error(error)) => return Err(error),
     }
+    walk.report.cost = Some(Cost::of(
+        &ctx.registry
+            .exchanges(run)
+            .map_err(PipelineError::Registry)?,
+        &ctx.registry
+            .attempts(run)
+            .map_err(PipelineError::Registry)?,
+        &walk.report.invocations,
+        &begun.making.prices,
+    ));
     Ok(walk.report)
 }
 
-struct Walk<'a> {
-    ctx: &'a Context,
-    memory: Memory,
-    task: &'a Task,
-    approver: &'a dyn Approver,
-    artifacts: PathBuf,
-    report: Report,
+pub(super) struct Walk<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) memory: Memory,
+    pub(super) task: &'a Task,
+    pub(super) making: &'a Making,
+    pub(super) approver: &'a dyn Approver,
+    pub(super) artifacts: PathBuf,
+    pub(super) report: Report,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn ask(&mut self, then_answer: bool) -> Result<RunState, Halt> {
         let data = Data::open(&self.task.data)?;
-        let Planned { plan, composed } = plan(self.ctx, &self.memory, self.task, &data)?;
+        let Planned { plan, composed } = plan(
+            self.ctx,
+            &self.memory,
+            self.task,
+            &self.making.history,
+            &data,
+        )?;
         plan.route.as_str().clone_into(&mut self.report.route);
         let (tool, inputs) = match &plan.route {
-            handaxe_types::Route::Refuse { reason, hint } => {
+            Route::Refuse { reason, hint } => {
                 return Err(Halt::Stop(Stop::new("not_understood", reason).hint(hint)));
             }
-            handaxe_types::Route::Direct { answer } => {
+            Route::Direct { answer } => {
                 self.report.answer = Some(answer.clone());
                 return Ok(RunState::Done);
             }
-            handaxe_types::Route::Reuse {
+            Route::Compose { flow } => {
+                let (text, result) = self.run_flow(flow)?;
+                self.report.answer = Some(text);
+                self.report.result = Some(result);
+                return Ok(RunState::Done);
+            }
+            Route::Reuse {
                 tool,
                 version,
                 input,
@@ -141,7 +136,7 @@ impl Walk<'_> {
                 };
                 (tool, inputs_for(&composed, input))
             }
-            handaxe_types::Route::Make { request } => {
+            Route::Extend { request, .. } | Route::Make { request } => {
                 match self.make(request, &plan, &composed, &data)? {
                     Some(ready) => (ready.tool, inputs_for(&composed, &ready.invocation)),
                     None => return Ok(RunState::Waiting),
@@ -149,15 +144,13 @@ impl Walk<'_> {
             }
         };
         let approved = self.load(&tool)?;
-        self.report.tools = vec![ToolUsed {
-            name: approved.name().clone(),
-            version: approved.version(),
-        }];
+        self.report.tools = vec![ToolUsed::of(&approved)];
         if !then_answer {
             return Ok(RunState::Done);
         }
         for (n, input) in inputs.into_iter().enumerate() {
-            let invocation = self.invoke(&approved, n, input)?;
+            let key = format!("invocation/{n}");
+            let invocation = self.invoke(&approved, &key, input, &[], &self.artifacts)?;
             self.report.invocations.push(invocation);
         }
         let (text, result) = answer(&approved, &composed, &self.report.invocations);
@@ -175,242 +168,39 @@ impl Walk<'_> {
             needs: Vec::new(),
         };
         let plan = Plan {
-            route: handaxe_types::Route::Make {
+            route: Route::Make {
                 request: request.clone(),
             },
             steps: vec!["Prove the tool as it was given.".to_owned()],
             candidates: Vec::new(),
         };
-        let attempt = make(self.ctx, &self.memory, self.task, &request, &mind)?;
-        match self.approve(attempt, &plan, &mind)? {
+        let job = self.job(&request);
+        let attempt = make(self.ctx, &self.memory, &job, &mind)?;
+        match self.approve(attempt, &plan, &job, &mind)? {
             Some(ready) => {
                 let approved = self.load(&ready.tool)?;
-                self.report.tools = vec![ToolUsed {
-                    name: approved.name().clone(),
-                    version: approved.version(),
-                }];
+                self.report.tools = vec![ToolUsed::of(&approved)];
                 Ok(RunState::Done)
             }
             None => Ok(RunState::Waiting),
         }
     }
 
-    /// The tool and the arguments that answer the question; `None` while a person has not decided.
-    fn make(
-        &mut self,
-        request: &ToolRequest,
-        plan: &Plan,
-        composed: &[Composed],
-        data: &Data<'_>,
-    ) -> Result<Option<Ready>, Halt> {
-        // An earlier walk may have come as far as a person's decision; then nothing is made anew.
-        if let Some(made) = self.memory.last::<Made>("made")?
-            && let Some(ready) = self.decided(&made)?
-        {
-            return Ok(Some(ready));
-        }
-        match (&self.ctx.minds, composed.first()) {
-            (Minds::Model(mind), _) => {
-                let memory = self.memory.clone();
-                let mind = mind.for_run(self.ctx, &memory, self.task, request, data);
-                let attempt = make(self.ctx, &self.memory, self.task, request, &mind)?;
-                self.approve(attempt, plan, &mind)
-            }
-            (Minds::Composer, Some(first)) => {
-                let mind = Composing { composed: first };
-                let attempt = make(self.ctx, &self.memory, self.task, request, &mind)?;
-                self.approve(attempt, plan, &mind)
-            }
-            (Minds::Composer, None) => Err(Halt::Stop(Stop::new(
-                "not_understood",
-                "the plan asks for a tool that the composer cannot write for this data now",
-            ))),
+    /// A request with nothing to start from.
+    pub(super) fn job<'j>(&self, request: &'j ToolRequest) -> Job<'j>
+    where
+        'a: 'j,
+    {
+        Job {
+            task: self.task,
+            request,
+            candidates: self.making.candidates,
+            base: None,
+            regression: Vec::new(),
         }
     }
 
-    /// What became of a request that an earlier walk left with a person.
-    fn decided(&mut self, made: &Made) -> Result<Option<Ready>, Halt> {
-        let detail = self
-            .ctx
-            .registry
-            .approval(made.approval)
-            .map_err(PipelineError::Registry)?;
-        let Some(detail) = detail else {
-            return Ok(None);
-        };
-        self.report.approval = Some(made.approval);
-        match detail.request.state {
-            ApprovalState::Approved => {
-                let tool = ToolRef {
-                    name: detail.request.tool.clone(),
-                    version: Some(detail.request.version),
-                };
-                Ok(Some(Ready {
-                    tool,
-                    invocation: made.invocation.clone(),
-                }))
-            }
-            ApprovalState::Rejected if detail.superseded_by.is_none() => {
-                let by = detail.approver.unwrap_or_default();
-                let why = detail.reason.unwrap_or_default();
-                Err(Halt::Stop(Stop::new(
-                    "rejected",
-                    format!("{by} rejected the tool: {why}"),
-                )))
-            }
-            ApprovalState::Rejected | ApprovalState::Waiting | ApprovalState::Expired => Ok(None),
-        }
-    }
-
-    /// Puts an accepted attempt before a person, and registers it on a yes.
-    fn approve(
-        &mut self,
-        mut attempt: Attempt,
-        plan: &Plan,
-        mind: &dyn Mind,
-    ) -> Result<Option<Ready>, Halt> {
-        if let Some(tool) = self.made_meanwhile(&attempt)? {
-            return Ok(Some(Ready {
-                tool,
-                invocation: attempt.draft.provenance.invocation,
-            }));
-        }
-        for _ in 0..=MAX_EDITS {
-            let request = self.propose(&attempt)?;
-            self.report.approval = Some(request.id);
-            self.report.verdict = Some(attempt.verdict.clone());
-            let card = Card {
-                self_approval: matches!(attempt.draft.provenance.author, Author::Person { .. }),
-                draft: attempt.draft.clone(),
-                verdict: attempt.verdict.clone(),
-                cases: attempt.trial.cases.clone(),
-                attempt: attempt.n,
-                diff: attempt.diff.clone(),
-                plan: plan.steps.clone(),
-                interpreter: attempt.trial.interpreter.clone(),
-                request: request.clone(),
-            };
-            match self.approver.decide(&card) {
-                Decision::Approve { approver, method } => {
-                    let registered = self
-                        .ctx
-                        .registry
-                        .approve_and_register(
-                            request.id,
-                            request.subject,
-                            &approver,
-                            method,
-                            &self.ctx.policy.approval,
-                        )
-                        .map_err(PipelineError::Approve)?;
-                    self.ctx.report(Progress::Registered {
-                        tool: registered.name().clone(),
-                        version: registered.version(),
-                    });
-                    let invocation = attempt.draft.provenance.invocation;
-                    return Ok(Some(Ready {
-                        tool: registered.tool_ref(),
-                        invocation,
-                    }));
-                }
-                Decision::Reject { approver, reason } => {
-                    self.ctx
-                        .registry
-                        .reject(request.id, &approver, &reason)
-                        .map_err(PipelineError::Approve)?;
-                    let text = format!("{approver} rejected the tool: {reason}");
-                    return Err(Halt::Stop(Stop::new("rejected", text)));
-                }
-                Decision::Wait => return Ok(None),
-                Decision::Edit { editor, code } => {
-                    attempt = self.edited(attempt, mind, editor, code)?;
-                }
-            }
-        }
-        Err(Halt::Stop(Stop::new(
-            "repairs",
-            format!("{MAX_EDITS} edits and no decision"),
-        )))
-    }
-
-    /// The same tool, where another run made it while this one worked: a library holds one.
-    fn made_meanwhile(&self, attempt: &Attempt) -> Result<Option<ToolRef>, Halt> {
-        let Some(recipe) = attempt.draft.recipe_digest() else {
-            return Ok(None);
-        };
-        let registry = &self.ctx.registry;
-        let found = registry
-            .find_by_recipe(recipe)
-            .map_err(PipelineError::Registry)?;
-        let Some(tool) = found else { return Ok(None) };
-        if registry
-            .load_approved(&tool, self.ctx.sandbox.profile().digest)
-            .is_err()
-        {
-            return Ok(None);
-        }
-        let note = format!("{tool} was made meanwhile by another run; using it");
-        self.ctx.report(Progress::Note(note));
-        Ok(Some(tool))
-    }
-
-    /// A person's edit is a new attempt, proved like any other; refused, the one before stands.
-    fn edited(
-        &self,
-        attempt: Attempt,
-        mind: &dyn Mind,
-        editor: String,
-        code: String,
-    ) -> Result<Attempt, Halt> {
-        let mut draft = attempt.draft.clone();
-        draft.code = code;
-        draft.provenance.author = Author::Person { name: editor };
-        let n = attempt.n + 1;
-        let edited = try_draft(
-            self.ctx,
-            &self.memory,
-            self.task,
-            mind,
-            n,
-            draft,
-            Some(&attempt),
-        )?;
-        if edited.verdict.accepted {
-            return Ok(edited);
-        }
-        let reasons = edited.verdict.reasons.join("; ");
-        self.ctx.report(Progress::Note(format!(
-            "the edited code was refused: {reasons}"
-        )));
-        Ok(Attempt { n, ..attempt })
-    }
-
-    fn propose(&self, attempt: &Attempt) -> Result<handaxe_types::ApprovalRequest, Halt> {
-        let mut draft = attempt.draft.clone();
-        draft.cases.extend(attempt.held_out.iter().cloned());
-        let hours = i64::from(self.ctx.policy.approval.expires_hours);
-        let expires_ms = self.ctx.registry.now_ms() + hours * 3_600_000;
-        let request = self
-            .ctx
-            .registry
-            .propose(
-                &draft,
-                &attempt.trial,
-                &attempt.verdict,
-                Some(self.memory.run()),
-                expires_ms,
-            )
-            .map_err(PipelineError::Propose)?;
-        let made = Made {
-            approval: request.id,
-            version: request.version,
-            invocation: attempt.draft.provenance.invocation.clone(),
-        };
-        self.memory.push("made", &made)?;
-        Ok(request)
-    }
-
-    fn load(&self, tool: &ToolRef) -> Result<ApprovedTool, Halt> {
+    pub(super) fn load(&self, tool: &ToolRef) -> Result<ApprovedTool, Halt> {
         let profile = self.ctx.sandbox.profile().digest;
         Ok(self
             .ctx
@@ -419,15 +209,18 @@ impl Walk<'_> {
             .map_err(PipelineError::Load)?)
     }
 
-    fn invoke(
+    /// Runs a tool, once in a run for each `key`, on attached files and on those `made` by steps
+    /// before; what it produces goes to `artifacts`.
+    pub(super) fn invoke(
         &self,
         tool: &ApprovedTool,
-        n: usize,
+        key: &str,
         input: Map<String, Value>,
+        made: &[DataFile],
+        artifacts: &Path,
     ) -> Result<Invocation, Halt> {
         self.ctx.check_cancel()?;
-        let key = format!("invocation/{n}");
-        if let Some(done) = self.memory.get::<Invocation>(&key)? {
+        if let Some(done) = self.memory.get::<Invocation>(key)? {
             return Ok(done);
         }
         let named: Vec<&str> = tool
@@ -440,12 +233,13 @@ impl Walk<'_> {
             .task
             .data
             .iter()
+            .chain(made)
             .filter(|f| named.contains(&f.name.as_str()))
             .collect();
         let what = Use {
             input,
             files,
-            artifacts: self.artifacts.clone(),
+            artifacts: artifacts.to_owned(),
             run: Some(self.memory.run().clone()),
             ceiling: None,
         };
@@ -471,23 +265,9 @@ impl Walk<'_> {
             .hint(format!("handaxe tools show {}", tool.tool_ref()));
             return Err(Halt::Stop(stop));
         }
-        self.memory.put(&key, &invocation)?;
+        self.memory.put(key, &invocation)?;
         Ok(invocation)
     }
-}
-
-/// A registered tool and the arguments that answer the question.
-struct Ready {
-    tool: ToolRef,
-    invocation: Map<String, Value>,
-}
-
-/// A draft that was put before a person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Made {
-    approval: ApprovalId,
-    version: Version,
-    invocation: Map<String, Value>,
 }
 
 /// The composer's own arguments for each file; a model's arguments as they are.
@@ -496,45 +276,4 @@ fn inputs_for(composed: &[Composed], input: &Map<String, Value>) -> Vec<Map<Stri
         return vec![input.clone()];
     }
     composed.iter().map(|c| c.invocation.clone()).collect()
-}
-
-/// The composer as author: it writes once, and the same each time. Its tester is its own second
-/// implementation, which the card says.
-struct Composing<'a> {
-    composed: &'a Composed,
-}
-
-impl Mind for Composing<'_> {
-    fn write(&self, n: u32, _: Option<&Attempt>) -> Result<Draft, Halt> {
-        debug_assert_eq!(n, 1);
-        Ok(self.composed.draft.clone())
-    }
-
-    fn held_out(&self, _: &Spec) -> Result<Vec<Case>, Halt> {
-        Ok(self.composed.held_out.clone())
-    }
-
-    fn arbitrate(&self, _: &Spec, _: &Case) -> Result<Option<String>, Halt> {
-        Ok(None)
-    }
-}
-
-/// A person's own tool: what was given is what is tried.
-struct Handwritten<'a> {
-    draft: &'a Draft,
-}
-
-impl Mind for Handwritten<'_> {
-    fn write(&self, n: u32, _: Option<&Attempt>) -> Result<Draft, Halt> {
-        debug_assert_eq!(n, 1);
-        Ok(self.draft.clone())
-    }
-
-    fn held_out(&self, _: &Spec) -> Result<Vec<Case>, Halt> {
-        Ok(Vec::new())
-    }
-
-    fn arbitrate(&self, _: &Spec, _: &Case) -> Result<Option<String>, Halt> {
-        Ok(None)
-    }
 }

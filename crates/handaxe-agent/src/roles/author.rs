@@ -7,7 +7,7 @@
 use handaxe_types::{
     Author, Capability, Case, Digest, Draft, Origin, Provenance, Spec, StaticPolicy, ToolRequest,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::reply::{self, ReplyFault, clip};
@@ -24,7 +24,16 @@ pub struct AuthorBrief<'a> {
     /// The person's `IN => OUT` pairs; never goldens.
     pub examples: &'a [Case],
     pub code_policy: &'a StaticPolicy,
+    /// The version that is to be extended.
+    pub base: Option<&'a Base>,
     pub repair: Option<Repair<'a>>,
+}
+
+/// What an extension starts from. Not its cases: they are held out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Base {
+    pub spec: Spec,
+    pub code: String,
 }
 
 /// What the author wrote, before it is a draft.
@@ -69,6 +78,7 @@ impl Role for AuthorBrief<'_> {
             "files": self.files,
             "preview": self.preview,
             "examples": self.examples,
+            "base": self.base,
             "imports": self.code_policy.imports,
             "forbidden": self.code_policy.names,
             "max_kib": self.code_policy.max_bytes >> 10,

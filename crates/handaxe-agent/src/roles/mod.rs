@@ -1,6 +1,7 @@
-//! What a model is asked for, and what is made of its answer: planner, author, tester, arbiter.
+//! What a model is asked for, and what is made of its answer: planner, author, tester, arbiter,
+//! reviewer.
 //!
-//! One mechanism for all four: a role names its template, fills it, and reads the reply. What a
+//! One mechanism for all of them: a role names its template, fills it, and reads the reply. What a
 //! reply holds is data: it is parsed strictly into types, and an unreadable one is sent back once
 //! with what was wrong. What may not enter: any held-out case on its way to the author, any code
 //! on its way to the tester or the arbiter.
@@ -12,22 +13,24 @@ mod failure;
 mod planner;
 mod quote;
 mod reply;
+mod reviewer;
 mod template;
 mod tester;
 
 use std::time::{Duration, Instant};
 
-use handaxe_types::{Case, Digest, Draft, Progress, Reporter, Spec};
+use handaxe_types::{Case, Digest, Draft, Finding, Progress, Reporter, Review, Spec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{Finish, Message, Model, ModelError, ModelRequest, RoleName, Speaker, Tokens};
 
 pub use arbiter::Ruling;
-pub use author::AuthorBrief;
+pub use author::{AuthorBrief, Base};
 pub use failure::{Failure, Repair};
-pub use planner::{Offer, PlanBrief, PlanReply};
+pub use planner::{Met, Offer, PlanBrief, PlanReply};
 pub use reply::ReplyFault;
+pub(crate) use reply::clip;
 pub use template::{TemplateError, Templates};
 
 /// Replies that are longer than this are refused unread, in bytes.
@@ -37,7 +40,7 @@ const READ_REPAIRS: usize = 1;
 /// Of an unreadable reply, shown back to the model, in characters.
 const ECHO: usize = 8_000;
 
-/// The four roles over one model.
+/// The roles over one model.
 #[derive(Clone, Copy)]
 pub struct Roles<'a> {
     pub model: &'a dyn Model,
@@ -47,6 +50,9 @@ pub struct Roles<'a> {
     pub call_timeout: Duration,
     /// Of one reply.
     pub max_tokens: u32,
+    pub temperature: f32,
+    /// Which of several replies to the same prompt is asked for, from 0.
+    pub sample: u32,
 }
 
 /// What a role gave, and what was said on the way.
@@ -116,7 +122,42 @@ impl Roles<'_> {
 
     /// Held-out cases and properties, from the spec alone.
     pub async fn test(&self, spec: &Spec) -> Result<Answered<Vec<Case>>, RoleError> {
-        self.ask(&tester::TesterBrief { spec }).await
+        let (cases, survivors) = (&[], &[]);
+        let brief = tester::TesterBrief {
+            spec,
+            cases,
+            survivors,
+        };
+        self.ask(&brief).await
+    }
+
+    /// More held-out cases, where mutants of a tool went unnoticed by `cases`, the tester's own.
+    pub async fn sharpen(
+        &self,
+        spec: &Spec,
+        cases: &[Case],
+        survivors: &[String],
+    ) -> Result<Answered<Vec<Case>>, RoleError> {
+        let brief = tester::TesterBrief {
+            spec,
+            cases,
+            survivors,
+        };
+        self.ask(&brief).await
+    }
+
+    /// What a second reader says of an accepted draft.
+    pub async fn review(
+        &self,
+        draft: &Draft,
+        findings: &[Finding],
+    ) -> Result<Answered<Review>, RoleError> {
+        let brief = reviewer::ReviewerBrief {
+            draft,
+            findings,
+            model: self.model.id(),
+        };
+        self.ask(&brief).await
     }
 
     /// Whether a disputed case follows from the spec.
@@ -188,7 +229,8 @@ impl Roles<'_> {
             messages: messages.to_vec(),
             schema: role.schema(),
             max_tokens: self.max_tokens,
-            temperature: Some(0.0),
+            temperature: Some(self.temperature),
+            sample: self.sample,
             deadline: begun + self.call_timeout,
         };
         let model = self.model.id().to_string();
@@ -219,7 +261,7 @@ impl Roles<'_> {
     }
 }
 
-/// What the four roles have in common.
+/// What the roles have in common.
 trait Role: Sync {
     type Reply: Send;
     const NAME: RoleName;

@@ -1,8 +1,15 @@
 //! The planner: a question, what is known of its data, and the tools there are.
 
-use handaxe_types::{Need, Route, ToolName, ToolRef, ToolRequest, Version};
+use std::collections::BTreeMap;
+
+use handaxe_types::{
+    Binding, Candidate, Each, Flow, FlowStep, Need, Route, ToolName, ToolRef, ToolRequest, Version,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::flow::{self, Interface};
+use crate::pipeline::Turn;
 
 use super::reply::{self, ReplyFault, clip};
 use super::{Role, RoleName};
@@ -26,16 +33,37 @@ pub struct Offer {
     pub version: Version,
     pub description: String,
     pub input_schema: Value,
+    pub output_schema: Value,
+    /// How many of the person's examples and goldens it was run on, and how many it met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub examples: Option<Met>,
+}
+
+/// What came of running a candidate on the person's examples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    pub met: usize,
+    pub of: usize,
+}
+
+impl Met {
+    pub fn all(self) -> bool {
+        self.met == self.of
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct PlanBrief<'a> {
     pub question: &'a str,
+    /// Earlier questions and answers of the same conversation, oldest first.
+    pub history: &'a [Turn],
     /// Names of the attached files.
     pub files: &'a [String],
     /// What of the data the model may see; `null` for nothing.
     pub preview: &'a Value,
     pub offers: &'a [Offer],
+    /// Every name in use, of tools that were not offered too.
+    pub names: &'a [ToolName],
     /// Of tools that may be made, and those that may not.
     pub domains: &'a [String],
     pub denied: &'a [String],
@@ -46,6 +74,8 @@ pub struct PlanReply {
     pub route: Route,
     /// Plain words, one step each.
     pub steps: Vec<String>,
+    /// Why the offered tools were not enough, or were, in the planner's words.
+    pub considered: Vec<Candidate>,
 }
 
 /// Flat, because that is what structured output and small models do best.
@@ -54,6 +84,8 @@ struct Raw {
     route: String,
     #[serde(default)]
     steps: Vec<String>,
+    considered: Option<Vec<RawCandidate>>,
+    flow: Option<Vec<RawStep>>,
     tool: Option<String>,
     input: Option<Map<String, Value>>,
     name: Option<String>,
@@ -63,6 +95,21 @@ struct Raw {
     answer: Option<String>,
     reason: Option<String>,
     hint: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawCandidate {
+    tool: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+struct RawStep {
+    id: String,
+    tool: String,
+    #[serde(default)]
+    input: BTreeMap<String, Binding>,
+    each: Option<Each>,
 }
 
 impl Role for PlanBrief<'_> {
@@ -76,6 +123,7 @@ impl Role for PlanBrief<'_> {
     fn context(&self) -> Value {
         json!({
             "question": self.question,
+            "history": self.history,
             "files": self.files,
             "preview": self.preview,
             "offers": self.offers,
@@ -91,7 +139,20 @@ impl Role for PlanBrief<'_> {
             "type": "object",
             "properties": {
                 "steps": {"type": "array", "items": text},
-                "route": {"enum": ["reuse", "make", "direct", "refuse"]},
+                "considered": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {"tool": text, "why": text},
+                    "required": ["tool", "why"],
+                }},
+                "route": {"enum": ["reuse", "compose", "extend", "make", "direct", "refuse"]},
+                "flow": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "id": text, "tool": text,
+                        "input": {"type": "object"}, "each": {"type": "object"},
+                    },
+                    "required": ["id", "tool", "input"],
+                }},
                 "tool": text,
                 "input": {"type": "object"},
                 "name": text,
@@ -116,23 +177,23 @@ impl Role for PlanBrief<'_> {
             }
         };
         let route = match raw.route.as_str() {
-            "reuse" => {
-                let named = raw.tool.as_deref().ok_or_else(lacks("tool"))?;
-                let offer = self.offer(named)?;
-                Route::Reuse {
+            "reuse" => self.reuse(
+                raw.tool.as_deref().ok_or_else(lacks("tool"))?,
+                raw.input.clone().ok_or_else(lacks("input"))?,
+            )?,
+            "compose" => self.compose(raw.flow.ok_or_else(lacks("flow"))?)?,
+            "extend" => {
+                let offer = self.offer(raw.tool.as_deref().ok_or_else(lacks("tool"))?)?;
+                Route::Extend {
                     tool: offer.name.clone(),
                     version: offer.version,
-                    input: raw.input.clone().ok_or_else(lacks("input"))?,
+                    request: request(&raw, offer.name.clone(), lacks)?,
                 }
             }
-            "make" => Route::Make {
-                request: ToolRequest {
-                    name: tool_name(raw.name.as_deref().ok_or_else(lacks("name"))?)?,
-                    purpose: clip(raw.purpose.as_deref().ok_or_else(lacks("purpose"))?, 2000),
-                    domain: clip(raw.domain.as_deref().ok_or_else(lacks("domain"))?, 60),
-                    needs: needs(raw.needs.as_deref().ok_or_else(lacks("needs"))?)?,
-                },
-            },
+            "make" => {
+                let name = tool_name(raw.name.as_deref().ok_or_else(lacks("name"))?)?;
+                self.make(request(&raw, name, lacks)?)?
+            }
             "direct" => Route::Direct {
                 answer: raw.answer.clone().ok_or_else(lacks("answer"))?,
             },
@@ -144,21 +205,132 @@ impl Role for PlanBrief<'_> {
                 return Err(ReplyFault::Field {
                     field: "route",
                     reason: format!(
-                        "`{}` is none of reuse, make, direct, refuse",
+                        "`{}` is none of reuse, compose, extend, make, direct, refuse",
                         clip(other, 40)
                     ),
                 });
             }
         };
         let steps = raw.steps.iter().take(MAX_STEPS).map(|s| clip(s, 300));
+        let considered = raw.considered.iter().flatten();
         Ok(PlanReply {
             route,
             steps: steps.filter(|s| !s.is_empty()).collect(),
+            considered: considered
+                .filter_map(|c| {
+                    let offer = self.offer(&c.tool).ok()?;
+                    Some(Candidate {
+                        tool: offer.name.clone(),
+                        version: offer.version,
+                        why: clip(&c.why, 300),
+                    })
+                })
+                .collect(),
         })
     }
 }
 
+/// The fields of a tool that is to be written.
+fn request<F: FnOnce() -> ReplyFault>(
+    raw: &Raw,
+    name: ToolName,
+    lacks: impl Fn(&'static str) -> F,
+) -> Result<ToolRequest, ReplyFault> {
+    Ok(ToolRequest {
+        name,
+        purpose: clip(raw.purpose.as_deref().ok_or_else(lacks("purpose"))?, 2000),
+        domain: clip(raw.domain.as_deref().ok_or_else(lacks("domain"))?, 60),
+        needs: needs(raw.needs.as_deref().ok_or_else(lacks("needs"))?)?,
+    })
+}
+
 impl PlanBrief<'_> {
+    /// Only with arguments that fit, and only a tool that does not contradict the examples.
+    fn reuse(&self, named: &str, input: Map<String, Value>) -> Result<Route, ReplyFault> {
+        let offer = self.offer(named)?;
+        if let Some(met) = offer.examples.filter(|met| !met.all()) {
+            return Err(ReplyFault::Field {
+                field: "tool",
+                reason: format!(
+                    "`{}` meets {} of the {} examples that the person gave",
+                    offer.name, met.met, met.of
+                ),
+            });
+        }
+        let unfit = |reason: String| ReplyFault::Field {
+            field: "input",
+            reason,
+        };
+        let schema = handaxe_validate::Schema::compile_input(&offer.input_schema)
+            .map_err(|e| unfit(e.to_string()))?;
+        schema
+            .check_object(&input)
+            .map_err(|e| unfit(e.to_string()))?;
+        Ok(Route::Reuse {
+            tool: offer.name.clone(),
+            version: offer.version,
+            input,
+        })
+    }
+
+    /// Offered tools alone, and every edge of fitting types.
+    fn compose(&self, raw: Vec<RawStep>) -> Result<Route, ReplyFault> {
+        let mut steps = Vec::new();
+        let mut interfaces = Vec::new();
+        for step in raw.into_iter().take(flow::MAX_STEPS + 1) {
+            let offer = self.offer(&step.tool)?;
+            interfaces.push(Interface {
+                input: &offer.input_schema,
+                output: &offer.output_schema,
+            });
+            steps.push(FlowStep {
+                id: clip(&step.id, 40),
+                tool: offer.name.clone(),
+                version: offer.version,
+                input: step.input,
+                each: step.each,
+            });
+        }
+        let flow = Flow { steps };
+        flow::check(&flow, &interfaces, self.files).map_err(|fault| ReplyFault::Field {
+            field: "flow",
+            reason: clip(&fault.to_string(), 500),
+        })?;
+        Ok(Route::Compose { flow })
+    }
+
+    /// Nothing is made twice, and no name is taken for another.
+    fn make(&self, request: ToolRequest) -> Result<Route, ReplyFault> {
+        let wrong = |field: &'static str, reason: String| Err(ReplyFault::Field { field, reason });
+        let does_it = |o: &&Offer| o.examples.is_some_and(Met::all);
+        if let Some(offer) = self.offers.iter().find(does_it) {
+            let reason = format!(
+                "`{}` gives what every example expects already: reuse it, or extend it",
+                offer.name
+            );
+            return wrong("route", reason);
+        }
+        if let Some(offer) = self.offers.iter().find(|o| o.name == request.name) {
+            // A taken name is no new tool: what the tool gave until now, it goes on giving.
+            return Ok(Route::Extend {
+                tool: offer.name.clone(),
+                version: offer.version,
+                request,
+            });
+        }
+        if self.names.contains(&request.name) {
+            let reason = format!("there is a tool `{}` already; choose another", request.name);
+            return wrong("name", reason);
+        }
+        match handaxe_registry::confusable(&request.name, self.names) {
+            Some((other, how)) => {
+                let name = &request.name;
+                wrong("name", format!("`{name}` {how} `{other}`; choose another"))
+            }
+            None => Ok(Route::Make { request }),
+        }
+    }
+
     /// `name` or `name@version`; only what was offered.
     fn offer(&self, named: &str) -> Result<&Offer, ReplyFault> {
         let unknown = || ReplyFault::UnknownTool {

@@ -46,7 +46,7 @@ pub enum ReplyFault {
 }
 
 /// At most `chars` characters, without control characters but line breaks and tabs.
-pub(super) fn clip(text: &str, chars: usize) -> String {
+pub(crate) fn clip(text: &str, chars: usize) -> String {
     text.trim()
         .chars()
         .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::quote;
 
-/// File name → text. `author_repair.md` extends `author.md`.
-const BUILT_IN: [(&str, &str); 6] = [
+/// File name → text. `author_repair.md` extends `author.md`, `tester_again.md` `tester.md`.
+const BUILT_IN: [(&str, &str); 8] = [
     ("planner.md", include_str!("../../templates/planner.md")),
     ("author.md", include_str!("../../templates/author.md")),
     (
@@ -18,6 +18,11 @@ const BUILT_IN: [(&str, &str); 6] = [
         include_str!("../../templates/author_repair.md"),
     ),
     ("tester.md", include_str!("../../templates/tester.md")),
+    (
+        "tester_again.md",
+        include_str!("../../templates/tester_again.md"),
+    ),
+    ("reviewer.md", include_str!("../../templates/reviewer.md")),
     ("arbiter.md", include_str!("../../templates/arbiter.md")),
     (
         "parse_repair.md",
@@ -57,7 +62,7 @@ pub(super) struct Prompt {
     pub user: String,
 }
 
-/// The six templates, parsed.
+/// The templates, parsed.
 #[derive(Debug)]
 pub struct Templates {
     env: Environment<'static>,
@@ -197,13 +202,14 @@ fn sample() -> Value {
         "expected": {}, "got": null, "error": null, "stderr": "", "kind": "",
     });
     json!({
-        "question": "q", "preview": {}, "offers": [], "domains": ["text"], "denied": [],
+        "question": "q", "history": [], "preview": {}, "offers": [], "domains": ["text"], "denied": [],
         "needs": ["network"], "request": {"name": "n", "purpose": "p", "domain": "text"},
-        "files": ["f"], "examples": [], "imports": ["re"], "max_kib": 64, "forbidden": ["eval"],
+        "files": ["f"], "examples": [], "base": {"spec": {}, "code": ""}, "imports": ["re"], "max_kib": 64, "forbidden": ["eval"],
         "repair": {
             "attempt": 2, "spec": {}, "code": "", "cases": [], "invocation": {}, "findings": [],
             "template": [], "failures": [failure],
         },
-        "spec": {}, "case": {}, "fault": "f",
+        "spec": {}, "case": {}, "cases": [], "survivors": ["s"], "code": "", "findings": [],
+        "capabilities": [], "fault": "f",
     })
 }

@@ -36,6 +36,8 @@ fn roles<'a>(model: &'a Replay, templates: &'a Templates) -> Roles<'a> {
         reporter: &Silent,
         call_timeout: Duration::from_mins(1),
         max_tokens: 1000,
+        temperature: 0.0,
+        sample: 0,
     }
 }
 
@@ -63,7 +65,15 @@ fn offers() -> Vec<Offer> {
         name: ToolName::new("csv_stats").unwrap(),
         version: Version(2),
         description: "Statistics of a column.".to_owned(),
-        input_schema: json!({"type": "object"}),
+        input_schema: json!({
+            "type": "object", "additionalProperties": false,
+            "properties": {"column": {"type": "string"}, "table": {"type": "string", "format": "file"}},
+        }),
+        output_schema: json!({
+            "type": "object", "additionalProperties": false, "required": ["columns"],
+            "properties": {"columns": {"type": "array", "items": {"type": "string"}}},
+        }),
+        examples: None,
     }]
 }
 
@@ -83,6 +93,7 @@ fn author_brief<'a>(policy: &'a StaticPolicy, request: &'a ToolRequest) -> Autho
         preview: &Value::Null,
         examples: &[],
         code_policy: policy,
+        base: None,
         repair: None,
     }
 }
@@ -109,17 +120,21 @@ async fn run(role: &str, model: &Replay) -> Told {
         "planner" => {
             let domains = ["text".to_owned()];
             let offers = offers();
+            let names = ["csv_stats", "sentiment_analyzer"].map(|n| ToolName::new(n).unwrap());
+            let files = ["a.csv".to_owned(), "b.csv".to_owned()];
             let brief = PlanBrief {
                 question: "q",
-                files: &[],
+                history: &[],
+                files: &files,
                 preview: &Value::Null,
                 offers: &offers,
+                names: &names,
                 domains: &domains,
                 denied: &[],
             };
             told(
                 roles.plan(&brief).await,
-                |p| json!({"route": p.route, "steps": p.steps}),
+                |p| json!({"route": p.route, "steps": p.steps, "considered": p.considered}),
             )
         }
         "author" => told(
@@ -127,6 +142,7 @@ async fn run(role: &str, model: &Replay) -> Told {
             as_json,
         ),
         "tester" => told(roles.test(&spec()).await, as_json),
+        "reviewer" => told(roles.review(&draft(), &[]).await, as_json),
         "arbiter" => {
             let case = case("disputed", Origin::Tester, true);
             told(roles.arbitrate(&spec(), &case).await, as_json)

@@ -51,6 +51,7 @@ pub(crate) fn request() -> ModelRequest {
         schema: None,
         max_tokens: 100,
         temperature: Some(0.0),
+        sample: 0,
         deadline: Instant::now() + Duration::from_secs(30),
     }
 }

@@ -164,6 +164,7 @@ pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
         },
         card: vec![],
         findings: vec![],
+        review: None,
     };
     (trial, verdict)
 }

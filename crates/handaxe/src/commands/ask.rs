@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::inputs;
 use crate::models::{self, Chosen};
 use crate::render::text::{Lines, Shown, bytes};
-use crate::render::{Watcher, bad, caution, faint, strong};
+use crate::render::{Watcher, bad, caution, cost_line, faint, strong};
 use crate::workshop::{Workshop, pipeline_failure, run_failure};
 
 /// Bounds of a run where neither the command nor `config.toml` says otherwise.
@@ -84,6 +84,7 @@ pub(crate) fn begun(
             .max_seconds
             .or(config.max_seconds)
             .unwrap_or(DEFAULT_MAX_SECONDS),
+        making: models::making(shop, args)?,
     })
 }
 
@@ -251,6 +252,10 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
     shop.out.document(&document)?;
     if let Some(answer) = &report.answer {
         shop.out.say(Lines(answer));
+    }
+    if let Some(line) = report.cost.as_ref().and_then(cost_line) {
+        shop.out
+            .note(faint().for_stderr().apply_to(format!("Cost: {line}")));
     }
     for path in files {
         let size = std::fs::metadata(path).map_or(0, |m| m.len());

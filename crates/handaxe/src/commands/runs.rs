@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use handaxe_agent::Begun;
+use handaxe_agent::{Begun, Cost};
 use handaxe_registry::Attempt;
-use handaxe_types::{RunId, RunState};
+use handaxe_types::{Route, RunId, RunState};
 use serde_json::json;
 
 use super::ask;
@@ -12,7 +12,7 @@ use crate::cli::RunsCommand;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::models;
 use crate::render::text::{Lines, Shown, clip};
-use crate::render::{bad, faint, good, proof, strong, table, when};
+use crate::render::{bad, cost_table, faint, good, proof, strong, table, when};
 use crate::workshop::{Workshop, registry_failure, run_failure};
 
 pub(crate) fn run(shop: &Workshop, command: RunsCommand) -> Outcome {
@@ -118,6 +118,16 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
             );
             out.say(faint().apply_to(line));
         }
+        if let Route::Compose { flow } = &plan.route {
+            for step in &flow.steps {
+                let each = if step.each.is_some() {
+                    ", for each"
+                } else {
+                    ""
+                };
+                out.say(format!("  {}: {}{each}", Shown(&step.id), step.tool_ref()));
+            }
+        }
         for (i, step) in plan.steps.iter().enumerate() {
             out.say(format!("  {}. {}", i + 1, Shown(step)));
         }
@@ -144,6 +154,11 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
             &["role", "model", "tokens in", "out", "prompt", "reply"],
             rows,
         ));
+    }
+    let cost = run.answer.as_ref().and_then(|a| a.get("cost"));
+    if let Some(cost) = cost.and_then(|c| serde_json::from_value::<Cost>(c.clone()).ok()) {
+        out.say(format!("\n{}", strong().apply_to("Cost")));
+        out.say(cost_table(&cost));
     }
     for call in &invocations {
         out.say(format!(

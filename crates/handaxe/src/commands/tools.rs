@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use handaxe_agent::{Begun, Goal};
+use handaxe_agent::{Begun, Goal, Making};
 use handaxe_registry::{StateChange, ToolDetail, ToolSummary};
 use handaxe_types::json::{self, Bounds};
 use handaxe_types::{
@@ -349,6 +349,7 @@ fn import(
         max_repairs: 0,
         max_tokens: 0,
         max_seconds: 3600,
+        making: Making::default(),
     };
     ask::begin(shop, &begun, &chosen, yes, Path::new("."))
 }

@@ -2,12 +2,14 @@
 
 mod card;
 mod code;
+mod cost;
 mod progress;
 mod table;
 pub(crate) mod text;
 
 pub(crate) use card::{proof, render_card};
 pub(crate) use code::highlight;
+pub(crate) use cost::{cost_line, cost_table};
 pub(crate) use progress::Watcher;
 pub(crate) use table::table;
 

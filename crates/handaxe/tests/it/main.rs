@@ -22,9 +22,15 @@ mod lab;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod minds;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod sandbox_cli;
+#[cfg(test)]
+mod script;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]

@@ -109,6 +109,7 @@ fn answer(
         p if p.contains("You plan how a question") => "planner",
         p if p.contains("You write one small Python tool") => "author",
         p if p.contains("You write tests for a tool") => "tester",
+        p if p.contains("You review a small Python tool") => "reviewer",
         _ => "arbiter",
     };
     let text = {
@@ -116,7 +117,10 @@ fn answer(
         let mut replies = replies.lock().unwrap();
         given
             .entry(prompt.clone())
-            .or_insert_with(|| replies.get_mut(role).unwrap().remove(0))
+            .or_insert_with(|| match role {
+                "reviewer" => r#"{"summary": "It does that.", "objections": []}"#.to_owned(),
+                role => replies.get_mut(role).unwrap().remove(0),
+            })
             .clone()
     };
     // Long enough that a kill between calls hits between calls.
@@ -137,7 +141,8 @@ fn answer(
 
 #[test]
 fn killed_after_each_paid_reply() {
-    // Planner, author, tester, author again: the fourth kill falls into the second attempt.
+    // Planner, author, tester, author again, and the reviewer: the fourth kill falls into the
+    // second attempt.
     for kill_at in 1..=4 {
         let lab = Lab::new();
         let provider = Provider::start("success_after_one_repair");
@@ -175,7 +180,7 @@ fn killed_after_each_paid_reply() {
         // kept may not.
         let (repeated, prompts) = provider.repeats();
         assert!(
-            repeated <= 1 && prompts == 4,
+            repeated <= 1 && prompts == 5,
             "killed at {kill_at}: {repeated} of {prompts}"
         );
         assert_eq!(lab.json(&["audit", "verify"])["ok"], true);
