@@ -151,6 +151,10 @@ pub(crate) fn goldens(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
+/// A limit on memory bounds what is added to the interpreter's; less than it has to spare is no
+/// limit.
+const LEAST_MEMORY: u64 = 256 << 10;
+
 /// Applies `--limit name=value` to a set of limits.
 pub(crate) fn limits(base: Limits, given: &[String]) -> Result<Limits, Failure> {
     let mut limits = base;
@@ -176,7 +180,15 @@ pub(crate) fn limits(base: Limits, given: &[String]) -> Result<Limits, Failure> 
         match name {
             "wall" => limits.wall_ms = time()?,
             "cpu" => limits.cpu_ms = time()?,
-            "memory" => limits.memory_bytes = size()?,
+            "memory" => {
+                limits.memory_bytes = size()?;
+                if limits.memory_bytes < LEAST_MEMORY {
+                    return Err(bad(
+                        "at least 256K: about as much is free within the warm interpreter, and no \
+                         limit takes that away",
+                    ));
+                }
+            }
             "output" => limits.output_bytes = size()?,
             "stdio" => limits.stdio_bytes = size()?,
             "scratch" => limits.scratch_bytes = size()?,
@@ -251,6 +263,7 @@ mod tests {
             "wall=2x",
             "wall=-1",
             "memory=0",
+            "memory=255K",
             "speed=1",
             "memory=1e3",
         ] {

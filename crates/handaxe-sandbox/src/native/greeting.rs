@@ -18,7 +18,7 @@ use crate::exchange::wire::NONCE;
 
 const DOING: &str = "waiting for a child to get ready";
 const READY: usize = 4 + ChildReport::BYTES;
-const WHOLE: usize = READY + 4;
+pub(super) const WHOLE: usize = READY + 4;
 
 /// As much as has been heard.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(super) struct Warm {
 }
 
 /// What was said, once it is whole: the report, or why the child is of no use.
-fn parse(said: &[u8; WHOLE]) -> Result<ChildReport, SandboxError> {
+pub(super) fn parse(said: &[u8; WHOLE]) -> Result<ChildReport, SandboxError> {
     let protocol = |detail: &str| SandboxError::Protocol {
         doing: DOING,
         detail: detail.to_owned(),

@@ -111,3 +111,17 @@ fn at_most_eight_of_the_listed_probes_are_reachable() {
     let open = reachable(&probe_surface(&config).unwrap());
     assert!(open >= 20, "only {open} without the filter");
 }
+
+/// Children of one session share an address-space layout; two sessions do not.
+#[test]
+fn a_new_session_has_a_new_layout() {
+    let address = "def run():\n    return id(len)\n";
+    let of = |session: &std::sync::Arc<dyn handaxe_sandbox::Session>| {
+        output(&run(session, &call(address, json!({}))))
+            .as_u64()
+            .unwrap()
+    };
+    let (one, other) = (session(), session());
+    assert_eq!(of(&one), of(&one));
+    assert_ne!(of(&one), of(&other));
+}

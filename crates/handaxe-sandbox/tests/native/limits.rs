@@ -122,6 +122,20 @@ fn a_memory_bomb_stays_inside() {
     assert_eq!(output(&run(&session, &call)), &json!(48 << 20));
 }
 
+/// What the warm interpreter has to spare comes on top, and is little.
+#[test]
+fn a_small_limit_on_memory_is_held() {
+    let session = session();
+    let most = "def run():\n    low, high = 0, 64 << 10\n    while low < high:\n        middle = (low + high + 1) // 2\n        try:\n            b = bytearray(middle << 10)\n            del b\n            low = middle\n        except MemoryError:\n            high = middle - 1\n    return low\n";
+    for limit in [1, 512, 1024, 4096, 16_384_u64] {
+        let mut call = call(most, json!({}));
+        call.limits.memory_bytes = limit << 10;
+        let got = run(&session, &call);
+        let got = output(&got).as_u64().unwrap();
+        assert!(got <= limit + 256, "{got} KiB under a limit of {limit}");
+    }
+}
+
 #[test]
 fn limits_on_files_reach_the_tool_as_an_errno() {
     let session = session();
