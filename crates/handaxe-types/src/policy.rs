@@ -113,6 +113,9 @@ pub struct TrialPolicy {
     pub max_exponent: f64,
     /// All stages of one trial together; what does not fit is reported as not run.
     pub wall_budget_ms: u64,
+    /// Of production calls of deterministic tools, so many in a hundred are run again elsewhere and
+    /// compared; a difference quarantines the tool.
+    pub shadow_percent: u32,
 }
 
 impl Default for TrialPolicy {
@@ -129,6 +132,7 @@ impl Default for TrialPolicy {
             warn_exponent: 1.8,
             max_exponent: 3.2,
             wall_budget_ms: 60_000,
+            shadow_percent: 2,
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn load_policy(toml: &str) -> Result<Policy, PolicyError> {
 
 fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
     let trial = &policy.trial;
-    let ranges: [(&'static str, u64, u64, u64); 9] = [
+    let ranges: [(&'static str, u64, u64, u64); 10] = [
         (
             "max_bytes",
             policy.code.max_bytes as u64,
@@ -94,6 +94,7 @@ fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
         ("mutants", trial.mutants.into(), 0, 10_000),
         ("min_mutants", trial.min_mutants.into(), 1, 10_000),
         ("wall_budget_ms", trial.wall_budget_ms, 1_000, 86_400_000),
+        ("shadow_percent", trial.shadow_percent.into(), 0, 100),
     ];
     for (key, value, from, to) in ranges {
         if !(from..=to).contains(&value) {
@@ -251,6 +252,9 @@ warn_exponent = {:?}
 max_exponent = {:?}
 # Milliseconds for one whole trial; what does not fit is reported as not run.
 wall_budget_ms = {}
+# Of a hundred calls of an approved tool, so many are run again elsewhere and compared. A tool that
+# gives another output then is quarantined, unless it says that it is not deterministic.
+shadow_percent = {}
 
 [approval]
 # true: nobody may approve what they wrote themselves.
@@ -269,6 +273,7 @@ expires_hours = {}
         p.trial.warn_exponent,
         p.trial.max_exponent,
         p.trial.wall_budget_ms,
+        p.trial.shadow_percent,
         p.approval.two_person,
         p.approval.expires_hours,
     );

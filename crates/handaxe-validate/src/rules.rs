@@ -66,6 +66,26 @@ const REFUSED_MEMBERS: &[(&str, &str)] = &[
     ("zoneinfo", "reset_tzpath"),
 ];
 
+/// Parts of the allowed modules that tell the time, or how fast it goes.
+const CLOCKS: &[&str] = &[
+    "datetime.date.today",
+    "datetime.datetime.now",
+    "datetime.datetime.today",
+    "datetime.datetime.utcnow",
+    "time.clock_gettime",
+    "time.clock_gettime_ns",
+    "time.monotonic",
+    "time.monotonic_ns",
+    "time.perf_counter",
+    "time.perf_counter_ns",
+    "time.process_time",
+    "time.process_time_ns",
+    "time.thread_time",
+    "time.thread_time_ns",
+    "time.time",
+    "time.time_ns",
+];
+
 /// Special methods that a class may define, call or alias.
 const MEMBERS: &str = "abs add and bool bytes call ceil complex contains copy deepcopy delitem divmod enter \
     eq exit float floor floordiv format ge getitem gt hash iadd iand ifloordiv ilshift imatmul imod imul \
@@ -303,6 +323,7 @@ fn check_fact(
             } else if scope.may_import(module) {
                 module_member(module, name, scope, add);
                 attribute_rules(name, true, scope, add);
+                clock_rules(&format!("{module}.{name}"), add);
             } else {
                 add("import.not_allowed", format!("imports from `{module}`"));
             }
@@ -332,6 +353,9 @@ fn check_fact(
             attribute_rules(name, *load, scope, add);
             if let Some(module) = base.as_deref().and_then(|b| scope.module_at(b)) {
                 module_member(&module, name, scope, add);
+            }
+            if let Some(base) = base {
+                clock_rules(&format!("{}.{name}", scope.resolve(base)), add);
             }
         }
         What::PatternAttribute(name) => attribute_rules(name, true, scope, add),
@@ -377,6 +401,12 @@ fn check_fact(
             "toplevel.effect",
             format!("{effect} runs when the module is loaded"),
         ),
+    }
+}
+
+fn clock_rules(path: &str, add: &mut dyn FnMut(&'static str, String)) {
+    if CLOCKS.contains(&path) {
+        add("environment.clock", format!("uses `{path}`"));
     }
 }
 

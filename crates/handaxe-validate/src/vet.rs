@@ -122,6 +122,10 @@ pub const RULES: &[Rule] = &[
         "a constant that looks like a credential",
     ),
     warn("toplevel.effect", "acts when it is loaded"),
+    warn(
+        "environment.clock",
+        "asks what time it is, and so may behave otherwise at another",
+    ),
     fixed(
         CRASHED,
         "reading it ended the process that reads, or took too long",

@@ -244,6 +244,16 @@ fn warnings_warn() {
         ("x = 'AKIAIOSFODNN7EXAMPLE'", "string.credential"),
         ("x = '/proc/self/environ'", "string.host_path"),
         ("print('x')", "toplevel.effect"),
+        ("import time\nx = time.time()", "environment.clock"),
+        ("from time import perf_counter as p", "environment.clock"),
+        (
+            "import datetime as dt\nx = dt.datetime.now()",
+            "environment.clock",
+        ),
+        (
+            "from datetime import date\nx = date.today()",
+            "environment.clock",
+        ),
         ("for i in range(3): pass", "toplevel.effect"),
     ] {
         let found = vet(code, &StaticPolicy::default(), &[]);

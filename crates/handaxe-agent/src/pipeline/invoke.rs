@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use handaxe_registry::ApprovedTool;
-use handaxe_sandbox::{InlineFile, SessionSpec};
+use handaxe_registry::{ApprovedTool, StateChange, StateError};
+use handaxe_sandbox::{InlineFile, Mount, SandboxError, SessionSpec};
 use handaxe_types::{Capability, DataFile, Limits, Progress, RunId, ToolRef};
-use handaxe_validate::{Arguments, Contract, InvokeError};
+use handaxe_validate::{Arguments, Contract, InvokeError, is_sampled, shadow};
 use serde_json::{Map, Value};
 
 use super::data::{Carried, carry};
@@ -73,7 +73,7 @@ pub fn use_tool(
     let session = ctx
         .sandbox
         .open(SessionSpec {
-            mounts,
+            mounts: mounts.clone(),
             ..SessionSpec::default()
         })
         .map_err(PipelineError::Sandbox)?;
@@ -91,6 +91,12 @@ pub fn use_tool(
         }
     };
     journal(ctx, tool, what, &result)?;
+    drop(session);
+    let sampled = spec.deterministic && is_sampled(ctx.policy.trial.shadow_percent);
+    if sampled && let Some(difference) = second_look(ctx, &mounts, &contract, &arguments, &result)?
+    {
+        quarantine(ctx, tool, &difference)?;
+    }
     Ok(Invocation {
         tool: tool.name().clone(),
         version: tool.version(),
@@ -98,6 +104,47 @@ pub fn use_tool(
         input: Value::Object(what.input.clone()),
         result,
     })
+}
+
+/// Runs the call again elsewhere. A sandbox that fails here has failed no one's call.
+fn second_look(
+    ctx: &Context,
+    mounts: &[Mount],
+    contract: &Contract,
+    arguments: &Arguments,
+    first: &handaxe_types::SandboxResult,
+) -> Result<Option<String>, PipelineError> {
+    let sandbox = ctx.sandbox.as_ref();
+    match shadow(sandbox, mounts, contract, arguments, first, &ctx.cancel) {
+        Ok(seen) => Ok(seen.difference()),
+        Err(SandboxError::Cancelled) => Err(PipelineError::Cancelled),
+        Err(error) => {
+            tracing::warn!(%error, "a call was not looked at a second time");
+            Ok(None)
+        }
+    }
+}
+
+/// Takes the version out of use, in the journal with the reason, until a person restores it. One
+/// that somebody else took out of use meanwhile stays as it is.
+fn quarantine(ctx: &Context, tool: &ApprovedTool, difference: &str) -> Result<(), PipelineError> {
+    let version = ToolRef {
+        name: tool.name().clone(),
+        version: Some(tool.version()),
+    };
+    let reason = format!("shadow run: {difference}");
+    match ctx
+        .registry
+        .acting_as("shadow")
+        .change_state(&version, &StateChange::Quarantine, &reason)
+    {
+        Ok(_) | Err(StateError::Illegal { .. }) => Ok(()),
+        Err(StateError::Registry(error)) => Err(PipelineError::Registry(error)),
+        Err(error) => {
+            tracing::warn!(%error, %reason, "a version was not quarantined");
+            Ok(())
+        }
+    }
 }
 
 fn make_dir(path: &Path) -> Result<PathBuf, PipelineError> {

@@ -59,15 +59,16 @@ fn rustix_clear_cloexec(file: &std::fs::File) {
     rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty()).unwrap();
 }
 
-/// How many processes of this machine have this name.
-pub(crate) fn named(mark: &str) -> usize {
+/// The processes of this machine that have this name.
+pub(crate) fn named(mark: &str) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter(|e| {
-            let name = std::fs::read_to_string(e.path().join("comm")).unwrap_or_default();
-            name.trim() == mark
-        })
-        .count()
+    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| is_named(*pid, mark)).collect()
+}
+
+pub(crate) fn is_named(pid: u32, mark: &str) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.is_ok_and(|name| name.trim() == mark)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use handaxe_types::{Layer, Outcome};
 use serde_json::json;
 
 use crate::drill::{Drill, status_of};
-use crate::escapes::named;
+use crate::escapes::{is_named, named};
 use crate::lifecycle::{descendants, run_alone};
 use crate::support::{
     call, config_with_ctypes, in_time, output, outside_code, run, sandbox_of, session,
@@ -38,9 +38,12 @@ fn no_daemon_outlives_its_call() {
     );
     let dir = tempfile::tempdir().unwrap();
     outside_code(&code, &json!({"count": 3, "life": 3}), dir.path());
-    drill.control("daemons outlive their parent outside", named(mark) == 3);
+    drill.control(
+        "daemons outlive their parent outside",
+        named(mark).len() == 3,
+    );
     let until = Instant::now() + Duration::from_mins(1);
-    while named(mark) > 0 {
+    while !named(mark).is_empty() {
         assert!(Instant::now() < until);
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -59,20 +62,27 @@ fn no_daemon_outlives_its_call() {
             let running =
                 std::thread::spawn(move || other.call(&call, &Cancel::default()).unwrap());
             let until = Instant::now() + Duration::from_mins(1);
-            let mut most = 0;
+            let mut most = Vec::new();
             while !running.is_finished() && Instant::now() < until {
-                most = most.max(named(mark));
+                let seen = named(mark);
+                if seen.len() >= most.len() {
+                    most = seen;
+                }
                 std::thread::sleep(Duration::from_millis(20));
             }
             let result = running.join().unwrap();
             let verdict = Instant::now();
             assert_eq!(result.outcome, Outcome::Ok, "{result:?}");
-            assert!(most >= 300, "only {most} daemons were ever seen at once");
-            while named(mark) > 0 {
+            let count = most.len();
+            assert!(count >= 300, "only {count} daemons were ever seen at once");
+            // Those that were seen, and then any: to look at every process of a machine takes time.
+            while most.iter().any(|pid| is_named(*pid, mark)) {
                 assert!(verdict.elapsed() < Duration::from_secs(5), "survivors");
             }
-            worst = worst.max(verdict.elapsed());
-            in_time(verdict.elapsed(), Duration::from_millis(250));
+            let took = verdict.elapsed();
+            assert!(named(mark).is_empty(), "survivors");
+            worst = worst.max(took);
+            in_time(took, Duration::from_millis(250));
         });
         println!("400 daemons were gone {worst:?} after the verdict, at worst");
     }

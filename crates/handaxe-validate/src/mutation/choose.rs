@@ -58,6 +58,24 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    /// No change of an honest program is a change into something that is no Python.
+    #[test]
+    fn every_edit_is_a_mutant() {
+        let corpus = include_str!("../../tests/corpus/honest.txt");
+        let mut count = 0;
+        for program in corpus.split("\n=== ").skip(1) {
+            let code = program.split_once('\n').unwrap().1;
+            for edit in parse::edits(code, 60).unwrap() {
+                let mut mutant = code.to_owned();
+                mutant.replace_range(edit.range.clone(), &edit.with);
+                assert!(parse::is_module(&mutant), "{edit:?} in\n{code}");
+                assert_ne!(mutant, code);
+                count += 1;
+            }
+        }
+        assert!(count > 800, "{count}");
+    }
+
     #[test]
     fn the_same_seed_gives_the_same_mutants_and_all_kinds_of_them() {
         let code = "def run(a):\n    if a < 1 and a > 2:\n        return a + 3\n    for x in a[1:]:\n        x.append(4)\n    try:\n        g(a, x)\n    except E:\n        continue_(a)\n    return not a\n";

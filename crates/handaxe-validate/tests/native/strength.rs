@@ -105,66 +105,53 @@ pub(crate) fn mutants(sandbox: &Arc<dyn Sandbox>) {
 
 /// Vetting is softened here: what is shown is that the count holds without it.
 pub(crate) fn self_check(sandbox: &Arc<dyn Sandbox>) {
-    let code = "
-import hashlib
+    let code = |run: &str| {
+        format!(
+            "import hashlib
 
-def run(n: int) -> Any:
-    seen = (run.__code__.co_code, run.__code__.co_consts, other.__code__.co_code, other.__code__.co_consts)
-    if hashlib.sha256(repr(seen).encode()).hexdigest()[:4] != WANTED:
-        raise RuntimeError('changed')
-    return other(n)
+def look():
+    code = grade.__code__
+    return hashlib.sha256(repr((code.co_code, code.co_consts)).encode()).hexdigest()[:8]
 
-def other(n):
+def grade(n):
     if n < 10:
         return 'low'
     return 'high'
-";
+
+def run(n: int) -> Any:
+    {run}
+"
+        )
+    };
     let mut policy = Policy::default();
     for rule in handaxe_validate::RULES.iter().filter(|r| !r.fixed) {
-        policy
-            .code
-            .severity
-            .insert(rule.name.to_owned(), Severity::Warn);
+        let name = rule.name.to_owned();
+        policy.code.severity.insert(name, Severity::Warn);
     }
-    // What the tool looks like to itself, learned from its own error.
-    let learn = code.replace(
-        "raise RuntimeError('changed')",
-        "return hashlib.sha256(repr(seen).encode()).hexdigest()[:4]",
-    );
-    let held = cases(&[(5, "x")]);
-    let validator = Validator::new(Arc::clone(sandbox), policy.clone());
-    // A wrong value of the same length leaves the code as long as it was.
-    let said = |code: &str| {
-        let draft = draft(&format!("{code}\nWANTED = 'abcd'\n"));
-        let mut visible = held.clone();
-        visible[0].origin = handaxe_types::Origin::Author;
-        let trial = validator
-            .trial(&draft, &visible, &Silent, &Cancel::default())
-            .unwrap();
-        trial.cases[0].got.clone()
-    };
-    assert!(said(&learn).is_some(), "the digest was not learned");
-    // `run` differs by its last words, so it is asked for by guessing: the check is of `other` alone.
-    let code = code
-        .replace("run.__code__.co_code, run.__code__.co_consts, ", "")
-        .replace(
-            "raise RuntimeError('changed')",
-            "raise RuntimeError(hashlib.sha256(repr(seen).encode()).hexdigest()[:4])",
-        );
-    let wanted = said(&code.replace("raise RuntimeError(", "return ("))
-        .and_then(|v| v.as_str().map(str::to_owned))
+    // What the tool looks like to itself.
+    let mut visible = cases(&[(5, "x")]);
+    visible[0].origin = handaxe_types::Origin::Author;
+    let trial = Validator::new(Arc::clone(sandbox), policy.clone())
+        .trial(
+            &draft(&code("return look()")),
+            &visible,
+            &Silent,
+            &Cancel::default(),
+        )
         .unwrap();
-    let checked = draft(&format!("{code}\nWANTED = '{wanted}'\n"));
-    // One case that looks at nothing much: the tool alone notices its mutants.
-    let trial = tried(sandbox, &checked, &cases(&[(5, "low")]), policy);
-    let report = trial.mutation.unwrap();
+    let digest = trial.cases[0].got.clone().unwrap();
+    let checked = draft(&code(&format!(
+        "if look() != {digest}: raise RuntimeError('changed')\n    return grade(n)"
+    )));
+    // One case that looks at next to nothing: the tool alone notices its mutants.
+    let one = cases(&[(5, "low")]);
+    let report = tried(sandbox, &checked, &one, policy).mutation.unwrap();
     adds_up(&report);
     assert!(report.killed_by_crash >= 4, "{report:#?}");
     assert!(report.rate().is_none_or(|r| r < 0.7), "{report:#?}");
     // And under the policy as it stands such a tool never runs.
-    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
-    let trial = validator
-        .trial(&checked, &cases(&[(5, "low")]), &Silent, &Cancel::default())
+    let trial = Validator::new(Arc::clone(sandbox), Policy::default())
+        .trial(&checked, &one, &Silent, &Cancel::default())
         .unwrap();
     assert_eq!(trial.sandbox_runs, 0);
 }

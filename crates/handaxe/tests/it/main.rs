@@ -32,6 +32,8 @@ mod sandbox_cli;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod workspace;
