@@ -180,7 +180,8 @@ fn the_launchers_word_is_a_list_of_layers_or_a_refusal() {
         let bytes = draw.mutate(good[round % good.len()]);
         match launched(&bytes) {
             Ok(_) => {
-                assert!(bytes.starts_with(br#"{"started""#), "{bytes:?}");
+                let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+                assert!(value["started"].is_object(), "{value}");
                 told += 1;
             }
             Err(error) => {

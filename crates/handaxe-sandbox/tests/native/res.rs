@@ -275,7 +275,8 @@ fn a_full_scratch_takes_nothing_of_the_hosts_disk() {
         };
         let mut call_many = call(many, json!({ "deep": deep }));
         call_many.limits.scratch_inodes = 20_000;
-        call_many.limits.cpu_ms = 60_000;
+        call_many.limits.cpu_ms = 300_000;
+        call_many.limits.wall_ms = 900_000;
         let result = run(&session, &call_many);
         let cleaning = Instant::now();
         let (n, errno) = (&output(&result)[0], &output(&result)[1]);
