@@ -30,12 +30,14 @@
 //! | empty environment | launcher | secrets and loader tricks in variables |
 //! | watchdog | host | time; and it alone says how a run ended |
 
+mod apart;
 mod config;
 mod hook;
 mod launcher;
 mod process;
 pub mod seccomp;
 
+pub use apart::APART_ARGUMENT;
 #[cfg(feature = "testing")]
 pub use config::Knobs;
 pub use config::{

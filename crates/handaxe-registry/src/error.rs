@@ -135,11 +135,18 @@ pub enum LoadError {
     State { tool: ToolRef, state: ToolState },
     #[error("the stored bytes of `{tool}` are not the ones that were approved")]
     DigestMismatch { tool: ToolRef },
-    #[error("`{tool}` was approved under sandbox profile {}, not under {}", approved.short(), given.short())]
+    /// The sandbox is another one, and not known to be stricter.
+    #[error(
+        "`{tool}` was approved under sandbox profile {}; `{}` (isolation `{}`, profile {}) is neither that nor stricter",
+        approved.short(),
+        given.name,
+        given.level.as_str(),
+        given.digest().short()
+    )]
     ProfileMismatch {
         tool: ToolRef,
         approved: Digest,
-        given: Digest,
+        given: Box<handaxe_types::Profile>,
     },
     /// A row that decides whether the tool runs differs from what the journal recorded of it.
     #[error("the record of `{tool}` was changed behind the journal")]

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use handaxe_types::{
-    Approval, ApprovalId, Asset, Digest, Draft, EventKind, Spec, ToolDigest, ToolName, ToolRef,
-    ToolState, Version,
+    Approval, ApprovalId, Asset, Digest, Draft, EventKind, Profile, Spec, ToolDigest, ToolName,
+    ToolRef, ToolState, Trial, Version,
 };
 use rusqlite::Transaction;
 use serde_json::json;
 
 use crate::error::{LoadError, RegistryError};
 use crate::journal::{Entry, Row};
-use crate::registry::Registry;
+use crate::registry::{Registry, get_json};
 use crate::stored::{ApprovalRow, VersionRow, standing_approval};
 
 /// A version that was approved, with the very bytes that were. Only [`Registry::load_approved`]
@@ -62,7 +62,7 @@ impl ApprovedTool {
         self.digest
     }
 
-    /// The sandbox profile that it was approved under and is to run under.
+    /// The sandbox profile that it was approved under.
     pub fn profile(&self) -> Digest {
         self.profile
     }
@@ -86,13 +86,13 @@ impl ApprovedTool {
 }
 
 impl Registry {
-    /// Loads a version for running under the sandbox profile with digest `profile`: the one
-    /// named, or the newest active one (else the newest deprecated one) of the name. A denial is
-    /// journalled.
+    /// Loads a version for running under the sandbox `profile`, which must be the one that it was
+    /// approved under or a stricter one ([`Profile::covers`]): the version named, or the newest
+    /// active one (else the newest deprecated one) of the name. A denial is journalled.
     pub fn load_approved(
         &self,
         tool: &ToolRef,
-        profile: Digest,
+        profile: &Profile,
     ) -> Result<ApprovedTool, LoadError> {
         let denied = match self.read(|tx| load(tx, tool, profile)) {
             Err(e @ (LoadError::NotFound { .. } | LoadError::Registry(_))) => return Err(e),
@@ -114,7 +114,11 @@ impl Registry {
     }
 }
 
-fn load(tx: &Transaction<'_>, tool: &ToolRef, profile: Digest) -> Result<ApprovedTool, LoadError> {
+fn load(
+    tx: &Transaction<'_>,
+    tool: &ToolRef,
+    profile: &Profile,
+) -> Result<ApprovedTool, LoadError> {
     let row = choose(tx, tool)?;
     let tool = row.tool_ref();
     if !row.state.runs() {
@@ -141,11 +145,11 @@ fn load(tx: &Transaction<'_>, tool: &ToolRef, profile: Digest) -> Result<Approve
     if digest != approval.subject || digest != row.subject || substance.spec.name != row.name {
         return Err(LoadError::DigestMismatch { tool });
     }
-    if row.profile != profile {
+    if row.profile != profile.digest() && !covers(tx, &row, profile)? {
         return Err(LoadError::ProfileMismatch {
             tool,
             approved: row.profile,
-            given: profile,
+            given: Box::new(profile.clone()),
         });
     }
     let recorded = Row::new("tool_version", row.id).unchanged(tx)?
@@ -157,12 +161,30 @@ fn load(tx: &Transaction<'_>, tool: &ToolRef, profile: Digest) -> Result<Approve
         id: row.id,
         version: row.version,
         digest,
-        profile,
+        profile: row.profile,
         approval,
         substance,
         state: row.state,
         successor: row.successor.as_deref().and_then(|s| s.parse().ok()),
     })
+}
+
+/// Whether the profile is stricter than the one that the version was tried under. What that one was
+/// stands in the trial; it is believed only where it makes the digest that the approval binds.
+fn covers(
+    tx: &Transaction<'_>,
+    row: &VersionRow,
+    profile: &Profile,
+) -> Result<bool, RegistryError> {
+    let trial: Trial = match get_json(tx, "trial", &row.trial) {
+        Ok(trial) => trial,
+        Err(RegistryError::BlobDamaged { .. } | RegistryError::Unreadable { .. }) => {
+            return Ok(false);
+        }
+        Err(e) => return Err(e),
+    };
+    let approved = trial.sandbox.filter(|p| p.digest() == row.profile);
+    Ok(approved.is_some_and(|approved| profile.covers(&approved)))
 }
 
 /// The version that a reference means.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use handaxe_types::{Digest, Layer, LayerStatus, Limits, SandboxResult};
+use handaxe_types::{Digest, Layer, LayerStatus, Limits, Profile, SandboxResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One way of isolating untrusted Python. Blocking: call it off the async threads.
 pub trait Sandbox: Send + Sync {
-    /// The backend's name, e.g. `native`.
-    fn name(&self) -> &'static str;
+    /// The backend's name, e.g. `native` or `oci:crun`.
+    fn name(&self) -> &str;
 
     /// The Python that runs the tools.
     fn interpreter(&self) -> &Interpreter;
@@ -145,21 +145,17 @@ pub struct Interpreter {
     pub digest: Digest,
 }
 
-/// The jail's description and its digest. The interpreter is not in it: a new patch of it is
-/// re-proved, not re-approved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Profile {
-    pub name: String,
-    pub digest: Digest,
-    /// Layers that every run has or is refused.
-    pub required: Vec<Layer>,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     #[error("this machine does not give a required isolation layer, `{}`: {reason}", layer.as_str())]
     MissingLayer {
         layer: Layer,
+        reason: String,
+        hint: String,
+    },
+    #[error("the sandbox backend `{backend}` cannot be used here: {reason}")]
+    Backend {
+        backend: String,
         reason: String,
         hint: String,
     },

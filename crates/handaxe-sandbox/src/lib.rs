@@ -11,21 +11,30 @@
 
 mod api;
 mod batch;
+mod container;
+mod docker;
 mod exchange;
 mod helper;
 mod interpreter;
 mod native;
+mod oci;
 mod surface;
 
 pub use api::{
-    Call, Cancel, InlineFile, Interpreter, Mount, Profile, Sandbox, SandboxError, Session,
-    SessionSpec, SessionStats,
+    Call, Cancel, InlineFile, Interpreter, Mount, Sandbox, SandboxError, Session, SessionSpec,
+    SessionStats,
 };
 pub use batch::{Batch, BatchItem, BatchRun, BatchStop};
+pub use container::ContainerConfig;
+pub use docker::{DockerConfig, DockerSandbox};
+pub use handaxe_types::Profile;
 pub use helper::{Helper, HelperError, HelperLimits, serve_helper};
 pub use interpreter::Runtime;
 pub use native::{NativeConfig, NativeSandbox, filter_digest};
-pub use surface::{MOST_REACHABLE, Reach, SurfaceProbe, probe_surface, reachable};
+pub use oci::{OciConfig, OciSandbox, oci_runtimes};
+pub use surface::{
+    MOST_REACHABLE, PROBE_MODULES, Reach, SurfaceProbe, probe_surface, probe_surface_in, reachable,
+};
 
 /// The server's source, so that a bench can take the same road without any jail.
 pub use handaxe_jail::SERVER;

@@ -208,7 +208,7 @@ impl Service {
         cancel: Cancel,
     ) -> Result<Ran, ServiceError> {
         let registry = self.registry.acting_as(actor);
-        let approved = registry.load_approved(tool, self.sandbox.profile().digest)?;
+        let approved = registry.load_approved(tool, self.sandbox.profile())?;
         let files = self.attach(&approved.spec().input_files(), &mut input)?;
         let artifacts = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
         let what = Use {

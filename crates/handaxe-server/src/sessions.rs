@@ -24,7 +24,7 @@ impl SharedSessions {
 }
 
 impl Sandbox for SharedSessions {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.inner.name()
     }
 

@@ -18,6 +18,7 @@ mod draft;
 mod event;
 mod finding;
 mod flow;
+mod isolation;
 mod limits;
 mod measured;
 mod name;
@@ -42,6 +43,7 @@ pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};
 pub use event::{Event, EventKind};
 pub use finding::{Finding, Severity};
 pub use flow::{Binding, BindingError, Each, Flow, FlowStep, Reference};
+pub use isolation::{Isolation, Profile};
 pub use limits::Limits;
 pub use measured::{
     CapabilityUse, CostReport, Coverage, FuzzFailure, FuzzKind, FuzzReport, Growth, MutationReport,
@@ -52,7 +54,9 @@ pub use outcome::{
     Artifact, Layer, LayerStatus, LimitHit, Outcome, RunError, SandboxResult, Usage,
 };
 pub use plan::{Candidate, Need, Plan, Route, ToolRequest};
-pub use policy::{ApprovalPolicy, DomainPolicy, Policy, StaticPolicy, TrialPolicy};
+pub use policy::{
+    ApprovalPolicy, DomainPolicy, IsolationPolicy, Policy, StaticPolicy, TrialPolicy,
+};
 pub use progress::{Progress, Reporter, Silent};
 pub use relation::{Change, Comparison, Relation};
 pub use review::{Objection, Review};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Severity;
+use crate::{Isolation, Severity};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -11,6 +11,7 @@ pub struct Policy {
     pub code: StaticPolicy,
     pub trial: TrialPolicy,
     pub approval: ApprovalPolicy,
+    pub isolation: IsolationPolicy,
 }
 
 /// Which tools may be made at all.
@@ -153,4 +154,13 @@ impl Default for ApprovalPolicy {
             expires_hours: 168,
         }
     }
+}
+
+/// The least isolation under which tools are tried and run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IsolationPolicy {
+    pub least: Isolation,
+    /// Domain → its own least, which may be more or less.
+    pub domains: std::collections::BTreeMap<String, Isolation>,
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     CapabilityUse, CostReport, Coverage, Digest, Finding, FuzzReport, Layer, MutationReport,
-    Origin, Outcome, Review, RunError, ScoreRow, StageTime, ToolDigest,
+    Origin, Outcome, Profile, Review, RunError, ScoreRow, StageTime, ToolDigest,
 };
 
 /// One case's result, computed on the host.
@@ -38,6 +38,9 @@ pub struct Trial {
     /// The digest of what was tried.
     pub subject: ToolDigest,
     pub profile: Digest,
+    /// What that digest is of; absent from trials of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Profile>,
     pub interpreter: String,
     pub findings: Vec<Finding>,
     /// Disagreements of signature, schema and template; empty when they agree.
@@ -70,6 +73,7 @@ impl Trial {
         Self {
             subject,
             profile,
+            sandbox: None,
             interpreter: interpreter.to_owned(),
             findings: Vec::new(),
             template: Vec::new(),

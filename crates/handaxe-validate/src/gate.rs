@@ -85,7 +85,7 @@ fn listed(names: &[String], name: &str) -> bool {
 }
 
 /// The domain comes from a model: bounded and escaped before it reaches a terminal.
-fn shown(domain: &str) -> String {
+pub(crate) fn shown(domain: &str) -> String {
     domain
         .chars()
         .take(60)

@@ -261,6 +261,15 @@ shadow_percent = {}
 two_person = {}
 # Hours until a waiting approval expires.
 expires_hours = {}
+
+[isolation]
+# The least isolation under which a tool is tried and run, weakest first: \"landlock\" (no
+# namespaces; only where nothing more can be had), \"container\" (an OCI runtime or Docker), \"jail\"
+# (the native sandbox), \"guest\" (gVisor, Kata: a kernel of its own).
+least = \"{}\"
+
+[isolation.domains]
+# Domains that ask for more, or make do with less, e.g. text = \"jail\"
 ",
         p.trial.min_cases,
         p.trial.min_independent_cases,
@@ -276,6 +285,7 @@ expires_hours = {}
         p.trial.shadow_percent,
         p.approval.two_person,
         p.approval.expires_hours,
+        p.isolation.least.as_str(),
     );
     out
 }

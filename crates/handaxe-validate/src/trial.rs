@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::compare::compare;
 use crate::holds;
 use crate::invoke::{Arguments, Contract, InvokeError, invoke};
+use crate::isolation::{IsolationRefusal, isolation};
 use crate::template::check_template;
 use crate::vet::refuses;
 use crate::vetter::vet;
@@ -47,6 +48,9 @@ pub enum ValidateError {
     Cancelled,
     #[error("{count} cases are too many to run; at most {MAX_CASES} are")]
     TooManyCases { count: usize },
+    /// Nothing ran.
+    #[error(transparent)]
+    Isolation(#[from] IsolationRefusal),
     #[error("the sandbox failed during the trial")]
     Sandbox(#[source] SandboxError),
 }
@@ -83,6 +87,7 @@ impl Validator {
         if count > MAX_CASES {
             return Err(ValidateError::TooManyCases { count });
         }
+        isolation(&self.policy, &draft.spec.domain, self.sandbox.profile())?;
         let mut capabilities = draft.spec.capabilities.clone();
         if !draft.assets.is_empty() {
             // A tool may open what it carries.
@@ -92,7 +97,7 @@ impl Validator {
         if !findings.is_empty() {
             reporter.report(Progress::Findings(findings.clone()));
         }
-        let profile = self.sandbox.profile().digest;
+        let profile = self.sandbox.profile().digest();
         let mut trial = Trial {
             template: if refuses(&findings) {
                 Vec::new()
@@ -100,6 +105,7 @@ impl Validator {
                 check_template(draft)
             },
             findings,
+            sandbox: Some(self.sandbox.profile().clone()),
             ..Trial::new(
                 draft.digest(profile),
                 profile,

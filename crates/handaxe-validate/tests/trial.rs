@@ -13,8 +13,8 @@ use handaxe_sandbox::{
     Call, Cancel, Interpreter, Profile, Sandbox, SandboxError, Session, SessionSpec,
 };
 use handaxe_types::{
-    Author, Case, Digest, Draft, Layer, LayerStatus, Outcome, Policy, Progress, Provenance,
-    Reporter, RunError, SandboxResult, Silent, Stage, Usage,
+    Author, Case, Digest, Draft, Isolation, Layer, LayerStatus, Outcome, Policy, Progress,
+    Provenance, Reporter, RunError, SandboxResult, Silent, Stage, Usage,
 };
 use handaxe_validate::{INPUT_REFUSED, ValidateError, Validator, judge};
 use serde_json::{Map, Value, json};
@@ -77,11 +77,12 @@ fn scripted(
             version: "CPython 3.11.7".to_owned(),
             digest: Digest::of(b"i"),
         },
-        profile: Profile {
-            name: "scripted".to_owned(),
-            digest: Digest::of(b"p"),
-            required: vec![Layer::Seccomp],
-        },
+        profile: Profile::new(
+            "scripted",
+            Isolation::Jail,
+            &[Layer::Seccomp],
+            Digest::of(b"p"),
+        ),
         answer: Arc::new(answer),
         seen: Arc::default(),
     })

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::sandboxes::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// An assistant that makes its own tools, proves them in a sandbox, and keeps them.
@@ -50,6 +51,15 @@ pub(crate) struct Global {
         value_name = "PATH"
     )]
     pub(crate) python: Option<PathBuf>,
+    /// What isolates the tools: native, oci, oci:RUNTIME (crun, runc, youki, runsc, kata) or docker
+    #[arg(
+        long,
+        global = true,
+        env = "HANDAXE_SANDBOX",
+        hide_env_values = true,
+        value_name = "BACKEND"
+    )]
+    pub(crate) sandbox: Option<Choice>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

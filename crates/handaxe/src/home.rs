@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) max_tokens: Option<u64>,
     pub(crate) max_seconds: Option<u64>,
     pub(crate) python: Option<PathBuf>,
+    pub(crate) sandbox: Option<String>,
     /// Drafts that a model writes side by side.
     pub(crate) candidates: Option<u32>,
     /// `[roles.author]` and so on: a model, a temperature and bounds of its own for a role.

@@ -12,6 +12,7 @@ mod inputs;
 mod interpreter;
 mod models;
 mod render;
+mod sandboxes;
 mod workshop;
 
 use std::process::ExitCode;

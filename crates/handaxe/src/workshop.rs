@@ -13,6 +13,7 @@ use crate::failure::{Exit, Failure, chain};
 use crate::home::{Home, login};
 use crate::interpreter;
 use crate::render::Output;
+use crate::sandboxes::{self, Choice};
 
 pub(crate) struct Workshop {
     pub(crate) out: Output,
@@ -50,16 +51,28 @@ impl Workshop {
         get_or_try(&self.sandbox, || {
             let config = self.native_config()?;
             let home = self.home()?.dir();
-            let sandbox = if let Some(runtime) = interpreter::recall(home, &config) {
-                NativeSandbox::with_runtime(config, runtime)
+            let runtime = if let Some(runtime) = interpreter::recall(home, &config) {
+                runtime
             } else {
-                let sandbox =
-                    NativeSandbox::new(config.clone()).map_err(|e| sandbox_failure(&e))?;
-                interpreter::keep(home, &config, sandbox.runtime());
-                sandbox
+                let found = NativeSandbox::new(config.clone()).map_err(|e| sandbox_failure(&e))?;
+                interpreter::keep(home, &config, found.runtime());
+                found.runtime().clone()
             };
-            Ok(Arc::new(sandbox) as Arc<dyn Sandbox>)
+            sandboxes::make(&self.sandbox_choice()?, &config, runtime)
+                .map_err(|e| sandbox_failure(&e))
         })
+    }
+
+    /// The flag or its variable, else the settings, else native.
+    pub(crate) fn sandbox_choice(&self) -> Result<Choice, Failure> {
+        match (&self.global.sandbox, &self.home()?.config.sandbox) {
+            (Some(choice), _) => Ok(choice.clone()),
+            (None, Some(text)) => text.parse().map_err(|e| {
+                Failure::usage(format!("config.toml: sandbox = \"{text}\": {e}"))
+                    .hint("`handaxe config path` says where it is")
+            }),
+            (None, None) => Ok(Choice::default()),
+        }
     }
 
     pub(crate) fn native_config(&self) -> Result<NativeConfig, Failure> {
@@ -132,6 +145,10 @@ pub(crate) fn sandbox_failure(error: &SandboxError) -> Failure {
                 layer.as_str()
             ))
         }
+        SandboxError::Backend { hint, .. } => {
+            Failure::new(Exit::SandboxUnavailable, "sandbox_backend", chain(error))
+                .hint(format!("{hint}; `handaxe doctor` lists every sandbox"))
+        }
         SandboxError::NoInterpreter { .. } => {
             Failure::new(Exit::SandboxUnavailable, "no_interpreter", chain(error))
                 .hint("install Python 3.10 or newer, or name one with --python PATH")
@@ -159,6 +176,7 @@ pub(crate) fn pipeline_failure(error: handaxe_agent::PipelineError) -> Failure {
     match error {
         PipelineError::Cancelled => cancelled(),
         PipelineError::Sandbox(e) => sandbox_failure(&e),
+        PipelineError::Isolation(refusal) => isolation_failure(&refusal),
         PipelineError::Registry(e) => registry_failure(&e),
         PipelineError::Run(e) => run_failure(&e),
         PipelineError::Data { source, .. } => {
@@ -180,6 +198,13 @@ pub(crate) fn pipeline_failure(error: handaxe_agent::PipelineError) -> Failure {
         PipelineError::Propose(e) => Failure::failed("propose", chain(&e)).hint(e.hint()),
         other => Failure::failed("run", chain(&other)),
     }
+}
+
+/// The policy asks for a stronger sandbox than the one that was chosen.
+pub(crate) fn isolation_failure(refusal: &handaxe_validate::IsolationRefusal) -> Failure {
+    Failure::new(Exit::Refused, "isolation", refusal.to_string()).hint(
+        "`handaxe doctor` lists the sandboxes of this machine and their isolation; choose one with --sandbox",
+    )
 }
 
 pub(crate) fn cancelled() -> Failure {

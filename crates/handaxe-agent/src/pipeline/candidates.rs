@@ -56,8 +56,7 @@ pub(crate) fn consider(
 }
 
 fn load(ctx: &Context, tool: &ToolRef) -> Result<ApprovedTool, handaxe_registry::LoadError> {
-    ctx.registry
-        .load_approved(tool, ctx.sandbox.profile().digest)
+    ctx.registry.load_approved(tool, ctx.sandbox.profile())
 }
 
 /// An active tool with the draft's interface that passes every case of the draft: the same tool

@@ -21,6 +21,9 @@ pub enum PipelineError {
     },
     #[error("the model could not be used")]
     Model(#[source] RoleError),
+    /// The policy asks for a stronger sandbox; nothing ran.
+    #[error(transparent)]
+    Isolation(handaxe_validate::IsolationRefusal),
     #[error("the draft could not be tried")]
     Validate(#[source] ValidateError),
     #[error("the sandbox failed")]

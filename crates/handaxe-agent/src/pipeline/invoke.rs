@@ -42,6 +42,8 @@ pub fn use_tool(
     what: &Use<'_>,
 ) -> Result<Invocation, UseError> {
     let spec = tool.spec();
+    handaxe_validate::isolation(&ctx.policy, &spec.domain, ctx.sandbox.profile())
+        .map_err(PipelineError::Isolation)?;
     ctx.report(Progress::Invoking(ToolRef {
         name: tool.name().clone(),
         version: Some(tool.version()),

@@ -119,6 +119,9 @@ pub(crate) fn make(
     handaxe_validate::gate(&ctx.policy, job.request).map_err(|refusal| {
         Halt::Stop(Stop::new("domain", refusal.to_string()).hint(DOMAIN_HINT))
     })?;
+    let profile = ctx.sandbox.profile();
+    handaxe_validate::isolation(&ctx.policy, &job.request.domain, profile)
+        .map_err(|refusal| Halt::Error(PipelineError::Isolation(refusal)))?;
     let (drawn, repairs) = if mind.repairs() {
         (job.candidates.clamp(1, MAX_CANDIDATES), ctx.max_repairs)
     } else {

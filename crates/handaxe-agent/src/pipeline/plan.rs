@@ -197,10 +197,7 @@ fn reuse_or_make(ctx: &Context, task: &Task, composed: &Composed) -> Result<Plan
         .find_by_recipe(recipe)
         .map_err(PipelineError::Registry)?
     {
-        match ctx
-            .registry
-            .load_approved(&found, ctx.sandbox.profile().digest)
-        {
+        match ctx.registry.load_approved(&found, ctx.sandbox.profile()) {
             Ok(tool) => {
                 let (name, version) = (tool.name().clone(), tool.version());
                 considered.push(Candidate {

@@ -201,7 +201,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn load(&self, tool: &ToolRef) -> Result<ApprovedTool, Halt> {
-        let profile = self.ctx.sandbox.profile().digest;
+        let profile = self.ctx.sandbox.profile();
         Ok(self
             .ctx
             .registry

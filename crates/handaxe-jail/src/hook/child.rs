@@ -31,7 +31,7 @@ pub(crate) fn harden(plan: &[u8]) -> Report {
         (confirm_namespaces, nothing),
         (measure, measure),
         (close_descriptors, close_descriptors),
-        (mount_scratch, enter_scratch),
+        (mount_scratch, enter_own_directory),
         (mount_files, nothing),
         (confirm_read_only_root, nothing),
         (set_limits, set_limits),
@@ -73,7 +73,7 @@ fn nothing(_: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
 /// No descriptor: a word of all ones.
 const NONE: usize = usize::MAX;
 
-fn place_descriptors(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+pub(super) fn place_descriptors(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
     for (to, from) in plan.pipes.into_iter().enumerate() {
         call(nr::DUP3, &[from, to, 0])?;
     }
@@ -151,7 +151,7 @@ fn confirm_namespaces(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     }
 }
 
-fn measure(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+pub(super) fn measure(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     let mut text = [0; 64];
     let len = sys::read_file(plan.proc, b"self/statm\0", &mut text)?;
     let digits = text[..len].iter().take_while(|b| b.is_ascii_digit());
@@ -168,11 +168,12 @@ struct Asked {
     seen: i16,
 }
 
-fn close_descriptors(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+pub(super) fn close_descriptors(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     if plan.skips(layer::CLOSED_DESCRIPTORS) {
         return Ok(());
     }
-    call(nr::CLOSE_RANGE, &[4, u32::MAX as usize, 0])?;
+    // The highest number there is; some kernels take it for signed.
+    call(nr::CLOSE_RANGE, &[4, i32::MAX as usize, 0])?;
     // Asked about all at once: one that is closed answers that it is none.
     const NO_SUCH: i16 = 0x20;
     let none = Asked {
@@ -209,12 +210,22 @@ fn mount_tmpfs(at: &[u8], options: &Text) -> Result<(), Errno> {
 }
 
 fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    const TMPFS: usize = 0x0102_1994;
     let options = Text::new()
         .push(b"mode=0700,size=")
         .number(plan.scratch_bytes);
     let options = options.push(b",nr_inodes=").number(plan.scratch_inodes);
     mount_tmpfs(b"/scratch\0", &options)?;
+    enter_scratch(plan, report, Some(plan.scratch_inodes as usize))
+}
+
+/// Goes there, and reads back that it is one, and of what size; with any number of inodes where
+/// `None` is wanted.
+pub(super) fn enter_scratch(
+    plan: &Plan<'_>,
+    report: &mut Report,
+    wanted_inodes: Option<usize>,
+) -> Result<(), Errno> {
+    const TMPFS: usize = 0x0102_1994;
     call(nr::CHDIR, &[c"/scratch".as_ptr() as usize])?;
     let mut seen = [0_usize; 32];
     call(
@@ -223,7 +234,7 @@ fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     )?;
     let (kind, block, blocks, inodes) = (seen[0], seen[1], seen[2], seen[5]);
     let wanted = (plan.scratch_bytes as usize).div_ceil(block.max(1));
-    if kind != TMPFS || blocks != wanted || inodes != plan.scratch_inodes as usize {
+    if kind != TMPFS || blocks != wanted || wanted_inodes.is_some_and(|w| w != inodes) {
         return Err(sys::ENOTRECOVERABLE);
     }
     report.layers |= layer::PRIVATE_SCRATCH;
@@ -231,7 +242,7 @@ fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
 }
 
 /// A directory of the host, which the server has just made for this child alone.
-fn enter_scratch(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+fn enter_own_directory(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
     let path = beneath(plan, b"/scratch");
     call(nr::CHDIR, &[path.c().as_ptr() as usize]).map(drop)
 }
@@ -284,7 +295,7 @@ fn mount_files(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
     Ok(())
 }
 
-fn confirm_read_only_root(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+pub(super) fn confirm_read_only_root(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     if plan.skips(layer::READ_ONLY_ROOT) {
         return Ok(());
     }
@@ -303,7 +314,7 @@ fn confirm_read_only_root(plan: &Plan<'_>, report: &mut Report) -> Result<(), Er
 const PROCESSES: usize = 6;
 
 /// What no call may pass, whatever its own limits: resource number, value.
-const CEILINGS: [(usize, u64); 8] = [
+pub(super) const CEILINGS: [(usize, u64); 8] = [
     (4, 0),       // core
     (7, 1024),    // open files
     (3, 8 << 20), // stack
@@ -314,7 +325,7 @@ const CEILINGS: [(usize, u64); 8] = [
     (14, 0),  // real-time priority
 ];
 
-fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+pub(super) fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     if plan.skips(layer::RLIMITS) {
         return Ok(());
     }
@@ -333,7 +344,7 @@ fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
 }
 
 /// Lowers a limit, for good; one that is already lower stays.
-fn lower_one(resource: usize, value: u64) -> Result<(), Errno> {
+pub(super) fn lower_one(resource: usize, value: u64) -> Result<(), Errno> {
     match sys::set_rlimit(resource, value) {
         // Only raising is refused, and then the soft limit comes down to the hard one.
         Err(sys::EPERM) => {
@@ -413,7 +424,7 @@ fn empty_capabilities() -> Result<(), Errno> {
     }
 }
 
-fn give_up_privileges(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+pub(super) fn give_up_privileges(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     const SET_DUMPABLE: usize = 4;
     const SET_NO_NEW_PRIVS: usize = 38;
     const GET_NO_NEW_PRIVS: usize = 39;
@@ -435,7 +446,7 @@ fn die_with_the_server(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno
     give_up_privileges(plan, report)
 }
 
-fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+pub(super) fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     let abi = landlock::abi();
     report.abi = abi as u32;
     if plan.skips(layer::LANDLOCK) {
@@ -468,7 +479,7 @@ struct Program {
     instructions: *const u8,
 }
 
-fn filter(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+pub(super) fn filter(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     const SET_MODE_FILTER: usize = 1;
     const AF_UNIX: usize = 1;
     const SOCK_STREAM: usize = 1;

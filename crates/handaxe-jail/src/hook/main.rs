@@ -3,6 +3,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod child;
+mod contained;
 mod landlock;
 mod plan;
 mod python;

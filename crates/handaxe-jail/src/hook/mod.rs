@@ -7,6 +7,7 @@
 #![expect(dead_code, reason = "most of it runs only in the extension module")]
 
 mod child;
+mod contained;
 mod landlock;
 mod plan;
 mod sys;
@@ -14,9 +15,11 @@ mod text;
 
 /// The step of a child's report (1-based): its layer's bit, and what was being done.
 pub(crate) fn step(number: u8) -> Option<(u32, &'static str)> {
-    plan::STEPS
-        .get(usize::from(number).checked_sub(1)?)
-        .copied()
+    let (table, number) = match number.checked_sub(contained::FIRST_STEP) {
+        Some(number) => (contained::STEPS, number),
+        None => (plan::STEPS, number),
+    };
+    table.get(usize::from(number).checked_sub(1)?).copied()
 }
 
 #[cfg(test)]

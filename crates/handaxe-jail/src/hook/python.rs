@@ -6,7 +6,8 @@
 use core::ffi::{c_char, c_int, c_long, c_void};
 use core::ptr;
 
-use super::{child, landlock, sys};
+use super::plan::Report;
+use super::{child, contained, landlock, sys};
 
 #[repr(C)]
 struct Object {
@@ -68,6 +69,12 @@ fn errno(result: Result<(), i32>) -> *mut Object {
     unsafe { PyLong_FromLong(c_long::from(result.err().unwrap_or(0))) }
 }
 
+fn report(report: Report) -> *mut Object {
+    let report = report.to_bytes();
+    // SAFETY: copies `len` bytes from a live array.
+    unsafe { PyBytes_FromStringAndSize(report.as_ptr().cast(), report.len() as isize) }
+}
+
 unsafe extern "C" fn next_pid_namespace(_: *mut Object, fd: *mut Object) -> *mut Object {
     // SAFETY: `fd` is the live argument; -1 with an exception set also is no descriptor.
     let fd = unsafe { PyLong_AsLong(fd) };
@@ -79,9 +86,15 @@ unsafe extern "C" fn harden(_: *mut Object, plan: *mut Object) -> *mut Object {
     let Some(plan) = (unsafe { bytes(plan) }) else {
         return ptr::null_mut();
     };
-    let report = child::harden(plan).to_bytes();
-    // SAFETY: copies `len` bytes from a live array.
-    unsafe { PyBytes_FromStringAndSize(report.as_ptr().cast(), report.len() as isize) }
+    report(child::harden(plan))
+}
+
+unsafe extern "C" fn contain(_: *mut Object, plan: *mut Object) -> *mut Object {
+    // SAFETY: `plan` is the live argument and outlives the use of its bytes.
+    let Some(plan) = (unsafe { bytes(plan) }) else {
+        return ptr::null_mut();
+    };
+    report(contained::contain(plan))
 }
 
 unsafe extern "C" fn lower(_: *mut Object, limits: *mut Object) -> *mut Object {
@@ -117,9 +130,10 @@ const fn method(
     }
 }
 
-static mut METHODS: [Method; 6] = [
+static mut METHODS: [Method; 7] = [
     method(b"next_pid_namespace\0", next_pid_namespace),
     method(b"harden\0", harden),
+    method(b"contain\0", contain),
     method(b"lower\0", lower),
     method(b"seal\0", seal),
     method(b"rest\0", rest),

@@ -10,6 +10,7 @@ use handaxe_types::Digest;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use crate::apart::APART_ARGUMENT;
 use crate::config::{JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, Shape};
 use crate::seccomp;
 pub(crate) use steps::LaunchError;
@@ -39,6 +40,7 @@ pub fn source_digest() -> Digest {
         SERVER,
         seccomp::LIST,
         include_str!("../hook/child.rs"),
+        include_str!("../hook/contained.rs"),
         include_str!("../hook/plan.rs"),
         include_str!("../hook/landlock.rs"),
         include_str!("../hook/python.rs"),
@@ -51,11 +53,11 @@ pub fn source_digest() -> Digest {
 /// Becomes the launcher, and never returns, where the first argument asks for it. To be called
 /// first in `main`, before any thread exists.
 pub fn main_if_asked() {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|a| a == JAIL_ARGUMENT)
-    {
-        std::process::exit(run());
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        Some(a) if a == JAIL_ARGUMENT => std::process::exit(run()),
+        Some(a) if a == APART_ARGUMENT => std::process::exit(crate::apart::run(arguments)),
+        _ => {}
     }
 }
 

@@ -16,9 +16,6 @@ CONTROL, PROC = 3, 4
 NO_FD = 2**64 - 1
 
 
-# ---------------------------------------------------------------- in the server
-
-
 def serve(hook, settings, plan):
     control = _socket.socket(fileno=CONTROL)
     own_namespace = None
@@ -125,20 +122,11 @@ def make(hook, settings, plan, kind, groups):
     return pid, pidfd, ours
 
 
-# ---------------------------------------------------------------- in the child
-
-
 def child(hook, settings, blob, place):
     global SCRATCH
     if place:
         SCRATCH = f"{place}/scratch"
-    report = hook.harden(blob)
-    os_write_all(RESULT, b"HXRY" + report)
-    if report[0]:
-        os._exit(72)
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    kept = rehearse(hook, settings)
-    serve_one(hook)
+    become(hook, settings, hook.harden(blob))
 
 
 def main():

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use handaxe_registry::{ApproveError, LoadError, LogFilter, ProposeError, StateChange, StateError};
 use handaxe_types::{
     ApprovalId, ApprovalMethod, ApprovalPolicy, ApprovalRequest, ApprovalState, Asset, Author,
-    Digest, EventKind, Origin, ToolDigest, ToolState,
+    Digest, EventKind, Isolation, Layer, Origin, Profile, ToolDigest, ToolState,
 };
 use serde_json::json;
 
@@ -44,7 +44,7 @@ fn denied(home: &Home, name: &str, kind: &str) -> LoadError {
     let before = events(home, EventKind::RunDenied);
     let error = home
         .registry
-        .load_approved(&tool(name), profile())
+        .load_approved(&tool(name), &profile())
         .unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert!(!error.hint().is_empty());
@@ -68,12 +68,12 @@ fn what_was_proved_and_approved_runs() {
     assert!(registered.view_problem().is_none());
     let loaded = home
         .registry
-        .load_approved(&tool("count_text"), profile())
+        .load_approved(&tool("count_text"), &profile())
         .unwrap();
     assert_eq!(loaded.code(), draft.code);
     assert_eq!(loaded.spec(), &draft.spec);
     assert_eq!(loaded.assets(), &draft.assets);
-    assert_eq!(loaded.digest(), draft.digest(profile()));
+    assert_eq!(loaded.digest(), draft.digest(profile().digest()));
     assert!(!loaded.approval().self_approved);
     assert_eq!(
         home.registry
@@ -88,7 +88,7 @@ fn what_was_proved_and_approved_runs() {
     assert!(home.registry.verify().unwrap().ok);
     assert!(matches!(
         home.registry
-            .load_approved(&tool("no_such_tool"), profile()),
+            .load_approved(&tool("no_such_tool"), &profile()),
         Err(LoadError::NotFound { .. })
     ));
 }
@@ -113,13 +113,13 @@ fn gov01_pending_and_stopped_tools_do_not_run() {
         denied(&home, "count_text@1", "state");
         change(StateChange::Restore).unwrap();
         home.registry
-            .load_approved(&tool("count_text@1"), profile())
+            .load_approved(&tool("count_text@1"), &profile())
             .unwrap();
     }
     change(StateChange::Deprecate { successor: None }).unwrap();
     let deprecated = home
         .registry
-        .load_approved(&tool("count_text"), profile())
+        .load_approved(&tool("count_text"), &profile())
         .unwrap();
     assert_eq!(deprecated.state(), ToolState::Deprecated);
     change(StateChange::Revoke).unwrap();
@@ -177,7 +177,7 @@ fn gov02_swapped_bytes_with_their_digests_do_not_run() {
     denied(&home, "count_text", "digest_mismatch");
     let mut swapped = draft("count_text", "why");
     swapped.code = String::from_utf8(evil.to_vec()).unwrap();
-    let subject = swapped.digest(profile());
+    let subject = swapped.digest(profile().digest());
     home.sql(&format!("UPDATE tool_version SET subject = '{subject}'"));
     denied(&home, "count_text", "digest_mismatch");
     home.sql(&format!("UPDATE approval SET subject = '{subject}'"));
@@ -313,21 +313,51 @@ fn gov03_two_persons() {
 fn gov06_another_profile_does_not_run() {
     let home = Home::new();
     home.register(&draft("count_text", "why"));
+    let made = |name: &str, level, layers: &[Layer]| {
+        Profile::new(name, level, layers, Digest::of(name.as_bytes()))
+    };
+    let whole = &profile().required[..];
+    let loads = |profile: &Profile| {
+        let loaded = home.registry.load_approved(&tool("count_text"), profile);
+        loaded.map(|tool| tool.profile())
+    };
+    // A stricter one stands in, and what was approved stays what was approved.
+    let guest = made("oci:runsc", Isolation::Guest, &[Layer::Seccomp]);
+    assert_eq!(loads(&guest).unwrap(), profile().digest());
+    // A weaker level, a lost layer, and drift within the level do not.
+    for refused in [
+        made("oci:crun", Isolation::Container, whole),
+        made("native-landlock", Isolation::Landlock, whole),
+        made("oci:runsc", Isolation::Guest, &[]),
+        made("native", Isolation::Jail, whole),
+    ] {
+        let error = loads(&refused).unwrap_err();
+        assert!(
+            matches!(error, LoadError::ProfileMismatch { .. }),
+            "{refused:?}: {error}"
+        );
+        assert!(error.to_string().contains(&refused.name), "{error}");
+    }
+    let before = events(&home, EventKind::RunDenied);
+    assert_eq!(before, 4);
+    let weaker = made("native", Isolation::Jail, &[]);
     let error = home
         .registry
-        .load_approved(&tool("count_text"), Digest::of(b"no seccomp"))
+        .load_approved(&tool("count_text"), &weaker)
         .unwrap_err();
     assert!(
         matches!(error, LoadError::ProfileMismatch { .. }),
         "{error}"
     );
-    assert_eq!(events(&home, EventKind::RunDenied), 1);
+    assert_eq!(events(&home, EventKind::RunDenied), before + 1);
     // The profile in the row is part of the digest, so it cannot be swapped either.
-    let weaker = Digest::of(b"no seccomp");
-    home.sql(&format!("UPDATE tool_version SET profile = '{weaker}'"));
+    home.sql(&format!(
+        "UPDATE tool_version SET profile = '{}'",
+        weaker.digest()
+    ));
     let error = home
         .registry
-        .load_approved(&tool("count_text"), weaker)
+        .load_approved(&tool("count_text"), &weaker)
         .unwrap_err();
     assert!(matches!(error, LoadError::DigestMismatch { .. }), "{error}");
 }
@@ -434,7 +464,7 @@ fn newer_versions_and_successors() {
     home.register(&draft("better_count", "three"));
     let loaded = |name: &str| {
         home.registry
-            .load_approved(&tool(name), profile())
+            .load_approved(&tool(name), &profile())
             .unwrap()
             .tool_ref()
             .to_string()
@@ -458,7 +488,7 @@ fn newer_versions_and_successors() {
     assert_eq!(loaded("count_text"), "count_text@1");
     let old = home
         .registry
-        .load_approved(&tool("count_text@2"), profile())
+        .load_approved(&tool("count_text@2"), &profile())
         .unwrap();
     assert_eq!(old.successor(), Some(&tool("better_count@1")));
 }

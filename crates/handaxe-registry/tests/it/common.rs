@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use handaxe_registry::{RegisteredTool, Registry};
 use handaxe_types::{
-    ApprovalMethod, ApprovalPolicy, ApprovalRequest, Author, CaseResult, Digest, Draft, Layer,
-    Origin, Outcome, Preview, Provenance, RunId, SandboxResult, Scores, Spec, Task, ToolName,
-    ToolRef, Trial, Usage, Verdict,
+    ApprovalMethod, ApprovalPolicy, ApprovalRequest, Author, CaseResult, Digest, Draft, Isolation,
+    Layer, Origin, Outcome, Preview, Profile, Provenance, RunId, SandboxResult, Scores, Spec, Task,
+    ToolName, ToolRef, Trial, Usage, Verdict,
 };
 use serde_json::{Map, json};
 
@@ -85,8 +85,14 @@ impl Home {
     }
 }
 
-pub(crate) fn profile() -> Digest {
-    Digest::of(b"native, all layers")
+pub(crate) fn profile() -> Profile {
+    let layers = [Layer::Seccomp, Layer::Landlock, Layer::NetNamespace];
+    Profile::new(
+        "native",
+        Isolation::Jail,
+        &layers,
+        Digest::of(b"all layers"),
+    )
 }
 
 pub(crate) fn draft(name: &str, why: &str) -> Draft {
@@ -130,7 +136,7 @@ pub(crate) fn draft(name: &str, why: &str) -> Draft {
 }
 
 pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
-    let subject = draft.digest(profile());
+    let subject = draft.digest(profile().digest());
     let trial = Trial {
         cases: draft
             .cases
@@ -152,7 +158,8 @@ pub(crate) fn proved(draft: &Draft) -> (Trial, Verdict) {
             .collect(),
         wall_ms: 3.1,
         sandbox_runs: 2,
-        ..Trial::new(subject, profile(), "CPython 3.11.2")
+        sandbox: Some(profile()),
+        ..Trial::new(subject, profile().digest(), "CPython 3.11.2")
     };
     let verdict = Verdict {
         subject,

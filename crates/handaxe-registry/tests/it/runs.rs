@@ -174,7 +174,7 @@ fn calls_are_counted() {
     let run = home.registry.start_run(&task("q")).unwrap();
     let approved = home
         .registry
-        .load_approved(&tool("count_text"), profile())
+        .load_approved(&tool("count_text"), &profile())
         .unwrap();
     let mut failed = result();
     failed.outcome = handaxe_types::Outcome::Timeout;

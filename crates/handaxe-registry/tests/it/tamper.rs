@@ -30,7 +30,7 @@ fn busy_home() -> Home {
             .unwrap();
         let approved = home
             .registry
-            .load_approved(&tool(&format!("tool_{i:02}")), profile())
+            .load_approved(&tool(&format!("tool_{i:02}")), &profile())
             .unwrap();
         for _ in 0..6 {
             home.registry

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use handaxe_jail::DataFile;
+use handaxe_types::Limits;
 use serde_json::{Map, Value};
 
 use super::artifacts::is_plain;
@@ -156,4 +158,33 @@ pub(crate) fn request<'a>(
         seal: !call.files.is_empty() || !call.assets.is_empty(),
         compile: false,
     }
+}
+
+/// The call's resource limits: resource and value. `address_space`
+/// (bytes) and `base` (processor time) are what the child had used before the call.
+pub(crate) fn floors(
+    limits: &Limits,
+    address_space: u64,
+    base: Duration,
+) -> impl Iterator<Item = (u64, u64)> {
+    let address_space = address_space.saturating_add(limits.memory_bytes);
+    // The floor under the watchdog, in whole seconds, one to spare.
+    let cpu = (base + Duration::from_millis(limits.cpu_ms)).as_secs() + 2;
+    [
+        (9, address_space),
+        (0, cpu),
+        (1, limits.file_bytes),
+        (7, limits.open_files),
+        (PROCESSES, limits.processes),
+    ]
+    .into_iter()
+}
+
+/// `RLIMIT_NPROC`.
+pub(crate) const PROCESSES: u64 = 6;
+
+/// Resource limits as they travel.
+pub(crate) fn floor_bytes(floors: impl Iterator<Item = (u64, u64)>) -> Vec<u8> {
+    let words = floors.flat_map(|(resource, value)| [resource, value]);
+    words.flat_map(u64::to_le_bytes).collect()
 }

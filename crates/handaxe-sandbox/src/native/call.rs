@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use handaxe_types::{Layer, SandboxResult};
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use super::pool::{Class, Pool, Ready};
 use super::watch::{GRACE, Watch};
 use crate::exchange::ending::ms;
 use crate::exchange::hearing::End;
-use crate::exchange::request::{check_files, input, request};
+use crate::exchange::request::{PROCESSES, check_files, floor_bytes, floors, input, request};
 use crate::exchange::wire::Request;
 use crate::{Call, Cancel, SandboxError};
 
@@ -48,6 +48,14 @@ fn class(call: &Call) -> Class {
     Class::of(&call.limits, files)
 }
 
+fn own_floors(call: &Call, child: &Ready) -> Vec<u8> {
+    let (size, base) = (child.warm.address_space, child.warm.base);
+    // Without a user namespace the processes of everyone of this user would count.
+    let shared = !child.warm.layers.contains(&Layer::UserNamespace);
+    let floors = floors(&call.limits, size, base);
+    floor_bytes(floors.filter(|(resource, _)| !(shared && *resource == PROCESSES)))
+}
+
 fn serve(
     pool: &Pool,
     call: &Call,
@@ -60,7 +68,7 @@ fn serve(
         Form::Compiled(bytes) => bytes,
         Form::Source | Form::SourceAgain => &[],
     };
-    let parts = [call.code.as_bytes(), compiled, &floors(call, child)];
+    let parts = [call.code.as_bytes(), compiled, &own_floors(call, child)];
     let data = pool.jail.place.as_ref().map(|place| place.data(child.id));
     let mut request = request(call, input, parts);
     if let Some(data) = &data {
@@ -147,7 +155,7 @@ fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxErr
     call.limits.output_bytes = CODE_BYTES;
     let cancel = Cancel::default();
     let mut child = pool.take(class(&call), &cancel)?;
-    let parts = [source.as_bytes(), &[], &floors(&call, &child)];
+    let parts = [source.as_bytes(), &[], &own_floors(&call, &child)];
     let mut request = request(&call, &call.input, parts);
     request.compile = true;
     let bytes = encode(&request, &child, parts)?;
@@ -169,29 +177,4 @@ fn refuse_assets(call: &Call) -> Result<(), SandboxError> {
                 .to_owned(),
         }),
     }
-}
-
-/// `RLIMIT_NPROC`.
-const PROCESSES: u64 = 6;
-
-/// The call's resource limits: pairs of little-endian words, resource and value.
-fn floors(call: &Call, child: &Ready) -> Vec<u8> {
-    let limits = &call.limits;
-    let address_space = child.warm.address_space.saturating_add(limits.memory_bytes);
-    // The floor under the watchdog, in whole seconds, one to spare.
-    let cpu = (child.warm.base + Duration::from_millis(limits.cpu_ms)).as_secs() + 2;
-    let pairs = [
-        (9, address_space),
-        (0, cpu),
-        (1, limits.file_bytes),
-        (7, limits.open_files),
-        (PROCESSES, limits.processes),
-    ];
-    // Without a user namespace the processes of everyone of this user would count.
-    let shared = !child.warm.layers.contains(&Layer::UserNamespace);
-    let words = pairs
-        .iter()
-        .filter(|(resource, _)| !(shared && *resource == PROCESSES))
-        .flat_map(|(resource, value)| [*resource, *value]);
-    words.flat_map(u64::to_le_bytes).collect()
 }

@@ -337,7 +337,7 @@ pub(super) fn readable(fd: BorrowedFd<'_>, until: Instant) -> bool {
     }
 }
 
-pub(super) fn timespec(time: Duration) -> Timespec {
+pub(crate) fn timespec(time: Duration) -> Timespec {
     Timespec {
         tv_sec: time.as_secs().min(1 << 30) as i64,
         tv_nsec: i64::from(time.subsec_nanos()),

@@ -60,7 +60,7 @@ pub(super) fn hint(layer: Layer) -> &'static str {
     }
 }
 
-pub(super) fn missing(layer: Layer, reason: String) -> SandboxError {
+pub(crate) fn missing(layer: Layer, reason: String) -> SandboxError {
     SandboxError::MissingLayer {
         layer,
         reason,

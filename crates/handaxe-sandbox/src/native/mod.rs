@@ -39,13 +39,18 @@ mod pool;
 mod session;
 mod watch;
 
+pub(crate) use greeting::parse_greeting;
+pub(crate) use jail::timespec;
+pub(crate) use layers::missing;
+pub(crate) use watch::broken;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use handaxe_jail::Shape;
-use handaxe_types::{Digest, LayerStatus, StaticPolicy};
+use handaxe_types::{Digest, Isolation, Layer, LayerStatus, StaticPolicy};
 
 use crate::interpreter::{self, Runtime};
 use crate::{Interpreter, Profile, Sandbox, SandboxError, Session, SessionSpec};
@@ -150,8 +155,8 @@ impl NativeSandbox {
 }
 
 impl Sandbox for NativeSandbox {
-    fn name(&self) -> &'static str {
-        name(self.config.shape)
+    fn name(&self) -> &str {
+        &self.profile.name
     }
 
     fn interpreter(&self) -> &Interpreter {
@@ -187,16 +192,17 @@ fn profile(config: &NativeConfig) -> Profile {
     for (name, value) in handaxe_jail::ENVIRONMENT {
         parts.extend([name.as_bytes(), value.as_bytes()]);
     }
-    let required = handaxe_jail::all_layers()
+    let required: Vec<Layer> = handaxe_jail::all_layers()
         .iter()
         .copied()
         .filter(|l| config.shape.requires(*l))
         .collect();
-    Profile {
-        name: name(config.shape).to_owned(),
-        digest: Digest::of_parts(parts),
-        required,
-    }
+    let level = match config.shape {
+        Shape::Namespaces => Isolation::Jail,
+        Shape::Landlock => Isolation::Landlock,
+    };
+    let digest = Digest::of_parts(parts);
+    Profile::new(name(config.shape), level, &required, digest)
 }
 
 /// What a profile and its backend are called.

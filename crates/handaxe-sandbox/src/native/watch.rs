@@ -24,7 +24,7 @@ const LOOKS: u32 = 64;
 /// How long a child that closed its result may take to be seen dead.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 
-pub(super) fn broken(doing: &'static str) -> impl Fn(Errno) -> SandboxError {
+pub(crate) fn broken(doing: &'static str) -> impl Fn(Errno) -> SandboxError {
     move |errno| SandboxError::Io {
         doing,
         source: errno.into(),

@@ -54,6 +54,10 @@ pub struct SurfaceProbe {
     pub bubblewrap: String,
 }
 
+/// What a sandbox must have loaded for [`probe_surface_in`]: the interpreter's own way of making
+/// system calls.
+pub const PROBE_MODULES: [&str; 2] = ["ctypes", "platform"];
+
 /// Makes every attempt inside a child of this configuration.
 ///
 /// The one difference to production is that the interpreter's `ctypes` is loaded, to make system
@@ -61,9 +65,13 @@ pub struct SurfaceProbe {
 /// same.
 pub fn probe_surface(config: &NativeConfig) -> Result<Vec<SurfaceProbe>, SandboxError> {
     let mut config = config.clone();
-    config.modules.push("ctypes".to_owned());
-    config.modules.push("platform".to_owned());
-    let session = NativeSandbox::new(config)?.open(SessionSpec::default())?;
+    config.modules.extend(PROBE_MODULES.map(str::to_owned));
+    probe_surface_in(&NativeSandbox::new(config)?)
+}
+
+/// Makes every attempt inside a sandbox that has [`PROBE_MODULES`] loaded.
+pub fn probe_surface_in(sandbox: &dyn Sandbox) -> Result<Vec<SurfaceProbe>, SandboxError> {
+    let session = sandbox.open(SessionSpec::default())?;
     let call = Call::new(PROBES, Map::new());
     let result = session.call(&call, &Cancel::default())?;
     let doing = "probing the kernel's surface";

@@ -43,7 +43,7 @@ fn session() -> Arc<dyn Session> {
 fn its_layers_are_listed_as_they_are() {
     let (weak, whole) = (sandbox(), sandbox_of(config()));
     assert_eq!((weak.name(), whole.name()), ("landlock", "native"));
-    assert_ne!(weak.profile().digest, whole.profile().digest);
+    assert_ne!(weak.profile().digest(), whole.profile().digest());
     assert_eq!(NativeConfig::new("x".into()).shape, Shape::Namespaces);
     assert_eq!(NativeConfig::landlock("x".into()).shape, Shape::Landlock);
     for status in weak.layers() {

@@ -8,6 +8,7 @@ use crate::failure::{Exit, Outcome, chain};
 use crate::models::provider_env;
 use crate::render::text::{Lines, Shown};
 use crate::render::{bad, caution, faint, good, strong, table};
+use crate::sandboxes;
 use crate::workshop::{Workshop, sandbox_failure};
 
 pub(crate) fn run(shop: &Workshop) -> Outcome {
@@ -26,6 +27,10 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
         Ok(_) if missing.is_empty() => probe_surface(&config).ok(),
         _ => None,
     };
+    let backends = sandbox
+        .as_ref()
+        .map(|s| sandboxes::survey(&config, s.runtime()))
+        .unwrap_or_default();
     let home = shop.home()?;
     let base_url = home.config.base_url.clone();
     let mut env = provider_env(base_url);
@@ -50,6 +55,7 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
         "kernel_surface": surface.as_ref().map(|found| json!({
             "probes": found.len(), "reachable": reachable(found),
         })),
+        "sandboxes": backends,
         "sandbox_error": sandbox.as_ref().err().map(|e| chain(e)),
         "model": choice.as_ref().ok().map(|c| json!({"spec": c.spec.to_string(), "why": c.why})),
         "home": home.dir(),
@@ -92,7 +98,7 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
                 "{} {} {}",
                 strong().apply_to("Profile"),
                 sandbox.profile().name,
-                sandbox.profile().digest.short()
+                sandbox.profile().digest().short()
             ));
             if missing.is_empty() {
                 if let Some(found) = &surface {
@@ -128,6 +134,26 @@ pub(crate) fn run(shop: &Workshop) -> Outcome {
             }
             exit = Exit::SandboxUnavailable;
         }
+    }
+    if !backends.is_empty() {
+        out.say(format!(
+            "\n{} (chosen: {})",
+            strong().apply_to("Sandboxes"),
+            shop.sandbox_choice()?
+        ));
+        let rows = backends.iter().map(|found| {
+            let usable = if found.usable { "yes" } else { "no" };
+            vec![
+                found.backend.clone(),
+                usable.to_owned(),
+                found.isolation.unwrap_or_default().to_owned(),
+                Shown(found.reason.as_deref().unwrap_or_default()).to_string(),
+            ]
+        });
+        out.say(table(
+            &["sandbox", "usable", "isolation", "why not"],
+            rows.collect(),
+        ));
     }
     match &choice {
         Ok(choice) => {

@@ -93,6 +93,7 @@ pub(crate) fn validate_failure(error: &handaxe_validate::ValidateError) -> Failu
     match error {
         ValidateError::Sandbox(e) => sandbox_failure(e),
         ValidateError::Cancelled => crate::workshop::cancelled(),
+        ValidateError::Isolation(refusal) => crate::workshop::isolation_failure(refusal),
         ValidateError::TooManyCases { .. } => {
             Failure::new(Exit::Refused, "trial", crate::failure::chain(error))
         }

@@ -1,14 +1,24 @@
 //! `handaxe sandbox probe`: what of the kernel a tool's process reaches on this machine.
 
-use handaxe_sandbox::{MOST_REACHABLE, Reach, filter_digest, probe_surface, reachable};
+use handaxe_sandbox::{
+    MOST_REACHABLE, NativeSandbox, PROBE_MODULES, Reach, SandboxError, filter_digest,
+    probe_surface_in, reachable,
+};
 use serde_json::json;
 
 use crate::failure::{Exit, Outcome};
 use crate::render::{bad, good, table};
+use crate::sandboxes;
 use crate::workshop::{Workshop, sandbox_failure};
 
 pub(crate) fn run(shop: &Workshop) -> Outcome {
-    let found = probe_surface(&shop.native_config()?).map_err(|e| sandbox_failure(&e))?;
+    let failed = |e: SandboxError| sandbox_failure(&e);
+    let mut config = shop.native_config()?;
+    config.modules.extend(PROBE_MODULES.map(str::to_owned));
+    let native = NativeSandbox::new(config.clone()).map_err(failed)?;
+    let runtime = native.runtime().clone();
+    let sandbox = sandboxes::make(&shop.sandbox_choice()?, &config, runtime).map_err(failed)?;
+    let found = probe_surface_in(sandbox.as_ref()).map_err(failed)?;
     let filter = filter_digest().map_err(|e| sandbox_failure(&e))?;
     let open = reachable(&found);
     // One without a written reason is one too many.

@@ -28,7 +28,7 @@ pub(crate) fn run(shop: &Workshop, args: RunArgs) -> Outcome {
     let sandbox = Arc::clone(shop.sandbox()?);
     let registry = shop.registry()?.clone();
     let approved = registry
-        .load_approved(&tool, sandbox.profile().digest)
+        .load_approved(&tool, sandbox.profile())
         .map_err(|e| Failure::new(refusal_exit(&e), e.kind(), chain(&e)).hint(e.hint()))?;
     if approved.state() == ToolState::Deprecated {
         let instead = approved
