@@ -218,7 +218,9 @@ pub(crate) struct RunArgs {
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct LimitArgs {
-    /// Lower a limit: wall=2s,cpu=1s,memory=256M,output=1M,scratch=16M,files=32,processes=4
+    /// Set limits: wall, cpu (2s, 500ms, 1m); memory, output, stdio, scratch, file (256M, 64K);
+    /// inodes, files, processes (a number). `file` is the largest one written, `files` the most
+    /// open, `inodes` the most in the scratch
     #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) limit: Vec<String>,
 }
@@ -372,9 +374,11 @@ pub(crate) enum AuditCommand {
 pub(crate) enum SandboxCommand {
     /// Run a Python file's run(**input) in the sandbox
     Run {
-        #[arg(long, value_name = "FILE")]
+        /// Python with a function run(…); - reads standard input
+        #[arg(long, value_name = "FILE|-")]
         code: PathBuf,
-        #[arg(long, short, value_name = "JSON|@FILE")]
+        /// run's arguments as a JSON object; - reads standard input
+        #[arg(long, short, value_name = "JSON|@FILE|-")]
         input: Option<String>,
         /// A file to attach as /data/NAME; give PROPERTY=FILE to pass its path as an input
         #[arg(long, short, value_name = "FILE")]
@@ -382,6 +386,7 @@ pub(crate) enum SandboxCommand {
         /// Output properties that name produced files
         #[arg(long, value_name = "PROPERTY")]
         collect: Vec<String>,
+        /// Where produced files go; made if it is missing
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
         #[command(flatten)]
