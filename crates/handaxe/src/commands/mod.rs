@@ -6,12 +6,16 @@ mod audit;
 mod bench;
 mod config;
 mod doctor;
+mod junit;
+mod keys;
 mod probe;
 mod run;
 mod runs;
 mod sandbox;
 mod serve;
+mod test;
 mod tools;
+mod verify;
 
 use std::io::Write as _;
 
@@ -55,6 +59,7 @@ pub(crate) fn main() -> Exit {
         Command::Audit(command) => audit::run(&shop, command),
         Command::Doctor => doctor::run(&shop),
         Command::Sandbox(command) => sandbox::run(&shop, command),
+        Command::Keys(command) => keys::run(&shop, command),
         Command::Config(command) => config::run(&shop, command),
         Command::Mcp(args) => serve::mcp(&shop, args),
         Command::Serve(args) => serve::http(&shop, args),
