@@ -9,6 +9,11 @@
 
 #![forbid(unsafe_code)]
 
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod api;
 mod batch;
 mod container;

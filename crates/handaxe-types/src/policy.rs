@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Isolation, Severity};
+use crate::{Digest, Isolation, Severity};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -138,9 +138,35 @@ impl Default for TrialPolicy {
     }
 }
 
+/// What proves that a person said yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalHow {
+    /// A person at a terminal, or `--yes` on the command that made the draft.
+    #[default]
+    Terminal,
+    /// A signature by a key that a passphrase unlocks: a terminal alone does not prove a person
+    /// to a program that has a shell.
+    Key,
+}
+
+impl ApprovalHow {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::Key => "key",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApprovalPolicy {
+    /// What proves that a person said yes.
+    pub how: ApprovalHow,
+    /// Under `how = "key"`: the ids of the keys whose yes counts; empty means every approver key
+    /// that this home has enrolled.
+    pub approvers: Vec<Digest>,
     /// A person may not approve what that person wrote.
     pub two_person: bool,
     /// Hours until a waiting approval expires.
@@ -150,6 +176,8 @@ pub struct ApprovalPolicy {
 impl Default for ApprovalPolicy {
     fn default() -> Self {
         Self {
+            how: ApprovalHow::Terminal,
+            approvers: Vec::new(),
             two_person: false,
             expires_hours: 168,
         }

@@ -257,6 +257,11 @@ wall_budget_ms = {}
 shadow_percent = {}
 
 [approval]
+# \"terminal\": a person at a terminal, or --yes on the command that made the draft. \"key\": a
+# signature by a key that a passphrase unlocks (handaxe keys approver create).
+how = \"{}\"
+# Under \"key\": the ids of the keys whose yes counts; empty means every enrolled approver key.
+approvers = []
 # true: nobody may approve what they wrote themselves.
 two_person = {}
 # Hours until a waiting approval expires.
@@ -283,6 +288,7 @@ least = \"{}\"
         p.trial.max_exponent,
         p.trial.wall_budget_ms,
         p.trial.shadow_percent,
+        p.approval.how.as_str(),
         p.approval.two_person,
         p.approval.expires_hours,
         p.isolation.least.as_str(),

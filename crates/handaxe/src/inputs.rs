@@ -19,7 +19,8 @@ pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Fai
         return Ok(Map::new());
     };
     let bytes = match text.strip_prefix('@') {
-        Some(path) => read_bounded(Path::new(path))?,
+        Some(path) => read_bounded(Path::new(path), MAX_INPUT_BYTES)?,
+        None if text == "-" => read_bounded(Path::new("/dev/stdin"), MAX_INPUT_BYTES)?,
         None => text.as_bytes().to_vec(),
     };
     match json::parse(&bytes, Bounds::DEFAULT) {
@@ -33,19 +34,18 @@ pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Fai
     }
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+/// A whole file, unless it is larger than `limit` bytes.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let fail = |e: std::io::Error| {
         Failure::usage(format!("cannot read {}: {e}", path.display()))
             .hint("check the path; it is relative to where you run the command")
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(fail)?;
-    file.take(MAX_INPUT_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(fail)?;
-    if bytes.len() as u64 > MAX_INPUT_BYTES {
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > limit {
         return Err(Failure::usage(format!(
-            "{} is larger than 16 MiB",
+            "{} is larger than {limit} bytes",
             path.display()
         )));
     }
@@ -140,7 +140,7 @@ pub(crate) fn property_and_path(text: &str) -> (Option<&str>, PathBuf) {
 pub(crate) fn goldens(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
     let mut cases = Vec::new();
     for path in paths {
-        let bytes = read_bounded(path)?;
+        let bytes = read_bounded(path, MAX_INPUT_BYTES)?;
         let more = handaxe_validate::parse_goldens(&bytes).map_err(|e| {
             Failure::usage(format!("{}: {}", path.display(), chain(&e))).hint(
                 r#"each line is one object, for example {"input": {"text": "a b"}, "expect": 2}"#,
@@ -151,42 +151,64 @@ pub(crate) fn goldens(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
+/// What a limit counts, and so how it is written.
+#[derive(Clone, Copy)]
+enum Measure {
+    Time,
+    Size,
+    Count,
+}
+
+impl Measure {
+    fn read(self, text: &str) -> Result<u64, &'static str> {
+        match self {
+            Self::Time => milliseconds(text).ok_or("expected a time such as 2s, 500ms or 1m"),
+            Self::Size => byte_count(text)
+                .filter(|n| *n > 0)
+                .ok_or("expected a size such as 256M, 64K or 4096"),
+            Self::Count => {
+                let number = text.parse().ok().filter(|n| *n > 0);
+                number.ok_or("expected a whole number from 1")
+            }
+        }
+    }
+}
+
+/// A limit's name, how it is written, and where it goes.
+type Named = (&'static str, Measure, fn(&mut Limits) -> &mut u64);
+
+/// The limits that a person may name. `--limit`'s help says the same.
+const LIMITS: [Named; 10] = [
+    ("wall", Measure::Time, |l| &mut l.wall_ms),
+    ("cpu", Measure::Time, |l| &mut l.cpu_ms),
+    ("memory", Measure::Size, |l| &mut l.memory_bytes),
+    ("output", Measure::Size, |l| &mut l.output_bytes),
+    ("stdio", Measure::Size, |l| &mut l.stdio_bytes),
+    ("scratch", Measure::Size, |l| &mut l.scratch_bytes),
+    ("inodes", Measure::Count, |l| &mut l.scratch_inodes),
+    ("file", Measure::Size, |l| &mut l.file_bytes),
+    ("files", Measure::Count, |l| &mut l.open_files),
+    ("processes", Measure::Count, |l| &mut l.processes),
+];
+
 /// Applies `--limit name=value` to a set of limits.
 pub(crate) fn limits(base: Limits, given: &[String]) -> Result<Limits, Failure> {
     let mut limits = base;
     for text in given {
         let bad = |why: &str| {
-            Failure::usage(format!("--limit {text}: {why}")).hint(
-                "for example --limit wall=2s,memory=256M; names: wall, cpu, memory, output, \
-                 stdio, scratch, file, files, processes",
-            )
+            let names = LIMITS.map(|(name, ..)| name).join(", ");
+            Failure::usage(format!("--limit {text}: {why}")).hint(format!(
+                "for example --limit wall=2s,memory=256M; names: {names}"
+            ))
         };
         let (name, value) = text
             .split_once('=')
             .ok_or_else(|| bad("expected NAME=VALUE"))?;
-        let time = || milliseconds(value).ok_or_else(|| bad("expected a time such as 2s or 500ms"));
-        let size = || byte_count(value).ok_or_else(|| bad("expected a size such as 256M or 64K"));
-        let count = || {
-            value
-                .parse::<u64>()
-                .ok()
-                .filter(|n| *n > 0)
-                .ok_or_else(|| bad("expected a number"))
-        };
-        match name {
-            "wall" => limits.wall_ms = time()?,
-            "cpu" => limits.cpu_ms = time()?,
-            "memory" => limits.memory_bytes = size()?,
-            "output" => limits.output_bytes = size()?,
-            "stdio" => limits.stdio_bytes = size()?,
-            "scratch" => limits.scratch_bytes = size()?,
-            "file" => limits.file_bytes = size()?,
-            "files" => limits.open_files = count()?,
-            "processes" => limits.processes = count()?,
-            _ => return Err(bad("no such limit")),
-        }
+        let known = LIMITS.iter().find(|(n, ..)| *n == name);
+        let (_, measure, place) = known.ok_or_else(|| bad("no such limit"))?;
+        *place(&mut limits) = measure.read(value).map_err(bad)?;
         // A limit that was named is meant as it stands, whatever the data's size.
-        if matches!(name, "wall" | "cpu") {
+        if matches!(measure, Measure::Time) {
             limits.per_mib_ms = 0;
         }
     }

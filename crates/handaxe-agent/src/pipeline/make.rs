@@ -8,8 +8,8 @@ use handaxe_types::{
     ToolRequest, Trial, Verdict,
 };
 use serde::{Deserialize, Serialize};
-use similar::TextDiff;
 
+use super::approve::code_diff;
 use super::memo::Memory;
 use super::{Context, Halt, PipelineError, Stop};
 use crate::roles::{Base, clip};
@@ -253,7 +253,10 @@ pub(crate) fn try_draft(
         ctx.report(Progress::Findings(verdict.findings.clone()));
     }
     let diff = before
-        .map(|a| code_diff(&a.draft.code, &draft.code, a.n, n))
+        .map(|a| {
+            let (old, new) = (format!("attempt-{}", a.n), format!("attempt-{n}"));
+            code_diff(&a.draft.code, &draft.code, &old, &new)
+        })
         .unwrap_or_default();
     let attempt = Attempt {
         n,
@@ -403,15 +406,4 @@ fn settle_disputes(
 
 fn is_disputed(result: &CaseResult) -> bool {
     !result.passed && matches!(result.origin, Origin::Author | Origin::Tester)
-}
-
-fn code_diff(old: &str, new: &str, before: u32, n: u32) -> String {
-    TextDiff::from_lines(old, new)
-        .unified_diff()
-        .context_radius(3)
-        .header(
-            &format!("attempt-{before}/tool.py"),
-            &format!("attempt-{n}/tool.py"),
-        )
-        .to_string()
 }

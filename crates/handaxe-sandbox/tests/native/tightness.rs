@@ -329,3 +329,34 @@ fn calls_beyond_the_children_wait_and_say_when_it_is_too_long() {
     assert!(results.iter().any(Result::is_ok), "{results:?}");
     benign(&session);
 }
+
+/// One child at a time: whoever came first is served first.
+#[test]
+fn calls_that_wait_are_served_in_the_order_in_which_they_came() {
+    let mut config = config();
+    config.most = 1;
+    let session = sandbox_of(config).open(SessionSpec::default()).unwrap();
+    let slow = call("import time\ndef run():\n    time.sleep(1)\n", json!({}));
+    let quick = call("def run():\n    return 1\n", json!({}));
+    let served = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(&session, &slow));
+        let until = Instant::now() + Duration::from_secs(20);
+        let arrived = |calls: u64, waiting: usize| {
+            while session.stats().calls < calls || session.stats().waiting < waiting {
+                assert!(Instant::now() < until, "{:?}", session.stats());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        arrived(1, 0);
+        for n in 0..5 {
+            let (session, quick, served) = (&session, &quick, &served);
+            scope.spawn(move || {
+                run(session, quick);
+                served.lock().unwrap().push(n);
+            });
+            arrived(n + 2, n as usize + 1);
+        }
+    });
+    assert_eq!(*served.lock().unwrap(), [0, 1, 2, 3, 4]);
+}

@@ -62,15 +62,20 @@ mod tests {
     #[test]
     fn every_edit_is_a_mutant() {
         let corpus = include_str!("../../tests/corpus/honest.txt");
+        let honest = corpus.split("\n=== ").skip(1);
+        let honest = honest.map(|p| p.split_once('\n').unwrap().1);
+        // And one of what small tools seldom hold.
+        let odd = include_str!("../../tests/corpus/odd.py");
         let mut count = 0;
-        for program in corpus.split("\n=== ").skip(1) {
-            let code = program.split_once('\n').unwrap().1;
+        for code in honest.chain([odd]) {
             for edit in parse::edits(code, 60).unwrap() {
                 let mut mutant = code.to_owned();
                 mutant.replace_range(edit.range.clone(), &edit.with);
                 assert!(parse::is_module(&mutant), "{edit:?} in\n{code}");
                 assert_ne!(mutant, code);
                 count += 1;
+                std::fs::create_dir_all("/tmp/mutants").unwrap();
+                std::fs::write(format!("/tmp/mutants/{count}.py"), &mutant).unwrap();
             }
         }
         assert!(count > 800, "{count}");

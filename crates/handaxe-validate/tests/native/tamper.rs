@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use handaxe_sandbox::{Cancel, Sandbox};
-use handaxe_types::{Policy, Silent, StaticPolicy};
+use handaxe_types::{Case, Policy, Silent, StaticPolicy};
 use handaxe_validate::{Validator, judge};
+use serde_json::json;
 
 use super::{HONEST, cases, draft};
 
@@ -196,6 +197,51 @@ const TABLE: &[(&str, &str)] = &[
     ),
 ];
 
+/// Which of the above is which of the known ways to fool a harness.
+const HARN: &[(&str, &[&str])] = &[
+    ("HARN01", &["exits at import and says OK", "exits in run"]),
+    (
+        "HARN02",
+        &[
+            "returns an always-equal object",
+            "hides in a dictionary that is equal to all",
+        ],
+    ),
+    (
+        "HARN03",
+        &[
+            "patches a test framework",
+            "leaves a conftest and a sitecustomize",
+            "patches json",
+        ],
+    ),
+    ("HARN04", &["leaves work to atexit"]),
+    (
+        "HARN05",
+        &[
+            "reads its callers",
+            "searches the heap",
+            "reads its own memory",
+        ],
+    ),
+    ("HARN06", &["edits the cases", "edits its own source"]),
+    // Beside these, `a_trial_cannot_be_told_from_production` and the shadow runs.
+    (
+        "HARN07",
+        &["behaves where 'pytest' in sys.modules or 'unittest' in sys.modules"],
+    ),
+    (
+        "HARN08",
+        &[
+            "writes half a frame",
+            "writes a frame of its own before the real one",
+            "forges a frame with the real nonce and goes on",
+            "writes after its result",
+            "writes to every descriptor",
+        ],
+    ),
+];
+
 const LOOKS: &str = "import os, resource, socket, sys, threading, time
 def has(path):
     try:
@@ -248,27 +294,45 @@ pub(crate) fn fails(sandbox: &Arc<dyn Sandbox>) {
         .iter()
         .map(|(w, c)| ((*w).to_owned(), (*c).to_owned()))
         .chain(told);
-    let mut count = 0;
+    // Comparisons alone, so that nothing but the host's comparing stands between most of these and
+    // a pass; the kinds of errors where those are what is forged.
+    let compared: Vec<Case> = [(21, 42), (0, 0), (5, 10), (8, 16)]
+        .iter()
+        .map(|(n, expect)| {
+            let case =
+                json!({"origin": "tester", "held_out": true, "input": {"n": n}, "expect": expect});
+            serde_json::from_value(case).unwrap()
+        })
+        .collect();
+    let mut names = Vec::new();
     for (what, code) in all {
-        count += 1;
+        let mut draft = draft(&format!("{code}\n"));
+        // No second session each, for what fails in the first.
+        draft.spec.deterministic = false;
+        let of_kinds = what.contains("kind");
+        let cases = if of_kinds { cases() } else { compared.clone() };
         let trial = validator
-            .trial(
-                &draft(&format!("{code}\n")),
-                &cases(),
-                &Silent,
-                &Cancel::default(),
-            )
+            .trial(&draft, &cases, &Silent, &Cancel::default())
             .unwrap_or_else(|e| panic!("{what}: {e:?}"));
         // It has to have run, or nothing is shown.
         assert!(trial.sandbox_runs >= 4, "{what}: {:?}", trial.template);
         let verdict = judge(&trial, &policy);
         assert!(!verdict.accepted, "{what}");
         println!("     {what}: {}", verdict.reasons[0]);
+        names.push(what);
     }
-    assert!(count >= 45, "{count}");
-    // The control: under the same policy an honest tool passes.
-    let trial = validator
-        .trial(&draft(HONEST), &cases(), &Silent, &Cancel::default())
-        .unwrap();
-    assert!(judge(&trial, &policy).accepted);
+    assert!(names.len() >= 45, "{}", names.len());
+    for (id, ways) in HARN {
+        for way in *ways {
+            assert!(names.iter().any(|n| n == way), "{id}: {way}");
+        }
+    }
+    // The control: under the same policy an honest tool passes both.
+    for cases in [cases(), compared] {
+        let trial = validator
+            .trial(&draft(HONEST), &cases, &Silent, &Cancel::default())
+            .unwrap();
+        let verdict = judge(&trial, &policy);
+        assert!(verdict.accepted, "{:?}", verdict.reasons);
+    }
 }

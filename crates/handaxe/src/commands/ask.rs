@@ -208,7 +208,7 @@ fn walked(
     let approver: Box<dyn Approver> = if yes {
         Box::new(YesFlag::new(shop, Arc::clone(&watcher)))
     } else if Asking::possible(shop) {
-        Box::new(Asking::new(shop, Arc::clone(&watcher)))
+        Box::new(Asking::new(shop, Some(Arc::clone(&watcher)))?)
     } else {
         Box::new(NoOne)
     };

@@ -4,6 +4,7 @@
 mod chart;
 mod native;
 mod peers;
+mod proc;
 mod program;
 mod work;
 
@@ -80,10 +81,7 @@ pub(crate) fn run(shop: &Workshop, calls: usize, quick: bool, svg: Option<&Path>
             ),
         ];
         for peer in &peers {
-            bars.extend(
-                peer.spread
-                    .map(|s| (format!("{}, cold", peer.name), s.p50_ms, false)),
-            );
+            bars.extend(peer.spread.map(|s| (peer.name.to_owned(), s.p50_ms, false)));
         }
         let title = "One small Python function, request to checked result";
         std::fs::write(path, chart::draw(title, &bars)).map_err(|e| {
@@ -118,7 +116,7 @@ fn show(shop: &Workshop, native: &native::Native, peers: &[peers::Peer]) {
     ];
     for peer in peers {
         rows.push(match (&peer.spread, &peer.not_run) {
-            (Some(spread), _) => row(&format!("{}, cold", peer.name), spread, peer.isolation),
+            (Some(spread), _) => row(peer.name, spread, peer.isolation),
             (None, why) => {
                 let why = why.clone().unwrap_or_default();
                 let none = || "–".to_owned();
@@ -133,7 +131,7 @@ fn show(shop: &Workshop, native: &native::Native, peers: &[peers::Peer]) {
             }
         });
     }
-    let header = ["", "p50 ms", "p95 ms", "times", "runs", "isolation"];
+    let header = ["", "p50 ms", "p95 ms", "ratio", "runs", "isolation"];
     out.say(strong().apply_to("Request to checked result"));
     out.say(table(&header, rows));
 
@@ -160,9 +158,19 @@ fn show(shop: &Workshop, native: &native::Native, peers: &[peers::Peer]) {
     out.say(format!("\n{}", strong().apply_to("Sustained")));
     out.say(table(&header, rows.collect()));
 
+    let loaded = &native.loaded;
+    out.say(format!(
+        "\n{} callers at once, at most {} children: {:.1} ms p50, {:.1} ms p95 with the wait; the \
+         queue was {} deep",
+        loaded.callers,
+        loaded.most_children,
+        loaded.latency.p50_ms,
+        loaded.latency.p95_ms,
+        loaded.deepest_queue
+    ));
     if let Some(memory) = &native.idle_child {
         out.say(format!(
-            "\nAn idle child: {:.1} MiB private, {:.1} MiB its share of all; {} page faults to get ready",
+            "An idle child: {:.1} MiB private, {:.1} MiB its share of all; {} page faults to get ready",
             memory.private_kib as f64 / 1024.0,
             memory.proportional_kib as f64 / 1024.0,
             memory.faults
@@ -175,10 +183,11 @@ fn show(shop: &Workshop, native: &native::Native, peers: &[peers::Peer]) {
     } = &native.growth;
     let change = |a: usize, b: usize| format!("{a} → {b}");
     out.say(format!(
-        "{calls} calls left: descriptors {}, processes {}, mounts {}, groups {}, host {} KiB, server {} KiB",
+        "{calls} calls left: descriptors {}, processes {}, mounts {}, namespaces {}, groups {}, host {} KiB, server {} KiB",
         change(before.descriptors, after.descriptors),
         change(before.processes, after.processes),
         change(before.mounts, after.mounts),
+        change(before.namespaces, after.namespaces),
         change(before.cgroups, after.cgroups),
         change(before.host_rss_kib as usize, after.host_rss_kib as usize),
         change(before.server_rss_kib as usize, after.server_rss_kib as usize),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{approvals, ask};
-use crate::cli::{ApprovalsCommand, ChatArgs};
+use crate::cli::{ApprovalsCommand, ChatArgs, SignArgs};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::inputs;
 use crate::models::{self, Chosen};
@@ -329,7 +329,14 @@ impl Chat<'_> {
         })?;
         let show = ApprovalsCommand::Show { id, code: false };
         approvals::run(self.shop, show)?;
-        approvals::run(self.shop, ApprovalsCommand::Approve { id, digest: None })?;
+        approvals::run(
+            self.shop,
+            ApprovalsCommand::Approve {
+                id,
+                digest: None,
+                sign: SignArgs::default(),
+            },
+        )?;
         let waiting = self.talk.turns.iter().position(|t| t.approval == Some(id));
         if let Some(at) = waiting {
             let run = self.talk.turns[at].run.clone();

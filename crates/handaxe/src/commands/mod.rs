@@ -7,12 +7,16 @@ mod bench;
 mod chat;
 mod config;
 mod doctor;
+mod junit;
+mod keys;
 mod probe;
 mod run;
 mod runs;
 mod sandbox;
 mod serve;
+mod test;
 mod tools;
+mod verify;
 
 use std::io::Write as _;
 
@@ -57,6 +61,7 @@ pub(crate) fn main() -> Exit {
         Command::Audit(command) => audit::run(&shop, command),
         Command::Doctor => doctor::run(&shop),
         Command::Sandbox(command) => sandbox::run(&shop, command),
+        Command::Keys(command) => keys::run(&shop, command),
         Command::Config(command) => config::run(&shop, command),
         Command::Mcp(args) => serve::mcp(&shop, args),
         Command::Serve(args) => serve::http(&shop, args),

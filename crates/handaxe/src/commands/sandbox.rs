@@ -1,10 +1,12 @@
 //! `handaxe sandbox run`: the jail by itself, for any Python with a `run(**input)`.
 
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use handaxe_sandbox::{Call, Cancel, InlineFile, Mount, SessionSpec};
-use handaxe_types::{Limits, Outcome as RunOutcome, SandboxResult};
+use handaxe_types::{Limits, Outcome as RunOutcome, RunError, SandboxResult};
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use crate::cli::SandboxCommand;
@@ -35,6 +37,11 @@ pub(crate) fn run(shop: &Workshop, command: SandboxCommand) -> Outcome {
             return super::bench::run(shop, calls, quick, svg.as_deref());
         }
     };
+    if code.as_os_str() == "-" && input.as_deref() == Some("-") {
+        return Err(Failure::usage(
+            "the code and the input cannot both come from standard input",
+        ));
+    }
     let source = read_code(&code)?;
     let mut input = inputs::input_object(input.as_deref())?;
     let limits = inputs::limits(Limits::default(), &limits.limit)?;
@@ -70,26 +77,68 @@ pub(crate) fn run(shop: &Workshop, command: SandboxCommand) -> Outcome {
             });
         }
     }
+    if !collect.is_empty() {
+        std::fs::create_dir_all(&out)
+            .map_err(|e| Failure::usage(format!("cannot make {}: {e}", out.display())))?;
+    }
     let sandbox = shop.sandbox()?;
     let session = sandbox.open(spec).map_err(|e| sandbox_failure(&e))?;
     let call = Call {
-        code: Arc::from(source),
-        input,
         files: inline,
-        assets: Vec::new(),
         file_inputs,
         artifacts: (!collect.is_empty()).then(|| out.clone()),
         file_outputs: collect,
         limits: limits.for_data(total, false),
+        ..Call::new(source, input)
     };
     let cancel = Cancel::default();
     shop.cancel_on_interrupt(&cancel);
-    let result = session
-        .call(&call, &cancel)
+    let result = spinning(shop.out.quiet, || session.call(&call, &cancel))
         .map_err(|e| sandbox_failure(&e))?;
     shop.out.document(&result)?;
     show(shop, &result);
+    if let Some(hint) = result.error.as_ref().and_then(hint) {
+        shop.out.warn(format!("hint: {hint}"));
+    }
     Ok(exit_for(&result))
+}
+
+/// What to do about an error that says more of the call than of the code.
+fn hint(error: &RunError) -> Option<&'static str> {
+    match error.kind.as_str() {
+        "AttributeError" if error.message == "module 'tool' has no attribute 'run'" => Some(
+            "the file needs a function, e.g. `def run(text: str) -> dict:`; its parameters are the \
+             properties of --input",
+        ),
+        "TypeError" if error.message.starts_with("run() missing") => {
+            Some("give run's arguments as one JSON object, e.g. --input '{\"text\": \"hello\"}'")
+        }
+        "TypeError" if error.message.starts_with("run() got an unexpected") => {
+            Some("every property of --input must be a parameter of run")
+        }
+        _ => None,
+    }
+}
+
+/// Shows that something goes on, once it has for a second.
+fn spinning<T>(quiet: bool, work: impl FnOnce() -> T) -> T {
+    let (done, waiting) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let soon = waiting.recv_timeout(Duration::from_secs(1));
+            if quiet || soon != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            // Draws only on a terminal.
+            let bar = ProgressBar::new_spinner().with_message("running …");
+            bar.enable_steady_tick(Duration::from_millis(100));
+            let _ = waiting.recv();
+            bar.finish_and_clear();
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }
 
 fn read_code(path: &std::path::Path) -> Result<String, Failure> {
@@ -98,7 +147,12 @@ fn read_code(path: &std::path::Path) -> Result<String, Failure> {
             .hint("--code names a file of Python with a function run(…)")
     };
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(fail)?;
+    let from = if path.as_os_str() == "-" {
+        std::path::Path::new("/dev/stdin")
+    } else {
+        path
+    };
+    let file = std::fs::File::open(from).map_err(fail)?;
     file.take(MAX_CODE_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(fail)?;

@@ -20,6 +20,8 @@ mod conversations;
 #[cfg(test)]
 mod critical;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod gaps;
 #[cfg(test)]
 mod hostile;

@@ -9,6 +9,7 @@ use handaxe_sandbox::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::proc::{Holdings, Memory, cpu_ms, holdings, memory, server};
 use super::work;
 use super::{Spread, program};
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ pub(super) struct Native {
     /// Opening a session and its first result.
     pub(super) cold: Spread,
     pub(super) sustained: Vec<Sustained>,
+    pub(super) loaded: Loaded,
     pub(super) idle_child: Option<Memory>,
     pub(super) growth: Growth,
 }
@@ -43,13 +45,6 @@ pub(super) struct Sustained {
     pub(super) bare_faults: f64,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Memory {
-    pub(super) private_kib: u64,
-    pub(super) proportional_kib: u64,
-    pub(super) faults: u64,
-}
-
 /// Before and after all warm calls.
 #[derive(Debug, Serialize)]
 pub(super) struct Growth {
@@ -58,14 +53,14 @@ pub(super) struct Growth {
     pub(super) after: Holdings,
 }
 
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Holdings {
-    pub(super) descriptors: usize,
-    pub(super) processes: usize,
-    pub(super) mounts: usize,
-    pub(super) cgroups: usize,
-    pub(super) host_rss_kib: u64,
-    pub(super) server_rss_kib: u64,
+/// More callers at once than there are children: the rest wait in a queue.
+#[derive(Debug, Serialize)]
+pub(super) struct Loaded {
+    pub(super) callers: usize,
+    /// Waiting included.
+    pub(super) latency: Spread,
+    pub(super) deepest_queue: usize,
+    pub(super) most_children: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,6 +162,8 @@ pub(super) fn measure(
         note(&format!("sustained calls on {cores} of the processors"));
         sustained.push(sustain(&sandbox, config, &call, cores, calls, cancel)?);
     }
+    note("a queue");
+    let loaded = load(&sandbox, &call, calls / 10, cancel)?;
     let filter = handaxe_sandbox::filter_digest().map_err(failed)?;
     Ok(Native {
         filter: filter.to_string(),
@@ -174,8 +171,56 @@ pub(super) fn measure(
         warm: Spread::of(times),
         cold,
         sustained,
+        loaded,
         idle_child,
         growth,
+    })
+}
+
+/// Twice as many callers as there may be children.
+fn load(
+    sandbox: &NativeSandbox,
+    call: &Call,
+    calls: usize,
+    cancel: &Cancel,
+) -> Result<Loaded, Failure> {
+    const CALLERS: usize = 16;
+    let session = sandbox
+        .open(SessionSpec::default())
+        .map_err(|e| sandbox_failure(&e))?;
+    let (mut deepest_queue, mut most_children) = (0, 0);
+    let times = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let timed = (0..calls.div_ceil(CALLERS)).map(|_| {
+                        let start = Instant::now();
+                        once(&*session, call, cancel).map(|()| start.elapsed())
+                    });
+                    timed.collect::<Result<Vec<_>, _>>()
+                })
+            })
+            .collect();
+        while !callers
+            .iter()
+            .all(std::thread::ScopedJoinHandle::is_finished)
+        {
+            let stats = session.stats();
+            deepest_queue = deepest_queue.max(stats.waiting);
+            most_children = most_children.max(stats.live);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut times = Vec::new();
+        for caller in callers {
+            times.extend(caller.join().unwrap_or_else(|_| broken())?);
+        }
+        Ok(times)
+    })?;
+    Ok(Loaded {
+        callers: CALLERS,
+        latency: Spread::of(times),
+        deepest_queue,
+        most_children,
     })
 }
 
@@ -284,113 +329,4 @@ fn pin(cores: usize) {
     (0..cores).for_each(|cpu| set.set(cpu));
     // Where that is not allowed the rates are of more processors, for both alike.
     let _ = rustix::thread::sched_setaffinity(None, &set);
-}
-
-// ---------------------------------------------------------------- what /proc says
-
-fn read(path: String) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
-}
-
-/// The number after a word at the start of a line.
-fn field(text: &str, word: &str) -> u64 {
-    let line = text
-        .lines()
-        .find_map(|l| l.strip_prefix(word)?.strip_prefix(':'));
-    let number = line.and_then(|l| l.split_whitespace().next()?.parse().ok());
-    number.unwrap_or(0)
-}
-
-/// The process that forks the children: their parent.
-fn server(session: &dyn Session) -> u32 {
-    let child = session
-        .stats()
-        .ready_processes
-        .first()
-        .copied()
-        .unwrap_or(0);
-    field(&read(format!("/proc/{child}/status")), "PPid") as u32
-}
-
-/// Numbers of `/proc/<pid>/stat`, counted as its manual does from the third.
-fn stat(pid: u32) -> Vec<u64> {
-    let text = read(format!("/proc/{pid}/stat"));
-    let rest = text.rsplit(") ").next().unwrap_or_default();
-    rest.split_whitespace()
-        .map(|n| n.parse().unwrap_or(0))
-        .collect()
-}
-
-fn cpu_ms(pid: u32, with_children: bool) -> f64 {
-    let stat = stat(pid);
-    let wanted = if with_children { 11..15 } else { 11..13 };
-    let ticks: u64 = stat.get(wanted).unwrap_or_default().iter().sum();
-    ticks as f64 * 1e3 / rustix::param::clock_ticks_per_second() as f64
-}
-
-fn memory(pid: u32) -> Option<Memory> {
-    let text = read(format!("/proc/{pid}/smaps_rollup"));
-    let private = field(&text, "Private_Clean") + field(&text, "Private_Dirty");
-    (private > 0).then(|| Memory {
-        private_kib: private,
-        proportional_kib: field(&text, "Pss"),
-        faults: stat(pid).get(7).copied().unwrap_or(0),
-    })
-}
-
-fn holdings(session: &dyn Session) -> Holdings {
-    let own = std::process::id();
-    let server = server(session);
-    let entries = |path: String| std::fs::read_dir(path).map_or(0, Iterator::count);
-    let rss = |pid: u32| field(&read(format!("/proc/{pid}/status")), "VmRSS");
-    Holdings {
-        descriptors: entries("/proc/self/fd".to_owned()) + entries(format!("/proc/{server}/fd")),
-        processes: descendants(own),
-        mounts: read(format!("/proc/{server}/mountinfo")).lines().count()
-            + read("/proc/self/mountinfo".to_owned()).lines().count(),
-        cgroups: groups(own),
-        host_rss_kib: rss(own),
-        server_rss_kib: rss(server),
-    }
-}
-
-fn descendants(pid: u32) -> usize {
-    let (mut count, mut next) = (0, vec![pid]);
-    while let Some(pid) = next.pop() {
-        for task in std::fs::read_dir(format!("/proc/{pid}/task"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let children =
-                std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            next.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|c| c.parse::<u32>().ok()),
-            );
-        }
-        count += 1;
-    }
-    count - 1
-}
-
-/// Directories of our own sessions beneath every mounted hierarchy.
-fn groups(own: u32) -> usize {
-    let prefix = format!("handaxe-{own}-");
-    let (mut count, mut next) = (0, vec![std::path::PathBuf::from("/sys/fs/cgroup")]);
-    while let Some(dir) = next.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            if !entry.file_type().is_ok_and(|t| t.is_dir()) {
-                continue;
-            }
-            let path = entry.path();
-            let ours = path
-                .components()
-                .any(|c| c.as_os_str().to_string_lossy().starts_with(&prefix));
-            count += usize::from(ours);
-            next.push(path);
-        }
-    }
-    count
 }

@@ -2,9 +2,9 @@
 //! with its output checked.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Spread, program, work};
@@ -25,7 +25,6 @@ pub(super) struct Stage {
     dir: PathBuf,
     python: PathBuf,
     prefix: PathBuf,
-    modules: Vec<String>,
 }
 
 /// Links at the top of a merged-/usr system.
@@ -41,6 +40,7 @@ impl Stage {
         let program = format!("{}{}", work::CODE, work::PROGRAM_END);
         std::fs::create_dir_all(&dir)?;
         std::fs::write(dir.join("tool.py"), &program)?;
+        std::fs::write(dir.join("written_out.py"), work::written_out())?;
         // As much imported as our sessions have.
         let imports = format!(
             "import {}\n",
@@ -51,7 +51,6 @@ impl Stage {
             dir,
             python,
             prefix,
-            modules,
         })
     }
 
@@ -136,118 +135,223 @@ impl Stage {
 
     /// All of them, each cold `runs` times.
     pub(super) fn measure(&self, runs: usize, note: &dyn Fn(&str)) -> Vec<Peer> {
-        let own = |words: &[&str]| {
-            words
-                .iter()
-                .map(|w| (*w).to_owned())
-                .collect::<Vec<String>>()
+        let few = runs.min(10);
+        let cold = |name, program, isolation, runs, arguments: Arguments<'_>| {
+            let peer = Peer::new(name, isolation);
+            self.cold(peer, program, runs, note, arguments)
         };
-        let mut peers = vec![
-            self.peer("python", "none", runs, note, |_| {
+        vec![
+            cold("python, cold", PYTHON, "none", runs, &|_| {
                 Ok(own(&["-I", "-S", &self.tool("tool.py")]))
             }),
-            self.peer("bwrap", "namespaces", runs, note, |_| {
+            cold("bwrap, cold", "bwrap", "namespaces", runs, &|_| {
                 Ok(self.bwrap("tool.py"))
             }),
-        ];
-        let warmed = format!("{} modules imported", self.modules.len());
-        let mut with_modules = self.peer("bwrap", "namespaces", runs, note, |_| {
-            Ok(self.bwrap("warm.py"))
-        });
-        with_modules.name = "bwrap, same imports";
-        with_modules.how = format!("{}; {warmed}", with_modules.how);
-        peers.push(with_modules);
-        for (name, isolation, more) in [
-            ("crun", "container", &[][..]),
-            (
-                "runsc",
-                "user-space kernel",
-                &["--rootless", "--network=none", "--platform=ptrace"],
+            cold(
+                "bwrap, cold, same imports",
+                "bwrap",
+                "namespaces",
+                runs,
+                &|_| Ok(self.bwrap("warm.py")),
             ),
-        ] {
-            peers.push(self.peer(name, isolation, runs.min(10), note, |n| {
-                let bundle = self.bundle().map_err(|e| e.to_string())?;
-                let id = format!("handaxe-bench-{}-{n}", std::process::id());
-                let mut all = own(more);
-                all.extend(own(&["run", "--bundle"]));
-                all.extend([bundle.display().to_string(), id]);
-                Ok(all)
-            }));
-        }
-        peers.push(self.peer("podman", "container", runs.min(10), note, |_| {
-            let root = self.root().map_err(|e| e.to_string())?;
-            let words = "run --rm -i --network none --read-only --memory 256m --pids-limit 64 --cgroups=enabled -v /usr:/usr:ro";
-            let mut all: Vec<String> = words.split(' ').map(str::to_owned).collect();
-            all.extend(["-v".to_owned(), format!("{}:/tool:ro", self.dir.display())]);
-            all.extend(["--rootfs".to_owned(), root.display().to_string(), self.python()]);
-            all.extend(own(&["-I", "-S", "/tool/tool.py"]));
-            Ok(all)
-        }));
-        peers.push(
-            self.peer("srt", "bwrap + seccomp", runs.min(10), note, |_| {
+            cold(
+                "crun, cold",
+                "crun",
+                "namespaces, memory and pids groups",
+                few,
+                &|n| self.oci("crun", &[], n),
+            ),
+            cold(
+                "runsc, cold",
+                "runsc",
+                "user-space kernel (ptrace)",
+                few,
+                &|n| {
+                    let flags = ["--network=none", "--platform=ptrace", "--ignore-cgroups"];
+                    self.oci("runsc", &flags, n)
+                },
+            ),
+            cold(
+                "podman, cold",
+                "podman",
+                "container: namespaces, groups, seccomp",
+                few,
+                &|_| self.podman(),
+            ),
+            cold("srt, cold", "srt", "bwrap and seccomp", few, &|_| {
                 Ok(own(&[&self.python(), "-I", "-S", &self.tool("tool.py")]))
             }),
-        );
-        peers
+            cold("monty, cold", "monty", "own interpreter", runs, &|_| {
+                Ok(vec![self.tool("written_out.py")])
+            }),
+            monty_pool(runs * 20, note),
+        ]
     }
 
-    fn peer(
+    /// In a mount namespace of its own, without the unified hierarchy where there are others:
+    /// runtimes refuse a machine that has both.
+    fn alone(program: &str, more: Vec<String>) -> Vec<String> {
+        let script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
+        let words = ["--mount", "--propagation", "private", "sh", "-c", script];
+        let mut all = own(&words);
+        all.extend(["sh".to_owned(), program.to_owned()]);
+        all.extend(more);
+        all
+    }
+
+    fn oci(&self, runtime: &str, flags: &[&str], n: usize) -> Result<Vec<String>, String> {
+        let bundle = self.bundle().map_err(|e| e.to_string())?;
+        let mut all = own(flags);
+        all.extend(own(&["run", "--bundle", &bundle.display().to_string()]));
+        all.push(format!("handaxe-bench-{}-{n}", std::process::id()));
+        Ok(Self::alone(runtime, all))
+    }
+
+    fn podman(&self) -> Result<Vec<String>, String> {
+        let root = self.root().map_err(|e| e.to_string())?;
+        // The two limits are what a root without CAP_SYS_RESOURCE may still set.
+        let words = "--cgroup-manager cgroupfs run --rm -i --network none --read-only --memory 256m \
+                     --pids-limit 64 --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 -v /usr:/usr:ro";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut all = own(&words);
+        if !self.prefix.starts_with("/usr") {
+            all.extend(own(&["-v", &format!("{0}:{0}:ro", self.prefix())]));
+        }
+        all.extend(own(&["-v", &format!("{}:/tool:ro", self.dir.display())]));
+        all.extend(own(&["--rootfs", &root.display().to_string()]));
+        all.extend(own(&[&self.python(), "-I", "-S", "/tool/tool.py"]));
+        Ok(Self::alone("podman", all))
+    }
+
+    fn cold(
         &self,
-        name: &'static str,
-        isolation: &'static str,
+        mut peer: Peer,
+        name: &str,
         runs: usize,
         note: &dyn Fn(&str),
-        arguments: impl Fn(usize) -> Result<Vec<String>, String>,
+        arguments: Arguments<'_>,
     ) -> Peer {
-        let program = if name == "python" {
+        let found = if name == PYTHON {
             Some(self.python.clone())
         } else {
             program::find(name)
         };
-        let mut peer = Peer {
+        if found.is_none() {
+            peer.not_run = Some("not installed".to_owned());
+            return peer;
+        }
+        note(peer.name);
+        let input = work::input().to_string();
+        let mut times = Vec::new();
+        // The first fills the caches.
+        for n in 0..=runs {
+            let done = arguments(n).and_then(|arguments| {
+                let alone = arguments.first().is_some_and(|a| a == "--mount");
+                let program = if alone {
+                    program::find("unshare")
+                } else {
+                    found.clone()
+                };
+                let program = program.ok_or("unshare is not installed")?;
+                peer.how = shown(&program, &arguments);
+                let start = Instant::now();
+                let said = program::run(&program, &arguments, input.as_bytes())?;
+                let time = start.elapsed();
+                match serde_json::from_slice::<Value>(&said) {
+                    Ok(value) if value == work::expected() => Ok(time),
+                    _ => Err("its output was wrong".to_owned()),
+                }
+            });
+            match done {
+                Ok(time) => times.push(time),
+                Err(error) => {
+                    peer.not_run = Some(error);
+                    return peer;
+                }
+            }
+        }
+        times.remove(0);
+        peer.spread = Some(Spread::of(times));
+        peer
+    }
+}
+
+/// Monty's own way to be fast: workers that wait, each used once; timed in its own process.
+fn monty_pool(calls: usize, note: &dyn Fn(&str)) -> Peer {
+    let mut peer = Peer::new("monty, checkout", "own interpreter");
+    let Some(python) = program::find("monty").map(|p| p.with_file_name("python")) else {
+        peer.not_run = Some("not installed".to_owned());
+        return peer;
+    };
+    note(peer.name);
+    let job = json!({
+        "code": work::CODE, "input": work::input(), "calls": calls, "expected": work::expected(),
+    });
+    peer.how
+        .push_str("pydantic_monty.Monty().checkout(), feed_run");
+    let said = program::run(&python, &["-c", MONTY], job.to_string().as_bytes());
+    let timed = said.and_then(|said| {
+        let timed: Timed = serde_json::from_slice(&said).map_err(|e| e.to_string())?;
+        if timed.right == calls {
+            Ok(timed.seconds)
+        } else {
+            Err("its output was wrong".to_owned())
+        }
+    });
+    match timed {
+        Ok(seconds) => {
+            let times = seconds
+                .into_iter()
+                .filter_map(|s| Duration::try_from_secs_f64(s).ok());
+            peer.spread = Some(Spread::of(times.collect()));
+        }
+        Err(error) => peer.not_run = Some(error),
+    }
+    peer
+}
+
+/// Of the run with this number.
+type Arguments<'a> = &'a dyn Fn(usize) -> Result<Vec<String>, String>;
+
+/// Stands for the interpreter that the jail uses.
+const PYTHON: &str = "python";
+const MONTY: &str = include_str!("monty.py");
+
+#[derive(Deserialize)]
+struct Timed {
+    seconds: Vec<f64>,
+    right: usize,
+}
+
+impl Peer {
+    fn new(name: &'static str, isolation: &'static str) -> Self {
+        Self {
             name,
             how: String::new(),
             isolation,
             spread: None,
             not_run: None,
-        };
-        let Some(program) = program else {
-            peer.not_run = Some("not installed".to_owned());
-            return peer;
-        };
-        note(name);
-        let input = work::input().to_string();
-        let mut times = Vec::new();
-        for n in 0..=runs {
-            let arguments = match arguments(n) {
-                Ok(arguments) => arguments,
-                Err(error) => {
-                    peer.not_run = Some(error);
-                    return peer;
-                }
-            };
-            let first: Vec<_> = arguments.iter().take(2).map(String::as_str).collect();
-            peer.how = format!("{name} {} …", first.join(" "));
-            let start = Instant::now();
-            let said = program::run(&program, &arguments, input.as_bytes());
-            let time = start.elapsed();
-            match said.map(|text| serde_json::from_slice::<Value>(&text)) {
-                // The first fills the caches.
-                Ok(Ok(value)) if value == work::expected() => {
-                    if n > 0 {
-                        times.push(time);
-                    }
-                }
-                Ok(_) => peer.not_run = Some("its output was wrong".to_owned()),
-                Err(error) => peer.not_run = Some(error),
-            }
-            if peer.not_run.is_some() {
-                return peer;
-            }
         }
-        peer.spread = Some(Spread::of(times));
-        peer
     }
+}
+
+fn own(words: &[&str]) -> Vec<String> {
+    words.iter().map(|w| (*w).to_owned()).collect()
+}
+
+/// The whole command, so that it can be run again by hand.
+fn shown(program: &Path, arguments: &[String]) -> String {
+    let quoted = arguments.iter().map(|a| {
+        if a.contains([' ', '"', '$']) {
+            format!("'{a}'")
+        } else {
+            a.clone()
+        }
+    });
+    let words: Vec<String> = std::iter::once(program.display().to_string())
+        .chain(quoted)
+        .collect();
+    words.join(" ")
 }
 
 impl Drop for Stage {

@@ -19,6 +19,12 @@ def run(text: str) -> dict:
 pub(super) const PROGRAM_END: &str =
     "\nimport json, sys\nprint(json.dumps(run(**json.load(sys.stdin))))\n";
 
+/// The same for an interpreter without standard input: the input is in the source.
+pub(super) fn written_out() -> String {
+    let text = text();
+    format!("{CODE}\nimport json\nprint(json.dumps(run({text:?})))\n")
+}
+
 /// 864 characters.
 pub(super) fn text() -> String {
     let mut text = "The quick brown fox jumps over the lazy dog again and again. ".repeat(15);
