@@ -329,7 +329,14 @@ impl Chat<'_> {
         })?;
         let show = ApprovalsCommand::Show { id, code: false };
         approvals::run(self.shop, show)?;
-        approvals::run(self.shop, ApprovalsCommand::Approve { id, digest: None, sign: SignArgs::default() })?;
+        approvals::run(
+            self.shop,
+            ApprovalsCommand::Approve {
+                id,
+                digest: None,
+                sign: SignArgs::default(),
+            },
+        )?;
         let waiting = self.talk.turns.iter().position(|t| t.approval == Some(id));
         if let Some(at) = waiting {
             let run = self.talk.turns[at].run.clone();
