@@ -51,6 +51,10 @@ fn main() -> ExitCode {
         ),
         ("endless_mutants_are_killed_by_time", strength::endless),
         ("what_the_cases_reach", strength::coverage),
+        (
+            "mutants_that_nothing_can_tell_are_apart",
+            strength::equivalent,
+        ),
         ("bypasses_are_contained", corpus::contained),
         ("the_reader_may_die", vetting::outlived),
         ("a_trial_cannot_be_told_from_production", launches::alike),
