@@ -404,7 +404,10 @@ fn read_dir(dir: &Path) -> Result<Files, Failure> {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let kind = entry.file_type();
-            if prefix.is_empty() && name == "assets" && kind.as_ref().is_ok_and(|t| t.is_dir()) {
+            if prefix.is_empty()
+                && name == "assets"
+                && kind.as_ref().is_ok_and(std::fs::FileType::is_dir)
+            {
                 continue;
             }
             if !kind.is_ok_and(|t| t.is_file()) {
