@@ -2,18 +2,19 @@
 //! `grant` makes, in the same transaction: skipping approval does not compile.
 
 use handaxe_types::{
-    Approval, ApprovalId, ApprovalMethod, ApprovalPolicy, ApprovalRequest, ApprovalState, Author,
-    Draft, EventKind, Provenance, ToolDigest, ToolName, ToolRef, Trial, Verdict, Version,
+    Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, ApprovalState,
+    Author, Draft, EventKind, Provenance, ToolDigest, ToolName, ToolRef, Trial, Verdict, Version,
 };
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::error::{ApproveError, RegistryError, Step as _, ViewError};
+use crate::error::{ApproveError, RegistryError, Step as _, Unfit, ViewError};
+use crate::fitness::{signing_approver, unfit};
 use crate::journal::{Entry, Row};
-use crate::registry::{Registry, get_json, put_blob};
+use crate::registry::{Registry, get_json};
+use crate::search;
 use crate::stored::{ApprovalRow, VersionRow};
-use crate::{evidence, search};
 
 /// A version that was just registered. Only this module makes one.
 #[derive(Debug)]
@@ -74,6 +75,16 @@ pub struct Proposal {
     pub verdict: Verdict,
 }
 
+/// A yes as it comes in.
+#[derive(Clone, Copy)]
+enum Yes<'a> {
+    Said {
+        approver: &'a str,
+        method: ApprovalMethod,
+    },
+    Signed(&'a ApprovalSignature),
+}
+
 /// A yes that was checked; proof that `register` may go ahead.
 struct Granted {
     approval: Approval,
@@ -126,26 +137,95 @@ impl Registry {
     }
 
     /// Says yes for `approver` to what `expected` is the digest of, and registers it, in one
-    /// transaction. A refused yes is journalled.
+    /// transaction, where the policy takes a yes that nobody signed. A refused yes is journalled.
     pub fn approve_and_register(
         &self,
         id: ApprovalId,
         expected: ToolDigest,
         approver: &str,
         method: ApprovalMethod,
-        policy: &ApprovalPolicy,
+    ) -> Result<RegisteredTool, ApproveError> {
+        self.say_yes(id, expected, Yes::Said { approver, method })
+    }
+
+    /// The same by an approver's key ([`crate::ApproverKey::sign_approval`]); the approver is whom
+    /// the key was enrolled for.
+    pub fn approve_signed(
+        &self,
+        id: ApprovalId,
+        expected: ToolDigest,
+        signature: &ApprovalSignature,
+    ) -> Result<RegisteredTool, ApproveError> {
+        self.say_yes(id, expected, Yes::Signed(signature))
+    }
+
+    fn say_yes(
+        &self,
+        id: ApprovalId,
+        expected: ToolDigest,
+        yes: Yes<'_>,
     ) -> Result<RegisteredTool, ApproveError> {
         let decided = self.write("approve the draft", |tx| {
+            let who = match yes {
+                Yes::Said { approver, .. } => approver.to_owned(),
+                Yes::Signed(signature) => format!("key {}", signature.key.short()),
+            };
             let decided = self
-                .grant(tx, id, expected, approver, method, policy)
-                .and_then(|granted| Ok(self.register(tx, granted)?));
-            self.settle(tx, id, approver, decided)
+                .grant(tx, id, expected, yes)
+                .and_then(|granted| self.register(tx, granted));
+            self.settle(tx, id, &who, decided)
         })?;
         let mut registered = decided?;
         registered.view = self
             .write_tool_view(&registered.tool, registered.version)
             .err();
         Ok(registered)
+    }
+
+    /// Opens a request again whose yes does not count any more (the policy asks for more now, or
+    /// the key was revoked): the version waits, as it did before the yes.
+    pub fn renew_approval(&self, id: ApprovalId) -> Result<ApprovalRequest, ApproveError> {
+        self.write("open the approval again", |tx| {
+            let row = ApprovalRow::by_id(tx, id)?.ok_or(ApproveError::NotFound(id))?;
+            let tool = VersionRow::by_id(tx, row.tool)?;
+            let request = &row.request;
+            let decided = ApproveError::AlreadyDecided {
+                id,
+                state: request.state,
+            };
+            let Some(approval) = row.approval()?.filter(|_| tool.state.runs()) else {
+                return Err(decided);
+            };
+            if unfit(tx, self.home_id(), self.policy(), request, &approval)?.is_none() {
+                return Err(decided);
+            }
+            let lasts = request.expires_ms.saturating_sub(request.created_ms);
+            tx.execute(
+                "UPDATE approval SET state = 'waiting', expires_ms = ?2, approver = NULL,
+                     method = NULL, self_approved = NULL, decided_ms = NULL WHERE id = ?1",
+                (id.0, self.now_ms().saturating_add(lasts)),
+            )
+            .step("open the approval again")?;
+            tx.execute(
+                "UPDATE tool_version SET state = 'pending' WHERE id = ?1",
+                [tool.id],
+            )
+            .step("take the tool back to waiting")?;
+            search::index(tx, tool.id)?;
+            self.append(
+                tx,
+                Entry {
+                    kind: EventKind::ApprovalRequested,
+                    subject: approval_subject(id),
+                    detail: json!({ "tool": tool.name, "version": tool.version, "again": true }),
+                    rows: &[
+                        Row::new("approval", id.0),
+                        Row::new("tool_version", tool.id),
+                    ],
+                },
+            )?;
+            Ok(approval_row(tx, id)?.request)
+        })
     }
 
     /// Says no.
@@ -169,7 +249,7 @@ impl Registry {
         decided: Decided<T>,
     ) -> Result<Decided<T>, ApproveError> {
         match decided {
-            Err(ApproveError::Registry(e)) => Err(e.into()),
+            Err(broken @ (ApproveError::Registry(_) | ApproveError::Key(_))) => Err(broken),
             Err(refusal) => {
                 if let (ApproveError::Expired { .. }, Some(row)) =
                     (&refusal, ApprovalRow::by_id(tx, id)?)
@@ -214,11 +294,17 @@ impl Registry {
         tx: &Transaction<'_>,
         id: ApprovalId,
         expected: ToolDigest,
-        approver: &str,
-        method: ApprovalMethod,
-        policy: &ApprovalPolicy,
+        yes: Yes<'_>,
     ) -> Result<Granted, ApproveError> {
-        let row = self.waiting(tx, id, approver)?;
+        let (approver, method, signature) = match yes {
+            Yes::Said { approver, method } => (approver.to_owned(), method, None),
+            Yes::Signed(signature) => {
+                let key = signing_approver(tx, self.home_id(), self.policy(), signature.key)?
+                    .map_err(|why| ApproveError::Unfit { id, why })?;
+                (key.name, ApprovalMethod::Key, Some(signature.clone()))
+            }
+        };
+        let row = self.waiting(tx, id, &approver)?;
         if expected != row.request.subject {
             return Err(ApproveError::DigestChanged { id });
         }
@@ -234,18 +320,22 @@ impl Registry {
         let provenance: Provenance = get_json(tx, "provenance", &tool.provenance)?;
         let self_approved = matches!(&provenance.author, Author::Person { name }
             if name.trim().eq_ignore_ascii_case(approver.trim()));
-        if self_approved && policy.two_person {
-            let approver = approver.to_owned();
-            return Err(ApproveError::SelfApproval { id, approver });
-        }
         let approval = Approval {
             id,
             subject: expected,
-            approver: approver.to_owned(),
+            approver,
             method,
             self_approved,
             at_ms: self.now_ms(),
+            signature,
         };
+        match unfit(tx, self.home_id(), self.policy(), &row.request, &approval)? {
+            None => {}
+            Some(Unfit::SelfApproval { approver }) => {
+                return Err(ApproveError::SelfApproval { id, approver });
+            }
+            Some(why) => return Err(ApproveError::Unfit { id, why }),
+        }
         tx.execute(
             "UPDATE approval SET state = 'approved', approver = ?2, method = ?3,
                  self_approved = ?4, decided_ms = ?5 WHERE id = ?1",
@@ -258,6 +348,16 @@ impl Registry {
             ),
         )
         .step("record the approval")?;
+        let mut rows = vec![Row::new("approval", id.0)];
+        if let Some(signature) = &approval.signature {
+            tx.execute(
+                "INSERT INTO approval_signature (id, key, signature) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (id) DO UPDATE SET key = excluded.key, signature = excluded.signature",
+                (id.0, signature.key.to_string(), &signature.signature),
+            )
+            .step("record the approver's signature")?;
+            rows.push(Row::new("approval_signature", id.0));
+        }
         self.append(
             tx,
             Entry {
@@ -267,11 +367,12 @@ impl Registry {
                     "tool": tool.name,
                     "version": tool.version,
                     "digest": expected,
-                    "approver": approver,
+                    "approver": approval.approver,
                     "method": method,
                     "self_approved": self_approved,
+                    "key": approval.signature.as_ref().map(|s| s.key),
                 }),
-                rows: &[Row::new("approval", id.0)],
+                rows: &rows,
             },
         )?;
         Ok(Granted { approval, tool })
@@ -281,13 +382,18 @@ impl Registry {
         &self,
         tx: &Transaction<'_>,
         granted: Granted,
-    ) -> Result<RegisteredTool, RegistryError> {
+    ) -> Result<RegisteredTool, ApproveError> {
         let Granted { approval, tool } = granted;
-        let statement = evidence::statement(tx, &tool, &approval)?;
-        let statement = put_blob(tx, statement.as_bytes())?;
+        let statement = self.attest(tx, &tool)?;
+        // One that was taken back to waiting keeps the successor that it named.
+        let deprecated = tool.successor.is_some();
         tx.execute(
-            "UPDATE tool_version SET state = 'active', evidence = ?2 WHERE id = ?1",
-            (tool.id, statement.to_string()),
+            "UPDATE tool_version SET state = ?3, evidence = ?2 WHERE id = ?1",
+            (
+                tool.id,
+                statement.to_string(),
+                if deprecated { "deprecated" } else { "active" },
+            ),
         )
         .step("register the tool")?;
         search::index(tx, tool.id)?;

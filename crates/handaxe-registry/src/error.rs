@@ -148,6 +148,12 @@ pub enum LoadError {
         approved: Digest,
         given: Box<handaxe_types::Profile>,
     },
+    #[error("approval {id} of `{tool}` does not count: {why}")]
+    Unfit {
+        tool: ToolRef,
+        id: handaxe_types::ApprovalId,
+        why: Unfit,
+    },
     /// A row that decides whether the tool runs differs from what the journal recorded of it.
     #[error("the record of `{tool}` was changed behind the journal")]
     Tampered { tool: ToolRef },
@@ -178,6 +184,7 @@ impl LoadError {
                     "`handaxe tools test {tool}` proves it under this profile for a new approval"
                 )
             }
+            Self::Unfit { id, .. } => format!("`handaxe approvals approve {id}` gives a new yes"),
             Self::Registry(e) => e.hint().to_owned(),
         }
     }
@@ -190,6 +197,7 @@ impl LoadError {
             Self::State { .. } => "state",
             Self::DigestMismatch { .. } => "digest_mismatch",
             Self::ProfileMismatch { .. } => "profile_mismatch",
+            Self::Unfit { .. } => "unfit_approval",
             Self::Tampered { .. } => "tampered",
             Self::Registry(_) => "registry",
         }
@@ -262,6 +270,14 @@ pub enum ApproveError {
     },
     #[error("an approver has a name")]
     NoApprover,
+    /// The yes was said in a way that the policy does not take, or its signature does not hold.
+    #[error("this yes does not count: {why}")]
+    Unfit {
+        id: handaxe_types::ApprovalId,
+        why: Unfit,
+    },
+    #[error("the evidence cannot be signed: {0}")]
+    Key(#[from] KeyError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
@@ -274,7 +290,15 @@ impl ApproveError {
             Self::AlreadyDecided { id, .. }
             | Self::DigestChanged { id }
             | Self::SelfApproval { id, .. } => format!("`handaxe approvals show {id}`"),
+            Self::Unfit {
+                id,
+                why: Unfit::NotSigned { .. },
+            } => format!(
+                "`handaxe approvals approve {id}` asks for an approver's passphrase; `handaxe keys approver create` makes a key"
+            ),
+            Self::Unfit { .. } => "`handaxe keys list` names the approvers".into(),
             Self::Tampered { .. } => "`handaxe audit verify`".into(),
+            Self::Key(e) => e.hint(),
             Self::Registry(e) => e.hint().into(),
         }
     }
@@ -288,6 +312,12 @@ impl ApproveError {
             Self::Tampered { .. } => "tampered",
             Self::SelfApproval { .. } => "self_approval",
             Self::NoApprover => "no_approver",
+            Self::Unfit {
+                why: Unfit::NotSigned { .. },
+                ..
+            } => "not_signed",
+            Self::Unfit { .. } => "unfit_approval",
+            Self::Key(_) => "key",
             Self::Registry(_) => "registry",
         }
     }
@@ -388,16 +418,8 @@ pub struct ViewError {
 /// contradicts is no error: [`crate::Verification`] says so.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    #[error("cannot {doing} the signing key {}: {source}", path.display())]
-    Key {
-        doing: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{} is not a signing key", path.display())]
-    KeyFormat { path: PathBuf },
-    #[error("the signing key {} can be read by others (mode {mode:03o})", path.display())]
-    KeyMode { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error("not a checkpoint: {0}")]
     Malformed(handaxe_types::json::JsonError),
     #[error("the checkpoint's format is `{0}`")]
@@ -406,7 +428,10 @@ pub enum CheckpointError {
     Signature,
     #[error("the checkpoint belongs to another home ({0})")]
     OtherHome(String),
-    #[error("the checkpoint was signed with another key than this home's")]
+    #[error(
+        "the checkpoint was signed with a key that this home does not know: it is another's, or \
+         the home was put back to before the key was made"
+    )]
     OtherKey,
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -415,17 +440,126 @@ pub enum CheckpointError {
 impl CheckpointError {
     pub fn hint(&self) -> String {
         match self {
-            Self::Key { .. } => "check that the home directory is writable".into(),
-            Self::KeyFormat { path } => {
-                format!("restore {} from a backup, or move it away", path.display())
-            }
-            Self::KeyMode { path, .. } => format!("`chmod 600 {}`", path.display()),
+            Self::Key(e) => e.hint(),
             Self::Malformed(_) | Self::Format(_) | Self::Signature => {
                 "use the file that `handaxe audit checkpoint` wrote, unchanged".into()
             }
             Self::OtherHome(_) => "name the right home with `--home`".into(),
-            Self::OtherKey => "find out who replaced the key under `keys/`".into(),
+            Self::OtherKey => "`handaxe keys list` names this home's; find out who signed".into(),
             Self::Registry(e) => e.hint().into(),
         }
     }
+}
+
+/// Why a key could not be made, read, used or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("cannot {doing} the private key {}: {source}", path.display())]
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} is not the private key that belongs there", path.display())]
+    Format { path: PathBuf },
+    #[error("the private key {} can be read by others (mode {mode:03o})", path.display())]
+    Mode { path: PathBuf, mode: u32 },
+    #[error("there is no key `{}`", .0.escape_debug())]
+    NotFound(String),
+    #[error("key {} is {state}", key.short())]
+    Ended { key: Digest, state: &'static str },
+    #[error("key {} signs for this home just now", .0.short())]
+    InUse(Digest),
+    #[error("key {} is enrolled already", .0.short())]
+    Enrolled(Digest),
+    #[error("this home has approvers: a new one needs the word of one of them")]
+    NeedsVoucher,
+    #[error("key {} is not an approver's of this home", .0.short())]
+    NotAnApprover(Digest),
+    #[error("an approver's name is 1 to 64 characters on one line")]
+    Name,
+    #[error("the passphrase is too short: at least {least} characters")]
+    WeakPassphrase { least: usize },
+    #[error("the passphrase does not open the key, or the key file was altered")]
+    Passphrase,
+    #[error("it is not a key file: {0}")]
+    Malformed(#[source] handaxe_types::json::JsonError),
+    #[error("it is not a key file of a kind that is known here")]
+    Unknown,
+    #[error("the key could not be sealed")]
+    Seal,
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+impl KeyError {
+    pub fn hint(&self) -> String {
+        match self {
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                "restore it from a backup, or make a new one with `handaxe keys rotate`".into()
+            }
+            Self::File { .. } | Self::Seal => "check that the home directory is writable".into(),
+            Self::Format { path } => format!(
+                "restore {} from a backup, or make a new one with `handaxe keys rotate`",
+                path.display()
+            ),
+            Self::Mode { path, .. } => format!("`chmod 600 {}`", path.display()),
+            Self::NotFound(_) | Self::Ended { .. } | Self::Enrolled(_) => {
+                "`handaxe keys list`".into()
+            }
+            Self::InUse(_) => "`handaxe keys rotate` first".into(),
+            Self::NeedsVoucher => {
+                "name an approver's key file with `--vouched-by FILE`, or the new key's id under \
+                 [approval] approvers in policy.toml"
+                    .into()
+            }
+            Self::NotAnApprover(_) => "`handaxe keys list` names the approvers".into(),
+            Self::Name => "give one with `--name`".into(),
+            Self::WeakPassphrase { .. } => "four or five words that only you put together".into(),
+            Self::Passphrase => "try again; without it a new key is the only way".into(),
+            Self::Malformed(_) | Self::Unknown => {
+                "use the file that `handaxe keys approver create` wrote".into()
+            }
+            Self::Registry(e) => e.hint().into(),
+        }
+    }
+
+    /// A stable word for `--json`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "key_file",
+            Self::Format { .. } | Self::Malformed(_) | Self::Unknown => "key_format",
+            Self::Mode { .. } => "key_mode",
+            Self::NotFound(_) => "not_found",
+            Self::Ended { .. } => "ended",
+            Self::InUse(_) => "in_use",
+            Self::Enrolled(_) => "enrolled",
+            Self::NeedsVoucher => "needs_voucher",
+            Self::NotAnApprover(_) => "not_an_approver",
+            Self::Name => "name",
+            Self::WeakPassphrase { .. } => "weak_passphrase",
+            Self::Passphrase => "passphrase",
+            Self::Seal => "seal",
+            Self::Registry(_) => "registry",
+        }
+    }
+}
+
+/// Why an approval that was given does not count, or not any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error(
+        "the policy asks for a yes that is signed with an approver's key, and this one was given by {method}"
+    )]
+    NotSigned { method: &'static str },
+    #[error("its signature is missing, or is not one over this request")]
+    Signature,
+    #[error("key {} is not an enrolled approver's", key.short())]
+    UnknownKey { key: Digest },
+    #[error("key {} was revoked", key.short())]
+    RevokedKey { key: Digest },
+    #[error("the policy does not name key {} among its approvers", key.short())]
+    NotNamed { key: Digest },
+    #[error("{approver} wrote this tool, and the policy asks for a second person")]
+    SelfApproval { approver: String },
 }

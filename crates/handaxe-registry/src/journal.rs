@@ -24,6 +24,8 @@ pub(crate) const VOUCHED: &[&str] = &[
     "tool_version",
     "approval",
     "invocation",
+    "signing_key",
+    "approval_signature",
 ];
 
 /// A row that an event records.

@@ -11,13 +11,18 @@
 #![forbid(unsafe_code)]
 
 mod approve;
+mod approver;
 mod attempts;
 mod checkpoint;
+mod dsse;
 mod duplicates;
 mod error;
 mod evidence;
+mod fitness;
+mod folder;
 mod invocations;
 mod journal;
+mod keys;
 mod load;
 mod names;
 mod offered;
@@ -33,14 +38,19 @@ mod verify;
 mod views;
 
 pub use approve::{ApprovalDetail, Proposal, RegisteredTool};
+pub use approver::{ApproverKey, MIN_PASSPHRASE, SealedKey};
 pub use attempts::{Attempt, Exchange, ExchangeSummary};
 pub use checkpoint::Checkpoint;
+pub use dsse::{EnvelopeError, PublicKey};
 pub use error::{
-    ApproveError, CheckpointError, LoadError, ProposeError, RegistryError, RunError, StateError,
-    ViewError,
+    ApproveError, CheckpointError, KeyError, LoadError, ProposeError, RegistryError, RunError,
+    StateError, Unfit, ViewError,
 };
+pub use evidence::{ApprovalEvidence, CaseEvidence, Evidence, Proof, SandboxEvidence};
+pub use folder::{FolderProblem, Inspection, SpecError, inspect_folder, read_cases, read_spec};
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
+pub use keys::{KeyInfo, KeyKind, KeyState, Rotated};
 pub use load::ApprovedTool;
 pub use names::confusable;
 pub use offered::Offer;
@@ -49,4 +59,4 @@ pub use runs::{ActiveRun, RunDetail, RunEnd, RunSummary};
 pub use search::Hit;
 pub use tools::{StateChange, ToolDetail, ToolSummary};
 pub use verify::{Bad, Head, Verification};
-pub use views::ViewProblem;
+pub use views::{Files, ViewProblem};

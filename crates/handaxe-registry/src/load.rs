@@ -10,9 +10,10 @@ use rusqlite::Transaction;
 use serde_json::json;
 
 use crate::error::{LoadError, RegistryError};
+use crate::fitness::unfit;
 use crate::journal::{Entry, Row};
 use crate::registry::{Registry, get_json};
-use crate::stored::{ApprovalRow, VersionRow, standing_approval};
+use crate::stored::{ApprovalRow, VersionRow, standing, standing_approval};
 
 /// A version that was approved, with the very bytes that were. Only [`Registry::load_approved`]
 /// makes one; holding it is the proof.
@@ -94,7 +95,7 @@ impl Registry {
         tool: &ToolRef,
         profile: &Profile,
     ) -> Result<ApprovedTool, LoadError> {
-        let denied = match self.read(|tx| load(tx, tool, profile)) {
+        let denied = match self.read(|tx| load(self, tx, tool, profile)) {
             Err(e @ (LoadError::NotFound { .. } | LoadError::Registry(_))) => return Err(e),
             Err(denied) => denied,
             loaded => return loaded,
@@ -115,6 +116,7 @@ impl Registry {
 }
 
 fn load(
+    registry: &Registry,
     tx: &Transaction<'_>,
     tool: &ToolRef,
     profile: &Profile,
@@ -128,7 +130,7 @@ fn load(
             state => LoadError::State { tool, state },
         });
     }
-    let Some(approval) = standing_approval(tx, row.id)? else {
+    let Some((request, approval)) = standing(tx, row.id)? else {
         let waiting = waiting(tx, row.id)?;
         return Err(LoadError::NotApproved { tool, waiting });
     };
@@ -151,6 +153,16 @@ fn load(
             approved: row.profile,
             given: Box::new(profile.clone()),
         });
+    }
+    if let Some(why) = unfit(
+        tx,
+        registry.home_id(),
+        registry.policy(),
+        &request,
+        &approval,
+    )? {
+        let id = approval.id;
+        return Err(LoadError::Unfit { tool, id, why });
     }
     let recorded = Row::new("tool_version", row.id).unchanged(tx)?
         && Row::new("approval", approval.id.0).unchanged(tx)?;

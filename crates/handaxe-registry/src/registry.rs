@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use handaxe_types::Digest;
+use handaxe_types::{ApprovalPolicy, Digest};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Registry {
     inner: Arc<Inner>,
     actor: Arc<str>,
+    policy: Arc<ApprovalPolicy>,
 }
 
 struct Inner {
@@ -93,6 +94,7 @@ impl Registry {
                 conn: Mutex::new(conn),
             }),
             actor: Arc::from("handaxe"),
+            policy: Arc::default(),
         })
     }
 
@@ -103,7 +105,22 @@ impl Registry {
         Self {
             inner: Arc::clone(&self.inner),
             actor: Arc::from(actor),
+            policy: Arc::clone(&self.policy),
         }
+    }
+
+    /// The same registry, holding every yes to this policy, when it is given and before each run.
+    #[must_use]
+    pub fn under(&self, policy: ApprovalPolicy) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            actor: Arc::clone(&self.actor),
+            policy: Arc::new(policy),
+        }
+    }
+
+    pub fn policy(&self) -> &ApprovalPolicy {
+        &self.policy
     }
 
     pub fn actor(&self) -> &str {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use handaxe_types::{
-    Approval, ApprovalId, ApprovalRequest, ApprovalState, Asset, Author, Case, Digest, Draft,
-    Provenance, RunId, Spec, ToolDigest, ToolName, ToolRef, ToolState, Version,
+    Approval, ApprovalId, ApprovalRequest, ApprovalSignature, ApprovalState, Asset, Author, Case,
+    Digest, Draft, Provenance, RunId, Spec, ToolDigest, ToolName, ToolRef, ToolState, Version,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -168,6 +168,7 @@ pub(crate) struct ApprovalRow {
     pub decided_ms: Option<i64>,
     pub reason: Option<String>,
     pub superseded_by: Option<ApprovalId>,
+    pub signature: Option<ApprovalSignature>,
 }
 
 impl ApprovalRow {
@@ -180,8 +181,9 @@ impl ApprovalRow {
         let sql = format!(
             "SELECT a.id, t.name, t.version, a.subject, a.run, a.state, a.created_ms,
                     a.expires_ms, t.why, a.tool, a.approver, a.method, a.self_approved,
-                    a.decided_ms, a.reason, a.superseded_by
-             FROM approval a JOIN tool_version t ON t.id = a.tool WHERE {condition}"
+                    a.decided_ms, a.reason, a.superseded_by, s.key, s.signature
+             FROM approval a JOIN tool_version t ON t.id = a.tool
+             LEFT JOIN approval_signature s ON s.id = a.id WHERE {condition}"
         );
         let mut statement = conn.prepare_cached(&sql).step(DOING)?;
         let mut rows = statement.query(parameters).step(DOING)?;
@@ -202,6 +204,8 @@ impl ApprovalRow {
         let subject: String = row.get(3).step(DOING)?;
         let run: Option<String> = row.get(4).step(DOING)?;
         let state: String = row.get(5).step(DOING)?;
+        let signed_by: Option<String> = row.get(16).step(DOING)?;
+        let signature: Option<String> = row.get(17).step(DOING)?;
         Ok(Self {
             request: ApprovalRequest {
                 id: ApprovalId(row.get(0).step(DOING)?),
@@ -221,6 +225,13 @@ impl ApprovalRow {
             decided_ms: row.get(13).step(DOING)?,
             reason: row.get(14).step(DOING)?,
             superseded_by: row.get::<_, Option<i64>>(15).step(DOING)?.map(ApprovalId),
+            signature: match (signed_by, signature) {
+                (Some(key), Some(signature)) => Some(ApprovalSignature {
+                    key: parse_digest("key id", &key)?,
+                    signature,
+                }),
+                _ => None,
+            },
         })
     }
 
@@ -244,6 +255,7 @@ impl ApprovalRow {
             method: parse_word("approval method", method)?,
             self_approved: self.self_approved,
             at_ms,
+            signature: self.signature.clone(),
         }))
     }
 }
@@ -253,13 +265,21 @@ pub(crate) fn standing_approval(
     conn: &Connection,
     tool: i64,
 ) -> Result<Option<Approval>, RegistryError> {
+    Ok(standing(conn, tool)?.map(|(_, approval)| approval))
+}
+
+/// The same, with the request that it answers.
+pub(crate) fn standing(
+    conn: &Connection,
+    tool: i64,
+) -> Result<Option<(ApprovalRequest, Approval)>, RegistryError> {
     for row in ApprovalRow::select(
         conn,
         "a.tool = ?1 AND a.state = 'approved' ORDER BY a.id DESC",
         [tool],
     )? {
         if let Some(approval) = row.approval()? {
-            return Ok(Some(approval));
+            return Ok(Some((row.request, approval)));
         }
     }
     Ok(None)

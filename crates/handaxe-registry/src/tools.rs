@@ -6,7 +6,7 @@ use handaxe_types::{
 };
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::approve::ApprovalDetail;
 use crate::error::{RegistryError, StateError, Step as _};
@@ -46,7 +46,7 @@ pub struct ToolDetail {
     pub trial: Trial,
     pub verdict: Verdict,
     /// The in-toto statement; absent until it is registered.
-    pub evidence: Option<Value>,
+    pub evidence: Option<crate::Evidence>,
     /// Newest first.
     pub approvals: Vec<ApprovalDetail>,
 }
@@ -214,7 +214,10 @@ impl Registry {
             provenance: get_json(tx, "provenance", &row.provenance)?,
             trial: get_json(tx, "trial", &row.trial)?,
             verdict: get_json(tx, "verdict", &row.verdict)?,
-            evidence: evidence.map(|e| get_json(tx, "evidence", e)).transpose()?,
+            evidence: evidence
+                .map(|e| crate::evidence::open_bundle(tx, e))
+                .transpose()?
+                .flatten(),
             approvals: self.approvals_of(tx, row.id)?,
         })
     }

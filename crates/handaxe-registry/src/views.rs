@@ -17,7 +17,7 @@ use crate::registry::{Registry, get_blob, get_json, private_dir};
 use crate::stored::{VersionRow, author_name, standing_approval};
 
 /// Relative path → bytes.
-type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// A file of a view that is not as the database has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,7 +125,33 @@ impl Registry {
     }
 }
 
-fn tool_files(tx: &Transaction<'_>, row: &VersionRow) -> Result<Files, RegistryError> {
+/// A registered version's folder: exactly the files that its evidence was signed for, and the
+/// evidence. They are kept, not made again, so that a newer README template changes no folder.
+pub(crate) fn tool_files(tx: &Transaction<'_>, row: &VersionRow) -> Result<Files, RegistryError> {
+    let Some(bundle) = &row.evidence else {
+        return made_files(tx, row);
+    };
+    let Some(evidence) = crate::evidence::open_bundle(tx, bundle)? else {
+        return made_files(tx, row);
+    };
+    let mut files = crate::evidence::bundle_files(tx, bundle)?;
+    for subject in evidence.test_result["subject"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        if let (Some(name), Some(digest)) = (
+            subject["name"].as_str(),
+            subject["digest"]["sha256"].as_str(),
+        ) {
+            files.insert(name.to_owned(), get_blob(tx, digest)?);
+        }
+    }
+    Ok(files)
+}
+
+/// The same before there is any evidence.
+pub(crate) fn made_files(tx: &Transaction<'_>, row: &VersionRow) -> Result<Files, RegistryError> {
     let spec = row.spec(tx)?;
     let cases = row.cases(tx)?;
     let verdict: Verdict = get_json(tx, "verdict", &row.verdict)?;
@@ -151,9 +177,6 @@ fn tool_files(tx: &Transaction<'_>, row: &VersionRow) -> Result<Files, RegistryE
         ("cases.jsonl".to_owned(), get_blob(tx, &row.cases)?),
         ("README.md".to_owned(), readme.into_bytes()),
     ]);
-    if let Some(evidence) = &row.evidence {
-        files.insert("evidence.json".to_owned(), get_blob(tx, evidence)?);
-    }
     for (name, digest) in &row.assets {
         files.insert(format!("assets/{name}"), get_blob(tx, &digest.to_string())?);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RunId, ToolDigest, ToolName, Version};
+use crate::{Digest, RunId, ToolDigest, ToolName, Version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -44,6 +44,8 @@ pub enum ApprovalMethod {
     YesFlag,
     /// `handaxe approvals approve`.
     Command,
+    /// Signed with a key that a passphrase unlocks.
+    Key,
 }
 
 impl ApprovalMethod {
@@ -52,6 +54,7 @@ impl ApprovalMethod {
             Self::Terminal => "terminal",
             Self::YesFlag => "yes_flag",
             Self::Command => "command",
+            Self::Key => "key",
         }
     }
 }
@@ -81,4 +84,17 @@ pub struct Approval {
     /// The approver also wrote the tool.
     pub self_approved: bool,
     pub at_ms: i64,
+    /// Present exactly when `method` is `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ApprovalSignature>,
+}
+
+/// A signature over what an approval binds, by a key that only its holder can unlock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalSignature {
+    /// The key's id: the SHA-256 digest of its 32 public bytes.
+    pub key: Digest,
+    /// Ed25519, 128 hexadecimal digits.
+    pub signature: String,
 }

@@ -25,6 +25,9 @@ pub enum EventKind {
     ToolInvoked,
     RunDenied,
     CheckpointSigned,
+    KeyAdded,
+    KeyRetired,
+    KeyRevoked,
 }
 
 impl EventKind {
@@ -46,6 +49,9 @@ impl EventKind {
             Self::ToolInvoked => "tool_invoked",
             Self::RunDenied => "run_denied",
             Self::CheckpointSigned => "checkpoint_signed",
+            Self::KeyAdded => "key_added",
+            Self::KeyRetired => "key_retired",
+            Self::KeyRevoked => "key_revoked",
         }
     }
 }

@@ -34,7 +34,9 @@ mod task;
 mod tool;
 mod verdict;
 
-pub use approval::{Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState};
+pub use approval::{
+    Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, ApprovalState,
+};
 pub use card::{Bound, ScoreRow, ScoreStatus, Threshold};
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};
 pub use confusable::Confusion;
@@ -55,7 +57,7 @@ pub use outcome::{
 };
 pub use plan::{Candidate, Need, Plan, Route, ToolRequest};
 pub use policy::{
-    ApprovalPolicy, DomainPolicy, IsolationPolicy, Policy, StaticPolicy, TrialPolicy,
+    ApprovalHow, ApprovalPolicy, DomainPolicy, IsolationPolicy, Policy, StaticPolicy, TrialPolicy,
 };
 pub use progress::{Progress, Reporter, Silent};
 pub use relation::{Change, Comparison, Relation};

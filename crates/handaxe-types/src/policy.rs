@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Isolation, Severity};
+use crate::{Digest, Isolation, Severity};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -107,6 +107,8 @@ pub struct TrialPolicy {
     pub mutants: u32,
     /// The share of judged mutants that the cases must kill, 0 to 1.
     pub kill_floor: f64,
+    /// The same for tools of the built-in composer.
+    pub composer_kill_floor: f64,
     /// With fewer judged mutants than this, a rate below the floor is a warning.
     pub min_mutants: u32,
     /// Time may grow as the size to the power of this before the card warns, and before it refuses.
@@ -129,11 +131,33 @@ impl Default for TrialPolicy {
             min_fuzz_inputs: 20,
             mutants: 60,
             kill_floor: 0.7,
+            composer_kill_floor: 0.0,
             min_mutants: 5,
             warn_exponent: 1.8,
-            max_exponent: 3.2,
+            max_exponent: 2.5,
             wall_budget_ms: 60_000,
             shadow_percent: 2,
+        }
+    }
+}
+
+/// What proves that a person said yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalHow {
+    /// A person at a terminal, or `--yes` on the command that made the draft.
+    #[default]
+    Terminal,
+    /// A signature by a key that a passphrase unlocks: a terminal alone does not prove a person
+    /// to a program that has a shell.
+    Key,
+}
+
+impl ApprovalHow {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::Key => "key",
         }
     }
 }
@@ -141,6 +165,11 @@ impl Default for TrialPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApprovalPolicy {
+    /// What proves that a person said yes.
+    pub how: ApprovalHow,
+    /// Under `how = "key"`: the ids of the keys whose yes counts; empty means every approver key
+    /// that this home has enrolled.
+    pub approvers: Vec<Digest>,
     /// A person may not approve what that person wrote.
     pub two_person: bool,
     /// Hours until a waiting approval expires.
@@ -150,6 +179,8 @@ pub struct ApprovalPolicy {
 impl Default for ApprovalPolicy {
     fn default() -> Self {
         Self {
+            how: ApprovalHow::Terminal,
+            approvers: Vec::new(),
             two_person: false,
             expires_hours: 168,
         }

@@ -1,14 +1,21 @@
 //! The person at the terminal, or the one who said yes beforehand.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use console::{Key, Term};
 use handaxe_agent::{Approver, Card, Decision};
-use handaxe_types::ApprovalMethod;
+use handaxe_types::{ApprovalHow, ApprovalMethod, ApprovalSignature};
 
+use crate::approver::{sealed_key, unlock};
+use crate::failure::Failure;
 use crate::home::login;
-use crate::render::text::{Lines, Shown};
-use crate::render::{Output, Watcher, bad, faint, good, highlight, render_card, strong};
+use crate::render::text::Shown;
+use crate::render::{
+    Output, Watcher, card_width, cases_page, code_page, diff_page, evidence_page, failing_page,
+    faint, good, render_card, run_page, strong,
+};
 use crate::workshop::Workshop;
 
 /// `--yes`: shows the card and approves, as the person who runs the command.
@@ -30,7 +37,7 @@ impl Approver for YesFlag {
     fn decide(&self, card: &Card) -> Decision {
         self.watcher.clear();
         self.out.note(strong().for_stderr().apply_to("Approval"));
-        self.out.note(render_card(card).trim_end());
+        self.out.note(render_card(card, card_width()).trim_end());
         let who = login();
         self.out.note(format!(
             "  {}",
@@ -45,11 +52,23 @@ impl Approver for YesFlag {
     }
 }
 
-/// Asks at the terminal: y / n / show code / cases / edit / why.
+/// Shows the card at the terminal; single keys show more of it and decide.
 pub(crate) struct Asking {
     out: Output,
-    watcher: Arc<Watcher>,
+    watcher: Option<Arc<Watcher>>,
+    how: ApprovalHow,
+    home_id: String,
+    keys: PathBuf,
 }
+
+/// The keys, as shown beneath every page.
+const KEYS: [&str; 2] = [
+    "a approve · x reject, with a reason · m modify · q leave waiting",
+    "c code · t cases · f failing example · d diff · r run · e evidence · s this card",
+];
+
+/// A person who presses this many other keys has gone.
+const MAX_KEYS: usize = 500;
 
 impl Asking {
     /// Whether there is a terminal to ask at.
@@ -57,44 +76,63 @@ impl Asking {
         !shop.out.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    pub(crate) fn new(shop: &Workshop, watcher: Arc<Watcher>) -> Self {
-        Self {
+    pub(crate) fn new(shop: &Workshop, watcher: Option<Arc<Watcher>>) -> Result<Self, Failure> {
+        let registry = shop.registry()?;
+        Ok(Self {
             out: shop.out.clone(),
             watcher,
-        }
+            how: shop.home()?.policy.approval.how,
+            home_id: registry.home_id().to_owned(),
+            keys: registry.keys_dir(),
+        })
     }
 
-    fn cases(card: &Card) {
-        for result in &card.cases {
-            let mark = if result.passed { good() } else { bad() };
-            let word = if result.passed { "passed" } else { "failed" };
-            let held = if result.held_out { ", held out" } else { "" };
-            show(format!(
-                "  {} {} ({}{held}) {:.1} ms{}",
-                mark.for_stderr().apply_to(word),
-                Shown(&result.name),
-                result.origin.as_str(),
-                result.runtime_ms,
-                result
-                    .failure
-                    .as_ref()
-                    .map(|f| format!(": {}", Shown(f)))
-                    .unwrap_or_default(),
-            ));
+    /// The yes, once more: a key pressed by mistake is none. `None` where the person thought again.
+    fn approve(&self, card: &Card) -> Option<Decision> {
+        let digest = card.request.subject.0.short();
+        if self.how == ApprovalHow::Key {
+            return match self.sign(card) {
+                Ok(signature) => Some(Decision::Sign(signature)),
+                Err(failure) => {
+                    show(format!("  {}", failure.message));
+                    if let Some(hint) = failure.hint {
+                        show(format!("  {hint}"));
+                    }
+                    None
+                }
+            };
         }
+        let approver = login();
+        prompt(&format!(
+            "Approve {}, digest {digest}, as {}? Press y: ",
+            card.title(),
+            Shown(&approver)
+        ));
+        let yes = matches!(key(), Some(Key::Char('y' | 'Y')));
+        show(if yes { "yes" } else { "no" });
+        yes.then_some(Decision::Approve {
+            approver,
+            method: ApprovalMethod::Terminal,
+        })
     }
 
-    fn why(card: &Card) {
-        show(format!("  Wanted for: {}", Shown(&card.request.why)));
-        for (i, step) in card.plan.iter().enumerate() {
-            show(format!("  {}. {}", i + 1, Shown(step)));
-        }
-        for line in card.verdict.reasons.iter().chain([&format!(
-            "Proved under {} in {} sandbox runs; your yes covers digest {} and nothing else.",
-            card.interpreter, card.verdict.scores.sandbox_runs, card.request.subject
-        )]) {
-            show(format!("  {}", Shown(line)));
-        }
+    fn sign(&self, card: &Card) -> Result<ApprovalSignature, Failure> {
+        let sealed = sealed_key(&self.keys, None)?;
+        let key = unlock(&sealed, None)?;
+        Ok(key.sign_approval(&self.home_id, &card.request))
+    }
+
+    fn page(&self, card: &Card, pressed: char) -> Option<String> {
+        Some(match pressed {
+            'c' => code_page(card, self.out.color()),
+            't' => cases_page(card),
+            'f' => failing_page(card),
+            'd' => diff_page(card),
+            'r' => run_page(card),
+            'e' => evidence_page(card),
+            's' => render_card(card, card_width()),
+            _ => return None,
+        })
     }
 }
 
@@ -103,56 +141,87 @@ fn show(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-const HELP: &str = "y yes · n no · c code · t cases · d diff · e edit · w why";
+fn prompt(text: &str) {
+    let mut err = std::io::stderr();
+    let _ = write!(err, "{text}");
+    let _ = err.flush();
+}
+
+/// One key; `None` where the terminal is gone or the person pressed Ctrl-C.
+fn key() -> Option<Key> {
+    Term::stderr().read_key().ok()
+}
+
+/// A page at a time, where it is longer than the screen.
+fn show_paged(text: &str) {
+    let height = usize::from(Term::stderr().size().0)
+        .saturating_sub(2)
+        .max(5);
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    for (i, chunk) in lines.chunks(height).enumerate() {
+        if i > 0 {
+            prompt("  space: more, any other key: enough ");
+            let more = matches!(key(), Some(Key::Char(' ') | Key::Enter | Key::PageDown));
+            prompt("\r\x1b[K");
+            if !more {
+                return;
+            }
+        }
+        show(chunk.join("\n"));
+    }
+}
 
 impl Approver for Asking {
     fn decide(&self, card: &Card) -> Decision {
-        self.watcher.clear();
-        show(strong().for_stderr().apply_to("Approval"));
-        show(render_card(card).trim_end());
-        // A person who mistypes this often has gone.
-        for _ in 0..200 {
-            let answer = match inquire::Text::new("Use this tool?")
-                .with_help_message(HELP)
-                .prompt()
-            {
-                Ok(answer) => answer.trim().to_lowercase(),
-                // Ctrl-C, Ctrl-D, Esc: it stays waiting, and nothing is lost.
-                Err(_) => return Decision::Wait,
+        if let Some(watcher) = &self.watcher {
+            watcher.clear();
+        }
+        show(render_card(card, card_width()).trim_end());
+        for _ in 0..MAX_KEYS {
+            for line in KEYS {
+                show(strong().for_stderr().apply_to(line));
+            }
+            prompt("Use this tool? ");
+            // Ctrl-C, Ctrl-D, Esc: it stays waiting, and nothing is lost.
+            let Some(pressed) = key() else {
+                show("");
+                return Decision::Wait;
             };
-            match answer.as_str() {
-                "y" | "yes" => {
-                    return Decision::Approve {
-                        approver: login(),
-                        method: ApprovalMethod::Terminal,
-                    };
+            let pressed = match pressed {
+                Key::Char(c) => c.to_ascii_lowercase(),
+                Key::Escape | Key::CtrlC => 'q',
+                _ => '?',
+            };
+            show(pressed);
+            match pressed {
+                'a' | 'y' => {
+                    if let Some(decision) = self.approve(card) {
+                        return decision;
+                    }
+                    show(
+                        faint()
+                            .for_stderr()
+                            .apply_to("  Not approved; it is still waiting."),
+                    );
                 }
-                "n" | "no" => {
-                    let reason = inquire::Text::new("Why not?").prompt().unwrap_or_default();
-                    let reason = if reason.trim().is_empty() {
-                        "no reason given".to_owned()
-                    } else {
-                        reason
+                'x' | 'n' => {
+                    let Ok(reason) = inquire::Text::new("Why not?")
+                        .with_help_message("Esc goes back; the reason is kept in the journal")
+                        .prompt()
+                    else {
+                        continue;
+                    };
+                    let reason = match reason.trim() {
+                        "" => "no reason given".to_owned(),
+                        reason => reason.to_owned(),
                     };
                     return Decision::Reject {
                         approver: login(),
                         reason,
                     };
                 }
-                "c" | "code" | "show code" => {
-                    show(highlight(&card.draft.code, self.out.color()).trim_end());
-                }
-                "t" | "cases" | "tests" => Self::cases(card),
-                "d" | "diff" => {
-                    let diff = if card.diff.is_empty() {
-                        "  this is the first attempt"
-                    } else {
-                        &card.diff
-                    };
-                    show(Lines(diff));
-                }
-                "w" | "why" => Self::why(card),
-                "e" | "edit" => match edit(&card.draft.code) {
+                'q' | '\u{4}' => return Decision::Wait,
+                'm' => match edit(&card.draft.code) {
                     Ok(Some(code)) => {
                         return Decision::Edit {
                             editor: login(),
@@ -162,7 +231,11 @@ impl Approver for Asking {
                     Ok(None) => show(faint().for_stderr().apply_to("  nothing was changed")),
                     Err(e) => show(format!("  the editor did not work: {e}")),
                 },
-                _ => show(format!("  {HELP}")),
+                other => {
+                    if let Some(page) = self.page(card, other) {
+                        show_paged(&page);
+                    }
+                }
             }
         }
         Decision::Wait

@@ -94,6 +94,9 @@ pub(crate) enum Command {
     /// The sandbox by itself
     #[command(subcommand)]
     Sandbox(SandboxCommand),
+    /// The keys that sign evidence and approvals
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Settings and where they are
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -253,12 +256,17 @@ pub(crate) enum ToolsCommand {
         #[arg(long, default_value_t = 10, value_name = "N")]
         limit: u32,
     },
-    /// Prove a hand-written tool folder without registering it
-    Test {
-        /// A folder with tool.py, spec.json and cases.jsonl
-        dir: PathBuf,
-        #[arg(long, value_name = "FILE")]
-        golden: Vec<PathBuf>,
+    /// Prove a tool and show its score card, without registering anything
+    Test(TestArgs),
+    /// Check a tool's signed evidence, and prove it again
+    Verify(VerifyArgs),
+    /// Write a tool's folder, with its evidence, for another machine
+    Export {
+        /// NAME or NAME@VERSION
+        tool: String,
+        /// A folder that does not exist yet
+        #[arg(long, short, value_name = "DIR")]
+        out: PathBuf,
     },
     /// Prove a hand-written tool folder and ask for its approval
     Import {
@@ -290,6 +298,113 @@ pub(crate) enum ToolsCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// A folder with tool.py, spec.json and cases.jsonl; or NAME or NAME@VERSION
+    #[arg(value_name = "DIR|NAME[@V]")]
+    pub(crate) tool: String,
+    /// Expected results, JSON Lines of {"input", "expect"}; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) golden: Vec<PathBuf>,
+    /// Generate inputs and mutants from this seed
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// NAME or NAME@VERSION of this home, or an exported folder
+    #[arg(value_name = "NAME[@V]|DIR", required_unless_present = "against")]
+    pub(crate) tool: Option<String>,
+    /// An exported folder, from a home that this machine need not know
+    #[arg(long, value_name = "DIR")]
+    pub(crate) against: Option<PathBuf>,
+    /// A public key whose word you take (PEM or hexadecimal); may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// The same by its id, as `handaxe keys list` shows it there; may be given again
+    #[arg(long, value_name = "HEX")]
+    pub(crate) fingerprint: Vec<String>,
+    /// Check signatures and digests only, and run nothing
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Where an approver's key and its passphrase are.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SignArgs {
+    /// The approver's key file [default: the one under keys/approvers in the home]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Read the passphrase from a file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// This home's keys and the approvers'
+    List,
+    /// A new key signs from now on; the old one still verifies
+    Rotate,
+    /// A public key, to take to another machine
+    Export {
+        /// The key's id or the beginning of it [default: the key that signs now]
+        key: Option<String>,
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// The key signs no more; what it signed stands
+    Retire { key: String },
+    /// What the key signed counts no more
+    Revoke {
+        key: String,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// The keys of the people who approve
+    #[command(subcommand)]
+    Approver(ApproverCommand),
+}
+
+/// Whose word enrols a key.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EnrolArgs {
+    /// Read the key's passphrase from a file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// The key file of an approver who vouches for it; needed for every key but the first
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vouched_by: Option<PathBuf>,
+    /// Read the voucher's passphrase from a file instead of the terminal
+    #[arg(long, value_name = "FILE", requires = "vouched_by")]
+    pub(crate) voucher_passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApproverCommand {
+    /// Make a key that a passphrase unlocks, and enrol it
+    Create {
+        /// Whose key it is [default: you]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Where to keep it [default: keys/approvers in the home]
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        word: EnrolArgs,
+    },
+    /// Enrol a key file that was made earlier or elsewhere
+    Enrol {
+        file: PathBuf,
+        #[command(flatten)]
+        word: EnrolArgs,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApprovalsCommand {
     /// What waits for a person
@@ -305,12 +420,16 @@ pub(crate) enum ApprovalsCommand {
         #[arg(long)]
         code: bool,
     },
+    /// Read the card key by key at the terminal, and decide
+    Review { id: i64 },
     /// Say yes to exactly the digest shown
     Approve {
         id: i64,
         /// Refuse unless the digest starts with this
         #[arg(long, value_name = "HEX")]
         digest: Option<String>,
+        #[command(flatten)]
+        sign: SignArgs,
     },
     /// Say no, with the reason
     Reject {

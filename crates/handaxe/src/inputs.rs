@@ -19,8 +19,8 @@ pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Fai
         return Ok(Map::new());
     };
     let bytes = match text.strip_prefix('@') {
-        Some(path) => read_bounded(Path::new(path))?,
-        None if text == "-" => read_bounded(Path::new("/dev/stdin"))?,
+        Some(path) => read_bounded(Path::new(path), MAX_INPUT_BYTES)?,
+        None if text == "-" => read_bounded(Path::new("/dev/stdin"), MAX_INPUT_BYTES)?,
         None => text.as_bytes().to_vec(),
     };
     match json::parse(&bytes, Bounds::DEFAULT) {
@@ -34,19 +34,18 @@ pub(crate) fn input_object(text: Option<&str>) -> Result<Map<String, Value>, Fai
     }
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+/// A whole file, unless it is larger than `limit` bytes.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let fail = |e: std::io::Error| {
         Failure::usage(format!("cannot read {}: {e}", path.display()))
             .hint("check the path; it is relative to where you run the command")
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(fail)?;
-    file.take(MAX_INPUT_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(fail)?;
-    if bytes.len() as u64 > MAX_INPUT_BYTES {
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > limit {
         return Err(Failure::usage(format!(
-            "{} is larger than 16 MiB",
+            "{} is larger than {limit} bytes",
             path.display()
         )));
     }
@@ -141,7 +140,7 @@ pub(crate) fn property_and_path(text: &str) -> (Option<&str>, PathBuf) {
 pub(crate) fn goldens(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
     let mut cases = Vec::new();
     for path in paths {
-        let bytes = read_bounded(path)?;
+        let bytes = read_bounded(path, MAX_INPUT_BYTES)?;
         let more = handaxe_validate::parse_goldens(&bytes).map_err(|e| {
             Failure::usage(format!("{}: {}", path.display(), chain(&e))).hint(
                 r#"each line is one object, for example {"input": {"text": "a b"}, "expect": 2}"#,
@@ -207,11 +206,16 @@ pub(crate) fn examples(given: &[String]) -> Result<Vec<Case>, Failure> {
         .collect())
 }
 
+/// A limit on memory bounds what is added to the interpreter's; less than it has to spare is no
+/// limit.
+const LEAST_MEMORY: u64 = 256 << 10;
+
 /// What a limit counts, and so how it is written.
 #[derive(Clone, Copy)]
 enum Measure {
     Time,
     Size,
+    Memory,
     Count,
 }
 
@@ -222,6 +226,12 @@ impl Measure {
             Self::Size => byte_count(text)
                 .filter(|n| *n > 0)
                 .ok_or("expected a size such as 256M, 64K or 4096"),
+            Self::Memory => Self::Size.read(text).and_then(|bytes| {
+                (bytes >= LEAST_MEMORY).then_some(bytes).ok_or(
+                    "at least 256K: about as much is free within the warm interpreter, and no \
+                     limit takes that away",
+                )
+            }),
             Self::Count => {
                 let number = text.parse().ok().filter(|n| *n > 0);
                 number.ok_or("expected a whole number from 1")
@@ -237,7 +247,7 @@ type Named = (&'static str, Measure, fn(&mut Limits) -> &mut u64);
 const LIMITS: [Named; 10] = [
     ("wall", Measure::Time, |l| &mut l.wall_ms),
     ("cpu", Measure::Time, |l| &mut l.cpu_ms),
-    ("memory", Measure::Size, |l| &mut l.memory_bytes),
+    ("memory", Measure::Memory, |l| &mut l.memory_bytes),
     ("output", Measure::Size, |l| &mut l.output_bytes),
     ("stdio", Measure::Size, |l| &mut l.stdio_bytes),
     ("scratch", Measure::Size, |l| &mut l.scratch_bytes),
@@ -329,6 +339,7 @@ mod tests {
             "wall=2x",
             "wall=-1",
             "memory=0",
+            "memory=255K",
             "speed=1",
             "memory=1e3",
         ] {

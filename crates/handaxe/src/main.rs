@@ -3,10 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+mod approver;
 mod asking;
 mod cli;
 mod commands;
 mod failure;
+mod folder;
 mod home;
 mod inputs;
 mod interpreter;

@@ -43,7 +43,9 @@ impl Workshop {
     pub(crate) fn registry(&self) -> Result<&Registry, Failure> {
         get_or_try(&self.registry, || {
             let registry = Registry::open(self.home()?.dir()).map_err(|e| registry_failure(&e))?;
-            Ok(registry.acting_as(&login()))
+            Ok(registry
+                .acting_as(&login())
+                .under(self.home()?.policy.approval.clone()))
         })
     }
 

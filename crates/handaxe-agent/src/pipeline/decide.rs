@@ -2,9 +2,10 @@
 //! yes, and the registry's.
 
 use handaxe_composer::Composed;
+use handaxe_registry::ApproveError;
 use handaxe_types::{
-    ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalState, Author, Case, Plan, Progress,
-    Review, Route, ScoreRow, ScoreStatus, ToolRef, ToolRequest, Version,
+    ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, ApprovalState, Author, Case,
+    Plan, Progress, Review, Route, ScoreRow, ScoreStatus, ToolRef, ToolRequest, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -44,12 +45,12 @@ impl<'a> Walk<'a> {
                 let memory = self.memory.clone();
                 let mind = mind.for_run(self.ctx, &memory, &job, data);
                 let attempt = make(self.ctx, &self.memory, &job, &mind)?;
-                self.approve(attempt, plan, &job, &mind)
+                self.approve(attempt, &job, &mind)
             }
             (Minds::Composer, Some(first)) => {
                 let mind = Composing { composed: first };
                 let attempt = make(self.ctx, &self.memory, &job, &mind)?;
-                self.approve(attempt, plan, &job, &mind)
+                self.approve(attempt, &job, &mind)
             }
             (Minds::Composer, None) => Err(Halt::Stop(Stop::new(
                 "not_understood",
@@ -129,7 +130,6 @@ impl<'a> Walk<'a> {
     pub(super) fn approve(
         &mut self,
         mut attempt: Attempt,
-        plan: &Plan,
         job: &Job<'_>,
         mind: &dyn Mind,
     ) -> Result<Option<Ready>, Halt> {
@@ -144,22 +144,17 @@ impl<'a> Walk<'a> {
             let request = self.propose(&attempt)?;
             self.report.approval = Some(request.id);
             self.report.verdict = Some(attempt.verdict.clone());
-            let card = Card {
-                self_approval: matches!(attempt.draft.provenance.author, Author::Person { .. }),
-                draft: attempt.draft.clone(),
-                verdict: attempt.verdict.clone(),
-                cases: attempt.trial.cases.clone(),
-                attempt: attempt.n,
-                diff: attempt.diff.clone(),
-                plan: plan.steps.clone(),
-                interpreter: attempt.trial.interpreter.clone(),
-                request: request.clone(),
-            };
+            let card = Card::of(&self.ctx.registry, request.id)
+                .map_err(PipelineError::Registry)?
+                .ok_or_else(|| PipelineError::Approve(ApproveError::NotFound(request.id)))?;
             match self.approver.decide(&card) {
                 Decision::Approve { approver, method } => {
-                    return self
-                        .register(&request, &attempt, &approver, method)
-                        .map(Some);
+                    let yes = Yes::Said { approver, method };
+                    return self.register(&request, &attempt, &yes).map(Some);
+                }
+                Decision::Sign(signature) => {
+                    let yes = Yes::Signed(signature);
+                    return self.register(&request, &attempt, &yes).map(Some);
                 }
                 Decision::Reject { approver, reason } => {
                     self.ctx
@@ -187,8 +182,7 @@ impl<'a> Walk<'a> {
         &self,
         request: &ApprovalRequest,
         attempt: &Attempt,
-        approver: &str,
-        method: ApprovalMethod,
+        yes: &Yes,
     ) -> Result<Ready, Halt> {
         let registry = &self.ctx.registry;
         let _one_at_a_time = registry.registering().map_err(PipelineError::Registering)?;
@@ -204,14 +198,18 @@ impl<'a> Walk<'a> {
         if let Some(tool) = self.there_already(attempt)? {
             let reason = format!("{tool} was registered meanwhile and does the same");
             registry
-                .reject(request.id, approver, &reason)
+                .reject(request.id, registry.actor(), &reason)
                 .map_err(PipelineError::Approve)?;
             return Ok(Ready { tool, invocation });
         }
-        let policy = &self.ctx.policy.approval;
-        let registered = registry
-            .approve_and_register(request.id, request.subject, approver, method, policy)
-            .map_err(PipelineError::Approve)?;
+        let (id, subject) = (request.id, request.subject);
+        let registered = match yes {
+            Yes::Said { approver, method } => {
+                registry.approve_and_register(id, subject, approver, *method)
+            }
+            Yes::Signed(signature) => registry.approve_signed(id, subject, signature),
+        }
+        .map_err(PipelineError::Approve)?;
         self.ctx.report(Progress::Registered {
             tool: registered.name().clone(),
             version: registered.version(),
@@ -359,6 +357,15 @@ fn review_row(review: &Review) -> ScoreRow {
         status,
         why,
     }
+}
+
+/// A person's yes, as the door gave it.
+enum Yes {
+    Said {
+        approver: String,
+        method: ApprovalMethod,
+    },
+    Signed(ApprovalSignature),
 }
 
 /// A registered tool and the arguments that answer the question.

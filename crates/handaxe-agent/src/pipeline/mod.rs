@@ -18,6 +18,8 @@ pub(crate) mod make;
 mod memo;
 mod plan;
 mod report;
+mod reprove;
+mod risks;
 mod run;
 mod writers;
 
@@ -28,13 +30,15 @@ use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{Policy, Progress, Reporter};
 use handaxe_validate::Validator;
 
-pub use approve::{Approver, Card, Decision, NoOne};
+pub use approve::{Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne};
 pub use begun::{Begun, Goal, Making, RoleSettings, Turn};
 pub use cost::{Cost, Price, StepCost};
 pub use error::PipelineError;
 pub use invoke::{Use, UseError, use_tool};
 pub(crate) use memo::Memory;
 pub use report::{Invocation, Report, Stop, ToolUsed};
+pub use reprove::{Difference, Reproof, reprove, split};
+pub use risks::{RiskyLine, risks};
 pub use run::walk;
 
 use crate::minds::Minds;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use handaxe_composer::Composed;
 use handaxe_registry::ApprovedTool;
-use handaxe_types::{DataFile, Draft, Plan, Route, RunId, RunState, Task, ToolRef, ToolRequest};
+use handaxe_types::{DataFile, Draft, Route, RunId, RunState, Task, ToolRef, ToolRequest};
 use serde_json::{Map, Value};
 
 use super::answer::answer;
@@ -167,16 +167,9 @@ impl<'a> Walk<'a> {
             domain: draft.spec.domain.clone(),
             needs: Vec::new(),
         };
-        let plan = Plan {
-            route: Route::Make {
-                request: request.clone(),
-            },
-            steps: vec!["Prove the tool as it was given.".to_owned()],
-            candidates: Vec::new(),
-        };
         let job = self.job(&request);
         let attempt = make(self.ctx, &self.memory, &job, &mind)?;
-        match self.approve(attempt, &plan, &job, &mind)? {
+        match self.approve(attempt, &job, &mind)? {
             Some(ready) => {
                 let approved = self.load(&ready.tool)?;
                 self.report.tools = vec![ToolUsed::of(&approved)];

@@ -22,12 +22,11 @@ fn approve(
         two_person,
         ..ApprovalPolicy::default()
     };
-    home.registry.approve_and_register(
+    home.registry.under(policy).approve_and_register(
         request.id,
         subject,
         approver,
         ApprovalMethod::Terminal,
-        &policy,
     )
 }
 

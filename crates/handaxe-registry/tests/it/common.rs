@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use handaxe_registry::{RegisteredTool, Registry};
+use handaxe_registry::{ApproverKey, RegisteredTool, Registry, SealedKey};
 use handaxe_types::{
-    ApprovalMethod, ApprovalPolicy, ApprovalRequest, Author, CaseResult, Digest, Draft, Isolation,
-    Layer, Origin, Outcome, Preview, Profile, Provenance, RunId, SandboxResult, Scores, Spec, Task,
-    ToolName, ToolRef, Trial, Usage, Verdict,
+    ApprovalMethod, ApprovalRequest, Author, CaseResult, Digest, Draft, Isolation, Layer, Origin,
+    Outcome, Preview, Profile, Provenance, RunId, SandboxResult, Scores, Spec, Task, ToolName,
+    ToolRef, Trial, Usage, Verdict,
 };
 use serde_json::{Map, json};
 
@@ -79,10 +79,30 @@ impl Home {
                 request.subject,
                 "alice",
                 ApprovalMethod::Command,
-                &ApprovalPolicy::default(),
             )
             .unwrap()
     }
+}
+
+pub(crate) const PASSPHRASE: &str = "four words put together";
+
+/// An approver of this home. Stretching a passphrase takes its time, so a name's key is made once
+/// in a process.
+pub(crate) fn approver(
+    home: &Home,
+    name: &'static str,
+    voucher: Option<&ApproverKey>,
+) -> &'static ApproverKey {
+    static MADE: Mutex<BTreeMap<&str, &'static ApproverKey>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    let key = *made.entry(name).or_insert_with(|| {
+        let (_, key) = SealedKey::create(name, PASSPHRASE).unwrap();
+        Box::leak(Box::new(key))
+    });
+    home.registry
+        .enrol_approver(&key.public(), name, voucher)
+        .unwrap();
+    key
 }
 
 pub(crate) fn profile() -> Profile {

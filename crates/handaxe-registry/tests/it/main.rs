@@ -10,6 +10,8 @@ mod approvals;
 mod common;
 mod concurrency;
 mod crash;
+mod evidence;
+mod keys;
 mod opening;
 mod runs;
 mod search;

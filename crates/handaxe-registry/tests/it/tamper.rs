@@ -1,7 +1,9 @@
 //! PERS04: every edit, deletion, insertion and reordering of the journal shows, and a checkpoint
 //! shows what a chain alone cannot.
 
-use handaxe_registry::{Checkpoint, CheckpointError, StateChange, Verification};
+use handaxe_registry::{
+    Checkpoint, CheckpointError, KeyError, KeyState, StateChange, Verification,
+};
 use handaxe_types::{Digest, canonical_json};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -25,7 +27,6 @@ fn busy_home() -> Home {
                 request.subject,
                 "alice",
                 handaxe_types::ApprovalMethod::YesFlag,
-                &handaxe_types::ApprovalPolicy::default(),
             )
             .unwrap();
         let approved = home
@@ -221,6 +222,12 @@ fn every_vouched_row_is_held_to_its_event() {
             },
         )
         .unwrap();
+    let alice = crate::common::approver(&home, "alice", None);
+    let request = home.propose(&draft("signed_tool", "why"), None);
+    let signature = alice.sign_approval(home.registry.home_id(), &request);
+    home.registry
+        .approve_signed(request.id, request.subject, &signature)
+        .unwrap();
     assert!(home.registry.verify().unwrap().ok);
     for (table, column) in [
         ("run", "question"),
@@ -229,6 +236,8 @@ fn every_vouched_row_is_held_to_its_event() {
         ("tool_version", "why"),
         ("approval", "expires_ms"),
         ("invocation", "outcome"),
+        ("signing_key", "name"),
+        ("approval_signature", "signature"),
     ] {
         let change = if column.ends_with("_ms") {
             format!("{column} = {column} + 1")
@@ -448,7 +457,8 @@ fn a_checkpoint_that_was_touched_is_refused() {
         other.registry.verify_with(&checkpoint),
         Err(CheckpointError::OtherHome(_))
     ));
-    let key = home.path().join("keys/journal.pem");
+    let id = home.registry.home_key().unwrap().key;
+    let key = home.path().join(format!("keys/{id}.pem"));
     let mode = |p: &std::path::Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
     assert_eq!(
         (mode(&key), mode(&home.path().join("keys"))),
@@ -457,10 +467,21 @@ fn a_checkpoint_that_was_touched_is_refused() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(
         home.registry.checkpoint(),
-        Err(CheckpointError::KeyMode { .. })
+        Err(CheckpointError::Key(KeyError::Mode { .. }))
     ));
     std::fs::remove_file(&key).unwrap();
+    assert!(matches!(
+        home.registry.checkpoint(),
+        Err(CheckpointError::Key(KeyError::File { .. }))
+    ));
+    // A rotation mends it; what the old key signed still verifies, until it is revoked.
+    let rotated = home.registry.rotate_key().unwrap();
+    assert_eq!((rotated.old, rotated.left_behind), (Some(id), None));
     home.registry.checkpoint().unwrap();
+    assert!(home.registry.verify_with(&checkpoint).unwrap().ok);
+    home.registry
+        .end_key(&id.to_string(), KeyState::Revoked, "it leaked")
+        .unwrap();
     assert!(matches!(
         home.registry.verify_with(&checkpoint),
         Err(CheckpointError::OtherKey)

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Home, draft, tool};
+use crate::common::{Home, draft};
 use handaxe_types::Asset;
 
 #[test]
@@ -53,27 +53,6 @@ fn folders_are_rebuilt() {
         .unwrap()
         .collect();
     assert_eq!(left.len(), 1, "nothing half-made is left");
-}
-
-#[test]
-fn the_evidence_names_what_it_is_about() {
-    let home = Home::new();
-    let draft = draft("count_text", "how long?");
-    home.register(&draft);
-    let dir = home.path().join("tools/count_text/1");
-    let evidence: serde_json::Value =
-        serde_json::from_slice(&fs::read(dir.join("evidence.json")).unwrap()).unwrap();
-    assert_eq!(evidence["_type"], "https://in-toto.io/Statement/v1");
-    let code = handaxe_types::Digest::of(draft.code.as_bytes()).to_string();
-    assert_eq!(evidence["subject"][1]["name"], "tool.py");
-    assert_eq!(evidence["subject"][1]["digest"]["sha256"], code.as_str());
-    let predicate = &evidence["predicate"];
-    assert_eq!(predicate["why"], "how long?");
-    assert_eq!(predicate["approval"]["approver"], "alice");
-    assert_eq!(predicate["cases"]["tester"][0]["held_out"], true);
-    assert_eq!(predicate["results"].as_array().unwrap().len(), 2);
-    let shown = home.registry.tool(&tool("count_text")).unwrap().unwrap();
-    assert_eq!(shown.evidence, Some(evidence));
 }
 
 /// A registration stands though its folder cannot be written.

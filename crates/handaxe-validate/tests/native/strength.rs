@@ -7,7 +7,7 @@ use handaxe_types::{Case, Draft, MutationReport, Policy, Severity, Silent, Trial
 use handaxe_validate::Validator;
 use serde_json::json;
 
-use super::draft;
+use super::{draft, few};
 
 /// Grades by bounds that a weak set of cases never looks at.
 pub(crate) const GRADE: &str = "
@@ -69,7 +69,7 @@ const STRONG: &[(i64, &str)] = &[
 
 pub(crate) fn mutants(sandbox: &Arc<dyn Sandbox>) {
     let begun = std::time::Instant::now();
-    let trial = |table| tried(sandbox, &draft(GRADE), &cases(table), Policy::default());
+    let trial = |table| tried(sandbox, &draft(GRADE), &cases(table), few());
     let strong = trial(STRONG);
     println!(
         "     strong: {:?} of {:?}",
@@ -123,7 +123,7 @@ def run(n: int) -> Any:
 "
         )
     };
-    let mut policy = Policy::default();
+    let mut policy = few();
     for rule in handaxe_validate::RULES.iter().filter(|r| !r.fixed) {
         let name = rule.name.to_owned();
         policy.code.severity.insert(name, Severity::Warn);
@@ -150,7 +150,7 @@ def run(n: int) -> Any:
     assert!(report.killed_by_crash >= 4, "{report:#?}");
     assert!(report.rate().is_none_or(|r| r < 0.7), "{report:#?}");
     // And under the policy as it stands such a tool never runs.
-    let trial = Validator::new(Arc::clone(sandbox), Policy::default())
+    let trial = Validator::new(Arc::clone(sandbox), few())
         .trial(&checked, &one, &Silent, &Cancel::default())
         .unwrap();
     assert_eq!(trial.sandbox_runs, 0);
@@ -173,7 +173,7 @@ def run(n: int) -> Any:
         sandbox,
         &draft(code),
         &[table(0), table(3), table(7)],
-        Policy::default(),
+        few(),
     );
     println!("     endless: {:?}", begun.elapsed());
     let report = trial.mutation.unwrap();
@@ -183,7 +183,7 @@ def run(n: int) -> Any:
 }
 
 pub(crate) fn coverage(sandbox: &Arc<dyn Sandbox>) {
-    let all = tried(sandbox, &draft(GRADE), &cases(STRONG), Policy::default());
+    let all = tried(sandbox, &draft(GRADE), &cases(STRONG), few());
     let coverage = all.coverage.unwrap();
     assert_eq!(coverage.lines_hit, coverage.lines, "{coverage:?}");
     assert_eq!(
@@ -195,7 +195,7 @@ pub(crate) fn coverage(sandbox: &Arc<dyn Sandbox>) {
         sandbox,
         &draft(GRADE),
         &cases(&[(5, "low"), (111, "high 3")]),
-        Policy::default(),
+        few(),
     );
     let coverage = some.coverage.unwrap();
     assert_eq!(coverage.missed_lines, [8, 12], "{coverage:?}");

@@ -140,7 +140,7 @@ pub(crate) fn follow(
     let approver: Box<dyn Approver> = if yes {
         Box::new(YesFlag::new(shop, Arc::clone(&watcher)))
     } else if Asking::possible(shop) {
-        Box::new(Asking::new(shop, Arc::clone(&watcher)))
+        Box::new(Asking::new(shop, Some(Arc::clone(&watcher)))?)
     } else {
         Box::new(NoOne)
     };

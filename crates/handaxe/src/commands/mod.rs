@@ -7,12 +7,16 @@ mod bench;
 mod config;
 mod doctor;
 mod eval;
+mod junit;
+mod keys;
 mod probe;
 mod run;
 mod runs;
 mod sandbox;
 mod serve;
+mod test;
 mod tools;
+mod verify;
 
 use std::io::Write as _;
 
@@ -56,6 +60,7 @@ pub(crate) fn main() -> Exit {
         Command::Audit(command) => audit::run(&shop, command),
         Command::Doctor => doctor::run(&shop),
         Command::Sandbox(command) => sandbox::run(&shop, command),
+        Command::Keys(command) => keys::run(&shop, command),
         Command::Config(command) => config::run(&shop, command),
         Command::Eval(args) => eval::run(&shop, &args),
         Command::Mcp(args) => serve::mcp(&shop, args),
@@ -96,7 +101,7 @@ pub(crate) fn validate_failure(error: &handaxe_validate::ValidateError) -> Failu
         ValidateError::Sandbox(e) => sandbox_failure(e),
         ValidateError::Cancelled => crate::workshop::cancelled(),
         ValidateError::Isolation(refusal) => crate::workshop::isolation_failure(refusal),
-        ValidateError::TooManyCases { .. } => {
+        ValidateError::TooManyCases { .. } | ValidateError::Generated { .. } => {
             Failure::new(Exit::Refused, "trial", crate::failure::chain(error))
         }
     }

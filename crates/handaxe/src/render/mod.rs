@@ -7,7 +7,10 @@ mod progress;
 mod table;
 pub(crate) mod text;
 
-pub(crate) use card::{proof, render_card};
+pub(crate) use card::{
+    card_width, cases_page, code_page, diff_page, evidence_page, failing_page, proof, render_card,
+    run_page, score_card,
+};
 pub(crate) use code::highlight;
 pub(crate) use cost::{cost_line, cost_table};
 pub(crate) use progress::Watcher;

@@ -15,6 +15,8 @@ const COMMANDS: &[&str] = &[
     "tools show",
     "tools search",
     "tools test",
+    "tools verify",
+    "tools export",
     "tools import",
     "tools deprecate",
     "tools retire",
@@ -23,6 +25,7 @@ const COMMANDS: &[&str] = &[
     "approvals",
     "approvals list",
     "approvals show",
+    "approvals review",
     "approvals approve",
     "approvals reject",
     "runs",
@@ -39,6 +42,15 @@ const COMMANDS: &[&str] = &[
     "sandbox run",
     "sandbox probe",
     "sandbox bench",
+    "keys",
+    "keys list",
+    "keys rotate",
+    "keys export",
+    "keys retire",
+    "keys revoke",
+    "keys approver",
+    "keys approver create",
+    "keys approver enrol",
     "config",
     "mcp",
     "serve",
@@ -49,7 +61,7 @@ const COMMANDS: &[&str] = &[
 
 #[test]
 fn reference() {
-    let lab = Lab::new();
+    let lab = Lab::with_the_whole_proof();
     let mut text = String::new();
     for command in COMMANDS {
         let mut args: Vec<&str> = command.split_whitespace().collect();

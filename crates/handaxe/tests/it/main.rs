@@ -18,6 +18,8 @@ mod conversations;
 #[cfg(test)]
 mod critical;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod mcp;
