@@ -14,10 +14,50 @@ pub const JAIL_ARGUMENT: &str = "__jail";
 /// The most that one control message holds.
 pub const MESSAGE_BYTES: usize = 128 << 10;
 
+/// What stands around the interpreter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Every layer: namespaces and a root of its own.
+    #[default]
+    Namespaces,
+    /// No namespaces: Landlock and the filter hold by themselves, in the host's own tree. For
+    /// places that give no namespaces, and only where a policy names it.
+    Landlock,
+}
+
+impl Shape {
+    /// Whether nothing runs without this layer. Control groups may always be missing: without them
+    /// the resource limits are the floor.
+    pub fn requires(self, layer: Layer) -> bool {
+        match self {
+            Self::Namespaces => layer != Layer::Cgroup,
+            // The scratch is a directory of the call's own there, but nothing bounds its size as a
+            // whole, so it is not called a private scratch.
+            Self::Landlock => matches!(
+                layer,
+                Layer::UnprivilegedUid
+                    | Layer::Landlock
+                    | Layer::NoCapabilities
+                    | Layer::NoNewPrivileges
+                    | Layer::Seccomp
+                    | Layer::Rlimits
+                    | Layer::ClosedDescriptors
+                    | Layer::EmptyEnvironment
+                    | Layer::Watchdog
+            ),
+        }
+    }
+}
+
 /// One jail.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Launch {
+    pub shape: Shape,
+    /// Where each child gets a directory of its own, `<id>/scratch`, `<id>/data` and `<id>/assets`:
+    /// an existing directory of the host, for [`Shape::Landlock`] alone.
+    pub place: Option<PathBuf>,
     /// The interpreter: executed in the jail under the same path.
     pub python: PathBuf,
     /// Directories seen read-only under their own paths.
@@ -49,6 +89,8 @@ pub struct Knobs {
     pub skip: Vec<Layer>,
     /// Layers whose step fails as if the kernel lacked them.
     pub missing: Vec<Layer>,
+    /// System calls that the filter lets through, whatever their arguments.
+    pub allow: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -41,7 +41,8 @@ pub use apart::APART_ARGUMENT;
 #[cfg(feature = "testing")]
 pub use config::Knobs;
 pub use config::{
-    ChildReport, DataFile, Directory, JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, all_layers,
+    ChildReport, DataFile, Directory, JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, Shape,
+    all_layers,
 };
 pub use launcher::{ENVIRONMENT, HOOK, REQUEST, SERVER, main_if_asked, source_digest};
 pub use process::{cpu_time, wake_without_preempting};

@@ -43,3 +43,4 @@ pub use surface::{
 
 /// The server's source, so that a bench can take the same road without any jail.
 pub use handaxe_jail::SERVER;
+pub use handaxe_jail::Shape;

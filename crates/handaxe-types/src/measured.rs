@@ -68,6 +68,9 @@ pub struct FuzzReport {
     /// Inputs just outside the schema, and how many of these the host refused before any run.
     pub near_valid: u32,
     pub near_valid_refused: u32,
+    /// How some of those differed that the host let through.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub let_through: Vec<String>,
     /// Which bound ended it early, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<String>,

@@ -107,6 +107,8 @@ pub struct TrialPolicy {
     pub mutants: u32,
     /// The share of judged mutants that the cases must kill, 0 to 1.
     pub kill_floor: f64,
+    /// The same for tools of the built-in composer.
+    pub composer_kill_floor: f64,
     /// With fewer judged mutants than this, a rate below the floor is a warning.
     pub min_mutants: u32,
     /// Time may grow as the size to the power of this before the card warns, and before it refuses.
@@ -129,9 +131,10 @@ impl Default for TrialPolicy {
             min_fuzz_inputs: 20,
             mutants: 60,
             kill_floor: 0.7,
+            composer_kill_floor: 0.0,
             min_mutants: 5,
             warn_exponent: 1.8,
-            max_exponent: 3.2,
+            max_exponent: 2.5,
             wall_budget_ms: 60_000,
             shadow_percent: 2,
         }

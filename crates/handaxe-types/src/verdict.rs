@@ -48,6 +48,10 @@ pub struct Trial {
     pub cases: Vec<CaseResult>,
     pub wall_ms: f64,
     pub sandbox_runs: u32,
+    /// The built-in composer wrote it: its cases come from a second implementation, and a floor of
+    /// their own in the policy judges them.
+    #[serde(default)]
+    pub composed: bool,
     /// The isolation layers that every run of it had.
     #[serde(default)]
     pub layers: Vec<Layer>,
@@ -80,6 +84,7 @@ impl Trial {
             cases: Vec::new(),
             wall_ms: 0.0,
             sandbox_runs: 0,
+            composed: false,
             layers: Vec::new(),
             fuzz: None,
             mutation: None,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use handaxe_sandbox::{Call, Cancel, InlineFile, SandboxError, Session};
-use handaxe_types::{Asset, Limits, SandboxResult, Spec};
+use handaxe_types::{Asset, Capability, Limits, SandboxResult, Spec};
 use serde_json::{Map, Value};
 
 use crate::schema::{Schema, SchemaError, SchemaViolation};
@@ -84,7 +84,7 @@ impl Contract {
                 .collect(),
             file_inputs: spec.input_files(),
             file_outputs: spec.output_files(),
-            limits: spec.limits.clone(),
+            limits: granted(spec),
         })
     }
 
@@ -94,6 +94,14 @@ impl Contract {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(crate) fn same_code(&self, other: &Self) -> bool {
+        self.code == other.code
+    }
+
+    pub(crate) fn file_inputs(&self) -> &[String] {
+        &self.file_inputs
     }
 
     /// The same contract for other code under other limits: a mutant's.
@@ -158,6 +166,15 @@ impl Contract {
         }
         Ok(())
     }
+}
+
+/// The limits as the jail applies them: who does not ask to write files has no byte of one.
+fn granted(spec: &Spec) -> Limits {
+    let mut limits = spec.limits.clone();
+    if !spec.capabilities.contains(&Capability::WriteFiles) {
+        limits.file_bytes = 0;
+    }
+    limits
 }
 
 /// Checks the input, runs one call, checks the output. An `Ok` whose outcome is `ok` holds an

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use handaxe_types::{CaseResult, Origin, Policy, Scores, Severity, Trial, Verdict};
+use handaxe_types::{
+    Bound, CaseResult, Origin, Policy, ScoreRow, ScoreStatus, Scores, Severity, Trial, Verdict,
+};
 
-use crate::trial::INPUT_REFUSED;
+use crate::card::{card, counts, ran};
+use crate::cost::quantile;
 
 /// At most this many failing cases are told one by one.
 const TOLD: usize = 20;
 
-/// Accepts a trial only when nothing speaks against it. Withdrawn cases count neither for nor
-/// against; a withdrawn golden counts as it would have, because goldens are never withdrawn.
+/// Accepts a trial only when nothing speaks against it: no finding refuses, every case that counts
+/// passed, and no row of the score card fails. Withdrawn cases count neither for nor against; a
+/// withdrawn golden counts as it would have, because goldens are never withdrawn.
 pub fn judge(trial: &Trial, policy: &Policy) -> Verdict {
+    let card = card(trial, policy);
     let mut reasons: Vec<String> = trial
         .findings
         .iter()
@@ -22,25 +27,44 @@ pub fn judge(trial: &Trial, policy: &Policy) -> Verdict {
     // A draft refused by reading ran no case, and that is not one more reason.
     if reasons.is_empty() {
         case_reasons(trial, policy, &mut reasons);
+        let failed = card.iter().filter(|r| r.status == ScoreStatus::Fail);
+        // Which cases failed, and which of them were generated, has been said.
+        let told = |r: &&ScoreRow| {
+            let failing = trial.cases.iter().any(|c| counts(c) && !c.passed);
+            !matches!(r.name.as_str(), "cases" | "independent_cases")
+                && !(failing && r.name == "fuzz")
+        };
+        reasons.extend(failed.filter(told).map(reason));
     }
     Verdict {
         subject: trial.subject,
         accepted: reasons.is_empty(),
         reasons,
         scores: scores(trial),
-        card: Vec::new(),
+        card,
         findings: trial.findings.clone(),
         review: None,
     }
 }
 
-fn counts(case: &CaseResult) -> bool {
-    case.withdrawn.is_none() || case.origin == Origin::User
-}
-
-/// Whether a case put the tool to work: one that the host turned away did not.
-fn ran(case: &CaseResult) -> bool {
-    case.error.as_ref().is_none_or(|e| e.kind != INPUT_REFUSED)
+/// A failing row in a line, with the policy's own where it has one.
+fn reason(row: &ScoreRow) -> String {
+    let ScoreRow {
+        name, value, why, ..
+    } = row;
+    match &row.threshold {
+        Some(t) => {
+            let sign = match t.bound {
+                Bound::AtLeast => "at least",
+                Bound::AtMost => "at most",
+            };
+            format!(
+                "{name}: {value}: {why}; policy.toml [trial] {} = {} ({sign})",
+                t.key, t.value
+            )
+        }
+        None => format!("{name}: {value}: {why}"),
+    }
 }
 
 fn case_reasons(trial: &Trial, policy: &Policy, reasons: &mut Vec<String>) {
@@ -57,7 +81,13 @@ fn case_reasons(trial: &Trial, policy: &Policy, reasons: &mut Vec<String>) {
     if failing.len() > TOLD {
         reasons.push(format!("and {} more cases failed", failing.len() - TOLD));
     }
-    let run = counted.iter().filter(|c| ran(c)).count();
+    // A generated input is nobody's word on what the tool should do.
+    let spoken = || {
+        counted
+            .iter()
+            .filter(|c| ran(c) && c.origin != Origin::Fuzz)
+    };
+    let run = spoken().count();
     let least = policy.trial.min_cases.max(1) as usize;
     if run == 0 {
         reasons.push("no case put it to work: without cases nothing is proved".to_owned());
@@ -66,10 +96,7 @@ fn case_reasons(trial: &Trial, policy: &Policy, reasons: &mut Vec<String>) {
             "{run} cases; policy.toml [trial] min_cases = {least}"
         ));
     }
-    let independent = counted
-        .iter()
-        .filter(|c| ran(c) && c.origin != Origin::Author)
-        .count();
+    let independent = spoken().filter(|c| c.origin != Origin::Author).count();
     let least = policy.trial.min_independent_cases as usize;
     if independent < least {
         reasons.push(format!(
@@ -106,16 +133,14 @@ fn scores(trial: &Trial) -> Scores {
     }
 }
 
-/// Nearest rank, of a sorted list.
-fn quantile(sorted: &[f64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or(0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handaxe_types::{Digest, Finding, Outcome, RunError, ToolDigest};
+    use crate::cases::INPUT_REFUSED;
+    use handaxe_types::{
+        CapabilityUse, CostReport, Digest, Finding, FuzzReport, Growth, MutationReport, Outcome,
+        RunError, Survivor, ToolDigest,
+    };
 
     fn case(origin: Origin, passed: bool) -> CaseResult {
         CaseResult {
@@ -137,6 +162,15 @@ mod tests {
     fn trial(cases: Vec<CaseResult>) -> Trial {
         let digest = Digest::of(b"x");
         Trial {
+            fuzz: Some(FuzzReport {
+                generated: 50,
+                runs: 50,
+                ..FuzzReport::default()
+            }),
+            mutation: Some(MutationReport {
+                killed_by_output: 9,
+                ..MutationReport::default()
+            }),
             cases,
             ..Trial::new(ToolDigest(digest), digest, "")
         }
@@ -219,5 +253,104 @@ mod tests {
         finding.severity = Severity::Refuse;
         t.findings.push(finding);
         check(&t, Some("name.forbidden (line 3)"));
+    }
+
+    type Change = fn(&mut Trial);
+
+    fn survivors(trial: &mut Trial, killed: u32, alive: usize) {
+        let survivor = Survivor {
+            line: 3,
+            operator: "comparison".to_owned(),
+            original: "<".to_owned(),
+            mutated: "<=".to_owned(),
+            description: String::new(),
+        };
+        trial.mutation = Some(MutationReport {
+            killed_by_output: killed,
+            survivors: vec![survivor; alive],
+            ..MutationReport::default()
+        });
+    }
+
+    /// Every row of the card that can fail does, alone, and refuses; what only warns does not.
+    #[test]
+    fn what_was_measured_is_held_against_the_policy() {
+        let good = || trial(vec![case(Origin::Tester, true)]);
+        assert!(judge(&good(), &Policy::default()).accepted);
+        let table: &[(&str, Option<&str>, Change)] = &[
+            ("fuzz", Some("did not run"), |t| t.fuzz = None),
+            ("mutants", Some("did not run"), |t| t.mutation = None),
+            ("mutants", Some("kill_floor = 0.7"), |t| survivors(t, 6, 4)),
+            ("mutants", None, |t| survivors(t, 7, 3)),
+            // Too few to say, and none at all: shown, not refused.
+            ("mutants", None, |t| survivors(t, 1, 3)),
+            ("mutants", None, |t| {
+                t.mutation = Some(MutationReport::default())
+            }),
+            ("near_valid", Some("let through: `n` is missing"), |t| {
+                let fuzz = t.fuzz.as_mut().unwrap();
+                (fuzz.near_valid, fuzz.near_valid_refused) = (9, 8);
+                fuzz.let_through.push("`n` is missing".to_owned());
+            }),
+            ("fuzz", Some("min_fuzz_inputs"), |t| {
+                let fuzz = t.fuzz.as_mut().unwrap();
+                (fuzz.generated, fuzz.runs) = (1000, 19);
+            }),
+            ("fuzz", None, |t| {
+                let fuzz = t.fuzz.as_mut().unwrap();
+                (fuzz.generated, fuzz.runs) = (2, 2);
+            }),
+            ("growth", Some("max_exponent = 2.5"), |t| {
+                t.cost = Some(grows(2.9))
+            }),
+            ("growth", None, |t| t.cost = Some(grows(2.6))),
+            ("growth", None, |t| t.cost = Some(grows(2.0))),
+            ("capabilities", Some("opens `/etc/x`"), |t| {
+                t.capabilities = Some(CapabilityUse {
+                    undeclared: vec!["opens `/etc/x`".to_owned()],
+                    ..CapabilityUse::default()
+                });
+            }),
+        ];
+        for (name, reason, change) in table {
+            let mut t = good();
+            change(&mut t);
+            check(&t, *reason);
+            let verdict = judge(&t, &Policy::default());
+            let row = verdict.card.iter().find(|r| r.name == *name).unwrap();
+            assert_eq!(row.status == ScoreStatus::Fail, reason.is_some(), "{row:?}");
+        }
+    }
+
+    fn grows(exponent: f64) -> CostReport {
+        CostReport {
+            growth: vec![Growth {
+                exponent: Some(exponent),
+                ..Growth::default()
+            }],
+            ..CostReport::default()
+        }
+    }
+
+    /// A draft whose failing case was withdrawn after the trial stopped at it has no deeper proof:
+    /// it may not pass without.
+    #[test]
+    fn a_withdrawn_case_is_no_way_around_the_deeper_proof() {
+        let mut withdrawn = case(Origin::Tester, false);
+        let mut t = trial(vec![case(Origin::Tester, true), withdrawn.clone()]);
+        (t.fuzz, t.mutation) = (None, None);
+        check(&t, Some("(tester)"));
+        withdrawn.withdrawn = Some("wrong".to_owned());
+        t.cases[1] = withdrawn;
+        check(&t, Some("it did not run"));
+    }
+
+    /// Generated inputs speak for nobody.
+    #[test]
+    fn fuzz_cases_are_not_independent_cases() {
+        check(
+            &trial(vec![case(Origin::Author, true), case(Origin::Fuzz, true)]),
+            Some("min_independent_cases"),
+        );
     }
 }

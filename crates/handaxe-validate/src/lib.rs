@@ -12,8 +12,13 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod capabilities;
+mod card;
+mod cases;
 mod compare;
+mod cost;
 mod coverage;
+mod fuzz;
 mod gate;
 mod golden;
 mod holds;
@@ -23,7 +28,9 @@ mod judge;
 mod mutation;
 mod parse;
 mod policy_file;
+mod relations;
 mod rules;
+mod runner;
 mod schema;
 mod shadow;
 mod template;
@@ -32,7 +39,9 @@ mod trial;
 mod vet;
 mod vetter;
 
+pub use cases::INPUT_REFUSED;
 pub use compare::{Mismatch, compare};
+pub use fuzz::GENERATOR;
 pub use gate::{DomainRefusal, gate};
 pub use golden::{GoldenError, parse_goldens};
 pub use invoke::{Arguments, Contract, ContractError, InvokeError, invoke};
@@ -42,6 +51,6 @@ pub use policy_file::{PolicyError, default_policy_toml, load_policy};
 pub use schema::{Schema, SchemaError, SchemaViolation};
 pub use shadow::{Shadow, is_sampled, shadow};
 pub use template::check_template;
-pub use trial::{INPUT_REFUSED, ValidateError, Validator};
+pub use trial::{ValidateError, Validator};
 pub use vet::{RULES, Rule};
 pub use vetter::{main_if_asked, vet, vet_in, vetting_process};

@@ -1,45 +1,38 @@
-//! Runs a draft's cases in the sandbox and computes every result on the host.
+//! A trial: every stage of the proof in its order, and what came of each.
+//!
+//! Reading first (`vet`, the template), then the cases; only where all of them pass are the dearer
+//! stages worth their time: generated inputs, mutants, coverage, cost. [`crate::judge`] concludes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
-use handaxe_sandbox::{Cancel, InlineFile, Sandbox, SandboxError, Session, SessionSpec};
-use handaxe_types::CaseResult;
+use handaxe_sandbox::{Cancel, Sandbox, SandboxError};
 use handaxe_types::{
-    Capability, Case, Check, Draft, Outcome, Policy, Progress, Raises, Reporter, RunError,
-    SandboxResult, Stage, Trial,
+    Author, Capability, Case, CaseResult, Draft, Origin, Policy, Progress, Reporter, Stage,
+    StageTime, Trial,
 };
-use serde_json::Value;
 
-use crate::compare::compare;
-use crate::holds;
-use crate::invoke::{Arguments, Contract, InvokeError, invoke};
+use crate::capabilities;
+use crate::cases::Cases;
+use crate::cost;
+use crate::fuzz::{self, Answers, Fuzzed};
+use crate::invoke::{Arguments, Contract};
 use crate::isolation::{IsolationRefusal, isolation};
+use crate::runner::Runner;
 use crate::template::check_template;
 use crate::vet::refuses;
 use crate::vetter::vet;
 use crate::{coverage, mutation};
 
-/// `RunError::kind` of a case whose input the host refused before any run. Such a case can pass
-/// (where it says `raises`), but it ran nothing and counts toward no minimum.
-pub const INPUT_REFUSED: &str = "InputRefused";
-
-/// Calls under way at once.
-const PARALLEL: usize = 2;
 /// More cases than this are not run.
 const MAX_CASES: usize = 10_000;
-/// Cases repeated under another hash seed.
-const REPEATED: usize = 8;
-const OTHER_SEED: u32 = 1;
-/// Of each stream kept in a result.
-const STDERR_CHARS: usize = 4_000;
 
-/// Tries drafts: vets them, runs their cases, and says what happened. [`crate::judge`] concludes.
+/// Tries drafts and says what happened. [`crate::judge`] concludes.
 pub struct Validator {
     sandbox: Arc<dyn Sandbox>,
     policy: Policy,
+    seed: Option<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +41,8 @@ pub enum ValidateError {
     Cancelled,
     #[error("{count} cases are too many to run; at most {MAX_CASES} are")]
     TooManyCases { count: usize },
+    #[error("a generated input was not what it was checked to be: {reason}")]
+    Generated { reason: String },
     /// Nothing ran.
     #[error(transparent)]
     Isolation(#[from] IsolationRefusal),
@@ -66,15 +61,28 @@ impl From<SandboxError> for ValidateError {
 
 impl Validator {
     pub fn new(sandbox: Arc<dyn Sandbox>, policy: Policy) -> Self {
-        Self { sandbox, policy }
+        Self {
+            sandbox,
+            policy,
+            seed: None,
+        }
+    }
+
+    /// Generates inputs and mutants from this seed: that of a run, or one on record. Without it the
+    /// seed is taken from the draft's digest.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
     }
 
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Vets a draft and, when nothing refuses it, runs the author's cases and the held-out ones.
-    /// A draft that is refused by reading is never run: its trial has no cases.
+    /// Vets a draft and, when nothing refuses it, runs the author's cases and the held-out ones; and
+    /// when all of these pass, the stages after them. A draft that is refused by reading is never
+    /// run: its trial has no cases.
     pub fn trial(
         &self,
         draft: &Draft,
@@ -105,6 +113,7 @@ impl Validator {
                 check_template(draft)
             },
             findings,
+            composed: draft.provenance.author == Author::Composer,
             sandbox: Some(self.sandbox.profile().clone()),
             ..Trial::new(
                 draft.digest(profile),
@@ -112,453 +121,198 @@ impl Validator {
                 &self.sandbox.interpreter().version,
             )
         };
+        took(&mut trial, Stage::Vet, begun);
         if !refuses(&trial.findings) && trial.template.is_empty() {
-            match Contract::new(&draft.spec, &draft.code, &draft.assets) {
-                Ok(contract) => {
-                    let cases: Vec<&Case> = draft.cases.iter().chain(held_out).collect();
-                    let bench = Bench {
-                        sandbox: &*self.sandbox,
-                        policy: &self.policy,
-                        contract,
-                        deterministic: draft.spec.deterministic,
-                        runs: AtomicU32::new(0),
-                        reporter,
-                        cancel,
-                    };
-                    trial.cases = bench.run(&cases)?;
-                    bench.strength(&cases, &mut trial)?;
-                    trial.sandbox_runs = bench.runs.load(Ordering::Relaxed);
-                }
-                // `check_template` compiles the same schemas; this is for a change that forgets to.
-                Err(e) => trial.template.push(e.to_string()),
-            }
+            self.run(draft, held_out, &mut trial, reporter, cancel)?;
         }
         trial.wall_ms = begun.elapsed().as_secs_f64() * 1e3;
         Ok(trial)
     }
-}
 
-/// One draft under trial.
-struct Bench<'a> {
-    sandbox: &'a dyn Sandbox,
-    policy: &'a Policy,
-    contract: Contract,
-    deterministic: bool,
-    runs: AtomicU32,
-    reporter: &'a dyn Reporter,
-    cancel: &'a Cancel,
-}
-
-impl Bench<'_> {
-    fn run(&self, cases: &[&Case]) -> Result<Vec<CaseResult>, ValidateError> {
-        if cases.is_empty() {
-            return Ok(Vec::new());
-        }
-        let session = self.sandbox.open(SessionSpec::default())?;
-        let done = AtomicU32::new(0);
-        let failed = AtomicU32::new(0);
-        let of = cases.len() as u32;
-        let ran = in_parallel(cases, |case| {
-            let result = self.case(&*session, case)?;
-            let failed = failed.fetch_add(u32::from(!result.0.passed), Ordering::Relaxed)
-                + u32::from(!result.0.passed);
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            self.reporter.report(Progress::Trial {
-                stage: Stage::Cases,
-                done,
-                of,
-                failed,
-            });
-            Ok(result)
-        })?;
-        drop(session);
-        let (mut results, outputs): (Vec<_>, Vec<_>) = ran.into_iter().unzip();
-        if self.deterministic {
-            self.repeat(cases, &outputs, &mut results)?;
-        }
-        Ok(results)
-    }
-
-    /// How strong the cases are, and what they reach. Only where all of them passed.
-    fn strength(&self, cases: &[&Case], trial: &mut Trial) -> Result<(), ValidateError> {
-        if self.policy.trial.mutants == 0 || trial.cases.iter().any(|c| !c.passed) {
+    /// Runs the stages after the cases for a trial that stopped there, once the cases that failed
+    /// have been withdrawn. Does nothing where a case that counts still fails, or nothing is missing.
+    pub fn complete(
+        &self,
+        draft: &Draft,
+        held_out: &[Case],
+        trial: &mut Trial,
+        reporter: &dyn Reporter,
+        cancel: &Cancel,
+    ) -> Result<(), ValidateError> {
+        let begun = Instant::now();
+        let stopped = !trial.cases.is_empty() && trial.cost.is_none();
+        if !stopped || !trial.cases.iter().all(counts_as_passed) {
             return Ok(());
         }
-        let session = self.sandbox.open(SessionSpec::default())?;
-        let results: Vec<&CaseResult> = trial.cases.iter().collect();
-        let given = mutation::Given {
-            contract: &self.contract,
-            cases,
-            results: &results,
-            fuzz: &[],
-            documented: &BTreeSet::new(),
-            policy: &self.policy.code,
-            seed: 0,
-            most: self.policy.trial.mutants,
-            patience: Duration::from_millis(self.policy.trial.wall_budget_ms),
-        };
-        let report = mutation::run(
-            &given,
-            &*session,
-            &|contract, case| Ok(self.case_of(contract, &*session, case)?.0),
-            &|done, of, failed| {
-                self.reporter.report(Progress::Trial {
-                    stage: Stage::Mutants,
-                    done,
-                    of,
-                    failed,
-                });
-            },
-            self.cancel,
-        )?;
-        let reached = coverage::run(
-            &self.contract,
-            cases,
-            &self.policy.code,
-            &*session,
-            self.cancel,
-        )?;
-        trial.mutation = Some(report);
-        trial.coverage = reached;
+        self.run(draft, held_out, trial, reporter, cancel)?;
+        trial.wall_ms += begun.elapsed().as_secs_f64() * 1e3;
         Ok(())
     }
 
-    /// Runs some of the passed cases again under another hash seed: the same output is expected.
-    fn repeat(
+    fn run(
+        &self,
+        draft: &Draft,
+        held_out: &[Case],
+        trial: &mut Trial,
+        reporter: &dyn Reporter,
+        cancel: &Cancel,
+    ) -> Result<(), ValidateError> {
+        let contract = match Contract::new(&draft.spec, &draft.code, &draft.assets) {
+            Ok(contract) => contract,
+            Err(e) => {
+                // `check_template` compiles the same schemas; this is for a change that forgets to.
+                trial.template.push(e.to_string());
+                return Ok(());
+            }
+        };
+        let runner = Runner::new(
+            &*self.sandbox,
+            &self.policy,
+            contract,
+            draft.spec.deterministic,
+            reporter,
+            cancel,
+        );
+        let cases: Vec<&Case> = draft.cases.iter().chain(held_out).collect();
+        let answers = Answers::new(&draft.code, &cases);
+        let judged = Cases {
+            runner: &runner,
+            answers: &answers,
+        };
+        if trial.cases.is_empty() {
+            let begun = Instant::now();
+            trial.cases = judged.run(&cases)?;
+            took(trial, Stage::Cases, begun);
+        }
+        let seed = self.seed.unwrap_or_else(|| seed_of(trial));
+        if !cases.is_empty() && trial.cases.iter().all(counts_as_passed) {
+            self.deeper(draft, &cases, &judged, seed, trial)?;
+        }
+        let observed = runner.observed();
+        if let Some(layers) = observed.layers {
+            trial.layers = layers.into_iter().collect();
+        }
+        trial.sandbox_runs += runner.runs();
+        Ok(())
+    }
+
+    /// The stages after the cases.
+    fn deeper(
+        &self,
+        draft: &Draft,
+        cases: &[&Case],
+        judged: &Cases<'_>,
+        seed: u64,
+        trial: &mut Trial,
+    ) -> Result<(), ValidateError> {
+        let runner = judged.runner;
+        let mut fuzzed = None;
+        if self.policy.trial.fuzz_inputs > 0 {
+            let begun = Instant::now();
+            let ran = fuzz::run(runner, &draft.spec, &draft.cases, judged.answers, seed)?;
+            trial.fuzz = Some(ran.report.clone());
+            let failures = ran.report.failures.iter();
+            trial.cases.extend(failures.map(fuzz::case_result));
+            took(trial, Stage::Fuzz, begun);
+            fuzzed = Some(ran);
+        }
+        let failed = trial.cases.iter().any(|c| !counts_as_passed(c));
+        if !failed {
+            self.strength(cases, judged, fuzzed.as_ref(), seed, trial)?;
+        }
+        let begun = Instant::now();
+        trial.cost = Some(cost::run(
+            runner,
+            draft,
+            fuzzed.as_ref(),
+            trial,
+            seed,
+            !failed,
+        )?);
+        trial.capabilities = Some(capabilities::run(runner, draft, cases)?);
+        took(trial, Stage::Cost, begun);
+        Ok(())
+    }
+}
+
+/// What of the trial's time the mutants may take at most.
+const MUTANTS_SHARE: u32 = 2;
+
+impl Validator {
+    /// How strong the cases are, and what they reach.
+    fn strength(
         &self,
         cases: &[&Case],
-        outputs: &[Option<Value>],
-        results: &mut [CaseResult],
+        judged: &Cases<'_>,
+        fuzzed: Option<&Fuzzed>,
+        seed: u64,
+        trial: &mut Trial,
     ) -> Result<(), ValidateError> {
-        let again: Vec<usize> = (0..cases.len())
-            .filter(|i| results[*i].passed && outputs[*i].is_some())
-            .take(REPEATED)
-            .collect();
-        if again.is_empty() {
-            return Ok(());
+        let runner = judged.runner;
+        let session = runner.session()?;
+        // Withdrawn cases say nothing of the tool, nor of a mutant.
+        let (cases, results): (Vec<&Case>, Vec<&CaseResult>) = (cases.iter().zip(&trial.cases))
+            .filter(|(_, result)| result.passed)
+            .map(|(case, result)| (*case, result))
+            .unzip();
+        if self.policy.trial.mutants > 0 {
+            let begun = Instant::now();
+            let answered: Vec<Arguments> = fuzzed
+                .map(|f| f.answered.iter().map(|(a, _)| a.clone()).collect())
+                .unwrap_or_default();
+            let documented: BTreeSet<String> = fuzzed
+                .map(|f| f.report.documented.keys().cloned().collect())
+                .unwrap_or_default();
+            let report = mutation::run(
+                &mutation::Given {
+                    contract: &runner.contract,
+                    cases: &cases,
+                    results: &results,
+                    fuzz: &answered,
+                    documented: &documented,
+                    policy: &self.policy.code,
+                    seed,
+                    most: self.policy.trial.mutants,
+                    patience: runner.left() / MUTANTS_SHARE,
+                },
+                &*session,
+                &|contract, case| Ok(judged.case(&*session, contract, case)?.0),
+                &|done, of, alive| runner.progress(Stage::Mutants, done, of, alive),
+                runner.cancel,
+            )?;
+            trial.mutation = Some(report);
+            took(trial, Stage::Mutants, begun);
         }
-        let session = self.sandbox.open(SessionSpec {
-            hash_seed: OTHER_SEED,
-            ..SessionSpec::default()
-        })?;
-        let same = in_parallel(&again, |i| {
-            let Some(arguments) = arguments(cases[*i]) else {
-                return Ok(true);
-            };
-            let second = match self.invoke(&*session, &arguments) {
-                Ok(result) => result.output,
-                Err(InvokeError::Sandbox(e)) => return Err(e.into()),
-                Err(_) => None,
-            };
-            Ok(match (&outputs[*i], &second) {
-                (Some(first), Some(second)) => compare(first, second, None).is_ok(),
-                _ => false,
-            })
-        })?;
-        for (i, same) in again.into_iter().zip(same) {
-            if !same {
-                results[i].passed = false;
-                results[i].failure = Some(
-                    "not deterministic: run again under another hash seed, the same input gave another result"
-                        .to_owned(),
-                );
-            }
-        }
+        let begun = Instant::now();
+        trial.coverage = coverage::run(
+            &runner.contract,
+            &cases,
+            &self.policy.code,
+            &*session,
+            runner.cancel,
+        )?;
+        took(trial, Stage::Coverage, begun);
         Ok(())
     }
-
-    /// One case's result, and the output for the repetition.
-    fn case(
-        &self,
-        session: &dyn Session,
-        case: &Case,
-    ) -> Result<(CaseResult, Option<Value>), ValidateError> {
-        self.case_of(&self.contract, session, case)
-    }
-
-    fn case_of(
-        &self,
-        contract: &Contract,
-        session: &dyn Session,
-        case: &Case,
-    ) -> Result<(CaseResult, Option<Value>), ValidateError> {
-        let begun = Instant::now();
-        let mut result = blank(case);
-        let Some(arguments) = arguments(case) else {
-            result.failure = Some("bad case: one of its files is not valid base64".to_owned());
-            return Ok((result, None));
-        };
-        // A property that cannot be evaluated is the case's fault, whatever the tool would do.
-        let property = match &case.check {
-            Check::Holds(expression) => match holds::program(expression, &self.policy.code) {
-                Ok(program) => Some(program),
-                Err(e) => {
-                    let what = "bad case: its property cannot be used";
-                    result.failure = Some(told(case, what, &e.to_string()));
-                    return Ok((result, None));
-                }
-            },
-            _ => None,
-        };
-        let run = match self.invoke_of(contract, session, &arguments) {
-            Ok(run) => run,
-            Err(InvokeError::Sandbox(e)) => return Err(e.into()),
-            Err(InvokeError::Output {
-                violation,
-                result: run,
-            }) => {
-                measured(&mut result, &run);
-                let what = "the output does not fit the output schema";
-                result.failure = Some(told(case, what, &violation.to_string()));
-                result.got = (!case.held_out).then(|| run.output.clone()).flatten();
-                return Ok((result, None));
-            }
-            Err(e @ (InvokeError::Input(_) | InvokeError::FileNotAttached { .. })) => {
-                refused_on_host(&mut result, case, &e);
-                return Ok((result, None));
-            }
-        };
-        measured(&mut result, &run);
-        result.failure = match (&case.check, property) {
-            (Check::Raises(raises), _) => raises_failure(raises, &run),
-            (_, _) if run.outcome != Outcome::Ok => Some(ended(&run)),
-            (Check::Expect { value, tolerance }, _) => match &run.output {
-                Some(got) => compare(value, got, *tolerance).err().map(|m| {
-                    if case.held_out {
-                        m.kind().to_owned()
-                    } else {
-                        m.to_string()
-                    }
-                }),
-                None => Some("the run ended without an output".to_owned()),
-            },
-            (Check::Holds(_), Some(program)) => {
-                let output = run.output.clone().unwrap_or_default();
-                self.property(session, program, case, output)?
-            }
-            (Check::Holds(_), None) => Some("bad case: the property was not compiled".to_owned()),
-            (Check::Relation { .. }, _) => Some("bad case: relations are not checked".to_owned()),
-        };
-        result.passed = result.failure.is_none();
-        // What came back and what was said about it could tell an author what was expected.
-        if case.held_out {
-            hide(&mut result);
-        } else {
-            result.got.clone_from(&run.output);
-        }
-        result.runtime_ms = if run.runtime_ms > 0.0 {
-            run.runtime_ms
-        } else {
-            begun.elapsed().as_secs_f64() * 1e3
-        };
-        Ok((result, run.output))
-    }
-
-    fn invoke(
-        &self,
-        session: &dyn Session,
-        arguments: &Arguments,
-    ) -> Result<SandboxResult, InvokeError> {
-        self.invoke_of(&self.contract, session, arguments)
-    }
-
-    fn invoke_of(
-        &self,
-        contract: &Contract,
-        session: &dyn Session,
-        arguments: &Arguments,
-    ) -> Result<SandboxResult, InvokeError> {
-        if self.cancel.is_cancelled() {
-            return Err(InvokeError::Sandbox(SandboxError::Cancelled));
-        }
-        let ran = invoke(session, contract, arguments, self.cancel);
-        if matches!(ran, Ok(_) | Err(InvokeError::Output { .. })) {
-            self.runs.fetch_add(1, Ordering::Relaxed);
-        }
-        ran
-    }
-
-    /// Evaluates a property in a process of its own that holds no tool code.
-    fn property(
-        &self,
-        session: &dyn Session,
-        program: Arc<str>,
-        case: &Case,
-        output: Value,
-    ) -> Result<Option<String>, ValidateError> {
-        let call = holds::call(program, case.input.clone(), output);
-        let run = session.call(&call, self.cancel)?;
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        Ok(match (run.outcome, &run.output) {
-            (Outcome::Ok, Some(Value::Bool(true))) => None,
-            (Outcome::Ok, Some(Value::Bool(false))) => {
-                Some("the property does not hold".to_owned())
-            }
-            (Outcome::Ok, _) => {
-                Some("bad case: the property gave something else than true or false".to_owned())
-            }
-            _ => Some(format!(
-                "the property could not be evaluated on this output: {}",
-                ended(&run)
-            )),
-        })
-    }
 }
 
-/// Maps over items on a few threads; the first error stops the rest.
-pub(crate) fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, ValidateError> + Sync,
-) -> Result<Vec<R>, ValidateError> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<BTreeMap<usize, Result<R, ValidateError>>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..PARALLEL.min(items.len()) {
-            scope.spawn(|| {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(i) else { return };
-                    let result = work(item);
-                    if result.is_err() {
-                        next.store(items.len(), Ordering::Relaxed);
-                    }
-                    done.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(i, result);
-                }
-            });
-        }
+/// Whether a case speaks for the tool, or has been withdrawn and speaks neither way.
+pub(crate) fn counts_as_passed(case: &CaseResult) -> bool {
+    case.passed || (case.withdrawn.is_some() && case.origin != Origin::User)
+}
+
+fn took(trial: &mut Trial, stage: Stage, begun: Instant) {
+    trial.stages.push(StageTime {
+        stage,
+        ms: begun.elapsed().as_secs_f64() * 1e3,
     });
-    done.into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .into_values()
-        .collect()
 }
 
-fn arguments(case: &Case) -> Option<Arguments> {
-    let files = case
-        .files
-        .iter()
-        .map(|(name, file)| {
-            Some(InlineFile {
-                name: name.clone(),
-                bytes: Arc::from(file.bytes()?),
-            })
-        })
-        .collect::<Option<_>>()?;
-    Some(Arguments {
-        input: case.input.clone(),
-        files,
-        ..Arguments::default()
-    })
-}
-
-fn blank(case: &Case) -> CaseResult {
-    CaseResult {
-        name: case.name.clone(),
-        origin: case.origin,
-        held_out: case.held_out,
-        passed: false,
-        outcome: Outcome::ToolError,
-        failure: None,
-        got: None,
-        error: None,
-        stderr: String::new(),
-        runtime_ms: 0.0,
-        max_rss_kib: 0,
-        withdrawn: None,
-    }
-}
-
-fn measured(result: &mut CaseResult, run: &SandboxResult) {
-    result.outcome = run.outcome;
-    result.runtime_ms = run.runtime_ms;
-    result.max_rss_kib = run.usage.max_rss_kib;
-    if !result.held_out {
-        result.error.clone_from(&run.error);
-        result.stderr = run.stderr.chars().take(STDERR_CHARS).collect();
-    }
-}
-
-/// A failure in words: of a held-out case the kind alone, because details quote its input, its
-/// output, or the shape of what was expected.
-fn told(case: &Case, kind: &str, details: &str) -> String {
-    if case.held_out {
-        kind.to_owned()
-    } else {
-        format!("{kind}: {details}")
-    }
-}
-
-/// Keeps the kind of error and drops its words: they may quote the input, or what it led to.
-fn hide(result: &mut CaseResult) {
-    result.got = None;
-    result.stderr.clear();
-    if let Some(error) = &mut result.error {
-        error.message.clear();
-    }
-}
-
-/// Nothing ran. For a case that expects an error this is the pass it asked for: in production
-/// such an input reaches the tool as little as here.
-fn refused_on_host(result: &mut CaseResult, case: &Case, why: &InvokeError) {
-    result.error = Some(RunError {
-        kind: INPUT_REFUSED.to_owned(),
-        message: if case.held_out {
-            String::new()
-        } else {
-            why.to_string()
-        },
-        line: None,
-        errno: None,
-    });
-    if matches!(case.check, Check::Raises(_)) {
-        result.passed = true;
-    } else {
-        let what = "bad case: its input is refused before any run";
-        result.failure = Some(told(case, what, &why.to_string()));
-    }
-}
-
-fn raises_failure(raises: &Raises, run: &SandboxResult) -> Option<String> {
-    match (&run.error, run.outcome) {
-        (Some(error), Outcome::ToolError) => {
-            if error.kind != raises.kind() {
-                return Some("it raised another kind of error than expected".to_owned());
-            }
-            match raises {
-                Raises::Message { contains, .. } if !error.message.contains(contains.as_str()) => {
-                    Some("it raised the expected kind of error with another message".to_owned())
-                }
-                _ => None,
-            }
-        }
-        (_, Outcome::Ok) => Some("an error was expected, and it returned".to_owned()),
-        _ => Some(ended(run)),
-    }
-}
-
-/// How a run ended that should have given an output: the kind alone.
-fn ended(run: &SandboxResult) -> String {
-    match run.outcome {
-        Outcome::Ok => "it returned".to_owned(),
-        Outcome::ToolError => match &run.error {
-            Some(error) => {
-                let kind: String = error
-                    .kind
-                    .chars()
-                    .take(80)
-                    .flat_map(char::escape_debug)
-                    .collect();
-                format!("it raised {kind}")
-            }
-            None => "it raised an error".to_owned(),
-        },
-        Outcome::Timeout => "it ran out of time".to_owned(),
-        Outcome::Memory => "it ran out of memory".to_owned(),
-        Outcome::OutputLimit => "it wrote more than the output limit".to_owned(),
-        Outcome::Policy => "the sandbox killed it for a forbidden system call".to_owned(),
-        Outcome::Crash => "it ended without a result".to_owned(),
-        Outcome::Protocol => "what came back was not a result of ours".to_owned(),
-    }
+/// 48 bits of the draft's digest: every reader of JSON keeps such a number whole.
+fn seed_of(trial: &Trial) -> u64 {
+    let digest = trial.subject.to_string();
+    digest
+        .get(..12)
+        .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+        .unwrap_or_default()
 }

@@ -149,7 +149,10 @@ fn doubler(call: &Call) -> Result<SandboxResult, SandboxError> {
             call.input["output"].as_i64() == call.input["input"]["n"].as_i64().map(|n| n * 2)
         ));
     }
-    let n = call.input["n"].as_i64().unwrap();
+    // A program of ours around the tool (what it reaches, what it opens) gets nothing out of this.
+    let Some(n) = call.input.get("n").and_then(Value::as_i64) else {
+        return ok(Value::Null);
+    };
     if n == 13 {
         return Ok(result(
             Outcome::ToolError,

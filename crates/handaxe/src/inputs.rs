@@ -151,11 +151,16 @@ pub(crate) fn goldens(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
+/// A limit on memory bounds what is added to the interpreter's; less than it has to spare is no
+/// limit.
+const LEAST_MEMORY: u64 = 256 << 10;
+
 /// What a limit counts, and so how it is written.
 #[derive(Clone, Copy)]
 enum Measure {
     Time,
     Size,
+    Memory,
     Count,
 }
 
@@ -166,6 +171,12 @@ impl Measure {
             Self::Size => byte_count(text)
                 .filter(|n| *n > 0)
                 .ok_or("expected a size such as 256M, 64K or 4096"),
+            Self::Memory => Self::Size.read(text).and_then(|bytes| {
+                (bytes >= LEAST_MEMORY).then_some(bytes).ok_or(
+                    "at least 256K: about as much is free within the warm interpreter, and no \
+                     limit takes that away",
+                )
+            }),
             Self::Count => {
                 let number = text.parse().ok().filter(|n| *n > 0);
                 number.ok_or("expected a whole number from 1")
@@ -181,7 +192,7 @@ type Named = (&'static str, Measure, fn(&mut Limits) -> &mut u64);
 const LIMITS: [Named; 10] = [
     ("wall", Measure::Time, |l| &mut l.wall_ms),
     ("cpu", Measure::Time, |l| &mut l.cpu_ms),
-    ("memory", Measure::Size, |l| &mut l.memory_bytes),
+    ("memory", Measure::Memory, |l| &mut l.memory_bytes),
     ("output", Measure::Size, |l| &mut l.output_bytes),
     ("stdio", Measure::Size, |l| &mut l.stdio_bytes),
     ("scratch", Measure::Size, |l| &mut l.scratch_bytes),
@@ -273,6 +284,7 @@ mod tests {
             "wall=2x",
             "wall=-1",
             "memory=0",
+            "memory=255K",
             "speed=1",
             "memory=1e3",
         ] {

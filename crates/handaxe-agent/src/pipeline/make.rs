@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use handaxe_types::{
-    Case, CaseResult, Check, Draft, Finding, Origin, Progress, Review, Spec, Survivor, Task,
-    ToolRequest, Trial, Verdict,
+    Case, CaseResult, Check, Digest, Draft, Finding, Origin, Progress, Review, Spec, Survivor,
+    Task, ToolRequest, Trial, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -220,12 +220,16 @@ pub(crate) fn try_draft(
     }
     // The spec is settled by the first attempt; cases for it are written once.
     let mut held_out = match before {
-        Some(attempt) if attempt.draft.spec == draft.spec => tester_cases(&attempt.held_out),
+        Some(attempt) if attempt.draft.spec == draft.spec => {
+            let mut cases = tester_cases(&attempt.held_out);
+            cases.extend(fuzzed(attempt));
+            cases
+        }
         _ => mind.held_out(&draft.spec)?,
     };
     held_out.extend(job.regression.iter().cloned());
     held_out.extend(job.task.goldens.iter().cloned());
-    let mut trial = trial(ctx, &draft, &held_out)?;
+    let mut trial = trial(ctx, memory, &draft, &held_out)?;
     let survivors = unnoticed(ctx, &trial);
     if !survivors.is_empty() {
         let known = tester_cases(&held_out);
@@ -234,12 +238,22 @@ pub(crate) fn try_draft(
             let text = "  too few changes of the code are noticed: the tester adds {n} cases";
             ctx.report(Progress::Note(text.replace("{n}", &more.len().to_string())));
             held_out.extend(more);
-            trial = self::trial(ctx, &draft, &held_out)?;
+            trial = self::trial(ctx, memory, &draft, &held_out)?;
         }
     }
     let mut verdict = handaxe_validate::judge(&trial, &ctx.policy);
     if !verdict.accepted {
         settle_disputes(ctx, memory, mind, n, &draft, &held_out, &mut trial)?;
+        // Where what failed was withdrawn, the stages that it kept back are made up for.
+        validator(ctx, memory)
+            .complete(
+                &draft,
+                &held_out,
+                &mut trial,
+                ctx.reporter.as_ref(),
+                &ctx.cancel,
+            )
+            .map_err(|e| Halt::Error(PipelineError::Validate(e)))?;
         verdict = handaxe_validate::judge(&trial, &ctx.policy);
     }
     if !verdict.findings.is_empty() {
@@ -317,12 +331,29 @@ fn record(memory: &Memory, attempt: &Attempt) -> Result<(), PipelineError> {
     })
 }
 
+/// The generated inputs that this attempt or one before it failed on: cases for every later one.
+fn fuzzed(attempt: &Attempt) -> impl Iterator<Item = Case> + '_ {
+    let before = attempt.held_out.iter().filter(|c| c.origin == Origin::Fuzz);
+    let failures = attempt.trial.fuzz.iter().flat_map(|f| &f.failures);
+    before.chain(failures.map(|f| &f.case)).cloned()
+}
+
 fn tester_cases(cases: &[Case]) -> Vec<Case> {
     cases
         .iter()
         .filter(|c| c.origin == Origin::Tester)
         .cloned()
         .collect()
+}
+
+/// Generated inputs and mutants are drawn by the run: again the same when it is resumed.
+fn validator(ctx: &Context, memory: &Memory) -> handaxe_validate::Validator {
+    let digest = Digest::of(memory.run().as_str().as_bytes()).to_string();
+    // 48 bits: every reader of JSON keeps such a number whole.
+    let seed = digest
+        .get(..12)
+        .and_then(|h| u64::from_str_radix(h, 16).ok());
+    ctx.validator().seeded(seed.unwrap_or_default())
 }
 
 /// What a version's cases ask of the next one: what came out still does. What it refused it may
@@ -340,8 +371,8 @@ pub(crate) fn regression(cases: Vec<Case>) -> Vec<Case> {
         .collect()
 }
 
-fn trial(ctx: &Context, draft: &Draft, held_out: &[Case]) -> Result<Trial, Halt> {
-    ctx.validator()
+fn trial(ctx: &Context, memory: &Memory, draft: &Draft, held_out: &[Case]) -> Result<Trial, Halt> {
+    validator(ctx, memory)
         .trial(draft, held_out, ctx.reporter.as_ref(), &ctx.cancel)
         .map_err(|e| Halt::Error(PipelineError::Validate(e)))
 }

@@ -21,25 +21,27 @@ pub(crate) fn harden(plan: &[u8]) -> Report {
         return report;
     };
     type Step = fn(&Plan<'_>, &mut Report) -> Result<(), Errno>;
-    let steps: [Step; 16] = [
-        place_descriptors,
-        join_cgroups,
-        enter_namespaces,
-        map_ids,
-        confirm_pid_namespace,
-        confirm_namespaces,
-        measure,
-        close_descriptors,
-        mount_scratch,
-        mount_files,
-        confirm_read_only_root,
-        set_limits,
-        drop_capabilities,
-        give_up_privileges,
-        confine,
-        filter,
+    /// In namespaces, and without them.
+    const BOTH: [(Step, Step); 16] = [
+        (place_descriptors, place_descriptors),
+        (join_cgroups, join_cgroups),
+        (enter_namespaces, nothing),
+        (map_ids, nothing),
+        (confirm_pid_namespace, nothing),
+        (confirm_namespaces, nothing),
+        (measure, measure),
+        (close_descriptors, close_descriptors),
+        (mount_scratch, enter_own_directory),
+        (mount_files, nothing),
+        (confirm_read_only_root, nothing),
+        (set_limits, set_limits),
+        (drop_capabilities, confirm_no_capabilities),
+        (give_up_privileges, die_with_the_server),
+        (confine, confine),
+        (filter, filter),
     ];
-    for (index, step) in steps.into_iter().enumerate() {
+    for (index, (whole, bare)) in BOTH.into_iter().enumerate() {
+        let step = if plan.is_bare() { bare } else { whole };
         let (layer, _) = STEPS[index + 1];
         // The first step is what a failure is told over.
         let done = if index > 0 && plan.lacks(layer) {
@@ -62,6 +64,11 @@ const CLONE_NEWUTS: usize = 0x0400_0000;
 const CLONE_NEWIPC: usize = 0x0800_0000;
 const CLONE_NEWUSER: usize = 0x1000_0000;
 const CLONE_NEWPID: usize = 0x2000_0000;
+
+#[expect(clippy::unnecessary_wraps, reason = "a step like the others")]
+fn nothing(_: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+    Ok(())
+}
 
 /// No descriptor: a word of all ones.
 const NONE: usize = usize::MAX;
@@ -234,6 +241,18 @@ pub(super) fn enter_scratch(
     Ok(())
 }
 
+/// A directory of the host, which the server has just made for this child alone.
+fn enter_own_directory(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+    let path = beneath(plan, b"/scratch");
+    call(nr::CHDIR, &[path.c().as_ptr() as usize]).map(drop)
+}
+
+/// A path in the child's own directory.
+fn beneath(plan: &Plan<'_>, name: &[u8]) -> Text {
+    let place = plan.place.strip_suffix(b"\0").unwrap_or(plan.place);
+    Text::new().push(place).push(name)
+}
+
 /// `/data` and `/assets` become the call's own, with the session's files still in `/data`.
 fn mount_files(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
     const OPEN_TREE_CLONE: usize = 1;
@@ -291,16 +310,19 @@ pub(super) fn confirm_read_only_root(plan: &Plan<'_>, report: &mut Report) -> Re
     Ok(())
 }
 
+/// Processes and threads.
+const PROCESSES: usize = 6;
+
 /// What no call may pass, whatever its own limits: resource number, value.
 pub(super) const CEILINGS: [(usize, u64); 8] = [
     (4, 0),       // core
     (7, 1024),    // open files
     (3, 8 << 20), // stack
-    (6, 128),     // processes and threads
-    (8, 0),       // locked memory
-    (11, 64),     // pending signals
-    (12, 0),      // message queues
-    (14, 0),      // real-time priority
+    (PROCESSES, 128),
+    (8, 0),   // locked memory
+    (11, 64), // pending signals
+    (12, 0),  // message queues
+    (14, 0),  // real-time priority
 ];
 
 pub(super) fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
@@ -308,6 +330,10 @@ pub(super) fn set_limits(plan: &Plan<'_>, report: &mut Report) -> Result<(), Err
         return Ok(());
     }
     for (resource, value) in CEILINGS {
+        // Without a user namespace the processes of everyone of this user count.
+        if plan.is_bare() && resource == PROCESSES {
+            continue;
+        }
         lower_one(resource, value)?;
         if sys::get_rlimit(resource)?.hard > value {
             return Err(sys::ENOTRECOVERABLE);
@@ -360,6 +386,27 @@ fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> 
         return Err(sys::EPERM);
     }
     prctl(SET_SECUREBITS, LOCKED)?;
+    empty_capabilities()?;
+    if (0..=known).any(|c| prctl(CAPBSET_READ, c) == Ok(1)) {
+        return Err(sys::ENOTRECOVERABLE);
+    }
+    report.layers |= layer::NO_CAPABILITIES;
+    Ok(())
+}
+
+/// An ordinary user has none to begin with, and may not empty the set of those that a program
+/// could bring; with no new privileges no program brings any.
+fn confirm_no_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    if plan.skips(layer::NO_CAPABILITIES) {
+        return Ok(());
+    }
+    empty_capabilities()?;
+    report.layers |= layer::NO_CAPABILITIES;
+    Ok(())
+}
+
+/// Gives up every capability that is held, and looks.
+fn empty_capabilities() -> Result<(), Errno> {
     let header = [0x2008_0522_u32, 0];
     let (none, mut seen) = ([0_u32; 6], [1_u32; 6]);
     call(
@@ -370,11 +417,11 @@ fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> 
         nr::CAPGET,
         &[header.as_ptr() as usize, seen.as_mut_ptr() as usize],
     )?;
-    if seen != none || (0..=known).any(|c| prctl(CAPBSET_READ, c) == Ok(1)) {
-        return Err(sys::ENOTRECOVERABLE);
+    if seen == none {
+        Ok(())
+    } else {
+        Err(sys::ENOTRECOVERABLE)
     }
-    report.layers |= layer::NO_CAPABILITIES;
-    Ok(())
 }
 
 pub(super) fn give_up_privileges(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
@@ -391,20 +438,31 @@ pub(super) fn give_up_privileges(_: &Plan<'_>, report: &mut Report) -> Result<()
     Ok(())
 }
 
+/// Where no namespace takes a child down with its server, the kernel is asked to.
+fn die_with_the_server(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    const SET_PDEATHSIG: usize = 1;
+    const SIGKILL: usize = 9;
+    prctl(SET_PDEATHSIG, SIGKILL)?;
+    give_up_privileges(plan, report)
+}
+
 pub(super) fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     let abi = landlock::abi();
     report.abi = abi as u32;
     if plan.skips(layer::LANDLOCK) {
         return Ok(());
     }
-    if abi < landlock::FLOOR {
+    let floor = if plan.is_bare() {
+        landlock::FLOOR_ALONE
+    } else {
+        landlock::FLOOR
+    };
+    if abi < floor {
         return Err(sys::ENOSYS);
     }
-    let own: &[&[u8]] = if plan.inline {
-        &[b"/scratch\0", b"/data\0", b"/assets\0"]
-    } else {
-        &[b"/scratch\0"]
-    };
+    let own = [b"/scratch".as_slice(), b"/data", b"/assets"].map(|name| beneath(plan, name));
+    let own = own.each_ref().map(Text::c);
+    let own = if plan.inline { &own[..] } else { &own[..1] };
     landlock::confine(abi, plan.readable.split_inclusive(|b| *b == 0), own)?;
     // The root directory may be read by its permissions and by no rule.
     match sys::open(sys::AT_FDCWD, b"/\0", sys::O_DIRECTORY) {

@@ -5,6 +5,9 @@ use super::sys::{self, Errno, call, nr};
 /// The least version that the jail accepts (Linux 5.13).
 pub(crate) const FLOOR: u64 = 1;
 
+/// The least where it stands alone (Linux 6.2): before it, no file could be kept from being cut.
+pub(crate) const FLOOR_ALONE: u64 = 3;
+
 const EXECUTE: u64 = 1 << 0;
 const WRITE_FILE: u64 = 1 << 1;
 const READ_FILE: u64 = 1 << 2;

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_malformed_plan_is_the_first_step() {
-        for bytes in [&[][..], &[0; 119], &[0xff; 120], &[0; 121]] {
+        for bytes in [&[][..], &[0; 127], &[0xff; 128], &[0; 129]] {
             let report = child::harden(bytes).to_bytes();
             assert_eq!(report[0], 1);
         }

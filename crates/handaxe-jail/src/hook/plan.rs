@@ -78,8 +78,9 @@ impl Report {
     }
 }
 
-/// What the server tells a child: fifteen little-endian words, then the filter, the directories
-/// that may be read, and the names mounted in `/data`, each name ending in NUL.
+/// What the server tells a child: sixteen little-endian words, then the filter, the directories
+/// that may be read, the names mounted in `/data`, each ending in NUL, and the child's own directory
+/// where it has no namespaces, ending in NUL as well.
 pub(crate) struct Plan<'a> {
     /// Become descriptors 0, 1, 2 and 3.
     pub(crate) pipes: [usize; 4],
@@ -104,19 +105,22 @@ pub(crate) struct Plan<'a> {
     pub(crate) filter: &'a [u8],
     pub(crate) readable: &'a [u8],
     pub(crate) data: &'a [u8],
+    /// Its own directory in the host's tree, where it has no namespaces; empty otherwise.
+    pub(crate) place: &'a [u8],
 }
 
 impl<'a> Plan<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        const WORDS: usize = 15;
+        const WORDS: usize = 16;
         let (head, rest) = bytes.split_at_checked(WORDS * 8)?;
         let mut words = [0_u64; WORDS];
         for (word, chunk) in words.iter_mut().zip(head.chunks_exact(8)) {
             *word = u64::from_le_bytes(chunk.try_into().ok()?);
         }
-        let (filter, rest) = rest.split_at_checked(words[12] as usize)?;
-        let (readable, rest) = rest.split_at_checked(words[13] as usize)?;
-        let (data, rest) = rest.split_at_checked(words[14] as usize)?;
+        let (filter, rest) = rest.split_at_checked(words[13] as usize)?;
+        let (readable, rest) = rest.split_at_checked(words[14] as usize)?;
+        let (data, rest) = rest.split_at_checked(words[15] as usize)?;
+        let (place, rest) = rest.split_at_checked(words[10] as usize)?;
         rest.is_empty().then_some(Self {
             pipes: [0, 1, 2, 3].map(|at| words[at] as usize),
             proc: words[4] as usize,
@@ -124,12 +128,18 @@ impl<'a> Plan<'a> {
             scratch_bytes: words[7],
             scratch_inodes: words[8],
             inline: words[9] != 0,
-            skip: words[10] as u32,
-            missing: words[11] as u32,
+            skip: words[11] as u32,
+            missing: words[12] as u32,
             filter,
             readable,
             data,
+            place,
         })
+    }
+
+    /// Whether the layers that need no namespace are all that there is.
+    pub(crate) fn is_bare(&self) -> bool {
+        !self.place.is_empty()
     }
 
     /// Whether a test asked for life without this layer. Never, in anything that is shipped.

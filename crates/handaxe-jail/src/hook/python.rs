@@ -7,7 +7,7 @@ use core::ffi::{c_char, c_int, c_long, c_void};
 use core::ptr;
 
 use super::plan::Report;
-use super::{child, contained, landlock};
+use super::{child, contained, landlock, sys};
 
 #[repr(C)]
 struct Object {
@@ -105,8 +105,13 @@ unsafe extern "C" fn lower(_: *mut Object, limits: *mut Object) -> *mut Object {
     }
 }
 
-unsafe extern "C" fn seal(_: *mut Object, _: *mut Object) -> *mut Object {
-    errno(landlock::seal(landlock::abi(), b"/scratch\0"))
+unsafe extern "C" fn seal(_: *mut Object, scratch: *mut Object) -> *mut Object {
+    // SAFETY: `scratch` is the live argument and outlives the use of its bytes.
+    match unsafe { bytes(scratch) } {
+        Some(path) if path.ends_with(b"\0") => errno(landlock::seal(landlock::abi(), path)),
+        Some(_) => errno(Err(sys::EINVAL)),
+        None => ptr::null_mut(),
+    }
 }
 
 unsafe extern "C" fn rest(_: *mut Object, _: *mut Object) -> *mut Object {

@@ -7,10 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use handaxe_types::Digest;
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::apart::APART_ARGUMENT;
-use crate::config::{JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES};
+use crate::config::{JAIL_ARGUMENT, Launch, Launched, MESSAGE_BYTES, Shape};
 use crate::seccomp;
 pub(crate) use steps::LaunchError;
 
@@ -67,7 +68,7 @@ fn run() -> i32 {
     let control = unsafe { OwnedFd::from_raw_fd(0) };
     match launch(control.as_fd()) {
         Ok(server) => {
-            steps::watch(control.as_fd(), server);
+            steps::watch(control.as_fd(), &server);
             0
         }
         Err(error) => {
@@ -93,36 +94,104 @@ fn tell(control: BorrowedFd<'_>, message: &Launched) {
 fn launch(control: BorrowedFd<'_>) -> Result<steps::Server, LaunchError> {
     steps::close_inherited()?;
     let config = receive(control)?;
-    let filter = seccomp::filter().map_err(LaunchError::Filter)?;
+    let filter = filter(&config).map_err(LaunchError::Filter)?;
     steps::leave_terminal();
     let proc = steps::open_proc()?;
+    match config.shape {
+        Shape::Namespaces => whole(control, proc, &config, &filter),
+        Shape::Landlock => bare(control, proc, &config, &filter),
+    }
+}
 
-    // Root can reach files that the jail's user cannot, so it takes hold of them first; a user
-    // can only do that from a mount namespace of its own.
-    let root = steps::is_root();
-    let held = if root {
-        Some(root::hold(&config)?)
-    } else {
-        None
-    };
-    if root {
+/// Namespaces around, a root of its own beneath.
+fn whole(
+    control: BorrowedFd<'_>,
+    proc: OwnedFd,
+    config: &Launch,
+    filter: &[u8],
+) -> Result<steps::Server, LaunchError> {
+    let mut held = None;
+    if steps::is_root() {
+        // Root opens what an unprivileged user may not; a root without the right to mount takes
+        // hold as that user does, below.
+        held = match root::hold(config) {
+            Err(LaunchError::Hold { errno, .. }) if errno == Errno::PERM => None,
+            done => Some(done?),
+        };
         steps::drop_to(config.drop_to)?;
     }
     steps::forbid_new_privileges()?;
-    steps::enter_user_namespace(&config)?;
-    steps::enter_namespaces(&config)?;
+    steps::enter_user_namespace(config)?;
+    steps::enter_namespaces(config)?;
     steps::name_host()?;
     root::make_private()?;
     let held = match held {
         Some(held) => held,
-        None => root::hold(&config)?,
+        None => root::hold(config)?,
     };
-    root::build(&config, held, SERVER, HOOK, &settings(&config), &filter)?;
-    steps::start(control, proc, &config)
+    let files = own_files(
+        config,
+        filter,
+        "/handaxe/handaxe_hook.so",
+        "/handaxe/filter",
+    );
+    root::build(config, held, &files)?;
+    let paths = ["/handaxe/server.py", "/handaxe/settings.json"];
+    steps::start(control, proc, config, &paths, Vec::new())
+}
+
+/// No namespaces: the server runs among the host's processes, its own files only in memory.
+fn bare(
+    control: BorrowedFd<'_>,
+    proc: OwnedFd,
+    config: &Launch,
+    filter: &[u8],
+) -> Result<steps::Server, LaunchError> {
+    if steps::is_root() {
+        steps::give_place(config)?;
+        steps::drop_bounding_set()?;
+        steps::drop_to(config.drop_to)?;
+    }
+    steps::forbid_new_privileges()?;
+    steps::adopt_orphans()?;
+    let path = |at: usize| format!("/proc/self/fd/{}", steps::FIRST_FILE + at as i32);
+    let names: [String; 4] = std::array::from_fn(path);
+    let files = own_files(config, filter, &names[1], &names[3])
+        .iter()
+        .map(|(name, bytes)| steps::in_memory(name, bytes))
+        .collect::<Result<Vec<_>, _>>()?;
+    steps::start(control, proc, config, &[&names[0], &names[2]], files)
+}
+
+/// The server's own files, in the order in which they are named: where it finds the hook and the
+/// filter stands in its settings.
+fn own_files(
+    config: &Launch,
+    filter: &[u8],
+    hook_path: &str,
+    filter_path: &str,
+) -> [(&'static str, Vec<u8>); 4] {
+    let settings = settings(config, hook_path, filter_path).to_string();
+    [
+        ("handaxe/server.py", SERVER.as_bytes().to_vec()),
+        ("handaxe/handaxe_hook.so", HOOK.to_vec()),
+        ("handaxe/settings.json", settings.into_bytes()),
+        ("handaxe/filter", filter.to_vec()),
+    ]
+}
+
+#[cfg(not(feature = "testing"))]
+fn filter(config: &Launch) -> Result<Vec<u8>, seccomp::SeccompError> {
+    seccomp::filter(config.shape)
+}
+
+#[cfg(feature = "testing")]
+fn filter(config: &Launch) -> Result<Vec<u8>, seccomp::SeccompError> {
+    seccomp::widened(config.shape, &config.knobs.allow)
 }
 
 /// What the server reads when it starts.
-fn settings(config: &Launch) -> serde_json::Value {
+fn settings(config: &Launch, hook_path: &str, filter_path: &str) -> serde_json::Value {
     #[cfg(feature = "testing")]
     let (skip, missing) = (
         crate::config::to_bits(&config.knobs.skip),
@@ -131,21 +200,37 @@ fn settings(config: &Launch) -> serde_json::Value {
     #[cfg(not(feature = "testing"))]
     let (skip, missing) = (0, 0);
     let mut readable: Vec<_> = config.directories.iter().map(|d| d.path.clone()).collect();
-    readable.extend(["/data", "/assets", "/usr/lib", "/lib", "/lib64"].map(Into::into));
-    // Few rules, since every child loads them: the root holds nothing beside a file but other
-    // files of this list, so its directory says the same.
-    let beside = config.files.iter().map(|file| match file.parent() {
-        Some(parent) if parent != Path::new("/") => parent.to_owned(),
-        _ => file.clone(),
-    });
-    readable.extend(beside);
+    match config.shape {
+        Shape::Namespaces => {
+            readable.extend(["/data", "/assets", "/usr/lib", "/lib", "/lib64"].map(Into::into));
+            // Few rules, since every child loads them: the root holds nothing beside a file but
+            // other files of this list, so its directory says the same.
+            let beside = config.files.iter().map(|file| match file.parent() {
+                Some(parent) if parent != Path::new("/") => parent.to_owned(),
+                _ => file.clone(),
+            });
+            readable.extend(beside);
+        }
+        // The host's own tree: the files themselves and nothing beside them.
+        Shape::Landlock => {
+            readable.extend(config.files.iter().cloned());
+            readable.extend(config.data.iter().map(|d| d.path.clone()));
+        }
+    }
     readable.sort();
     readable.dedup();
     serde_json::json!({
         "modules": config.modules,
         "seed": config.seed,
         "readable": readable,
-        "data": config.data.iter().map(|d| &d.name).collect::<Vec<_>>(),
+        // Without namespaces they stay where they are.
+        "data": match config.shape {
+            Shape::Namespaces => config.data.iter().map(|d| d.name.as_str()).collect(),
+            Shape::Landlock => Vec::new(),
+        },
+        "place": config.place,
+        "hook": hook_path,
+        "filter": filter_path,
         "skip": skip,
         "missing": missing,
     })

@@ -11,7 +11,6 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
     OpenTreeFlags, UnmountFlags,
 };
-use serde_json::Value;
 
 use super::steps::LaunchError;
 use crate::config::{DataFile, Launch};
@@ -142,23 +141,13 @@ const OWN: [&str; 5] = ["scratch", "data", "assets", "handaxe", "handaxe/empty"]
 pub(super) fn build(
     config: &Launch,
     held: Held,
-    server: &str,
-    hook: &[u8],
-    settings: &Value,
-    filter: &[u8],
+    own_files: &[(&str, Vec<u8>)],
 ) -> Result<(), LaunchError> {
     let root = empty_root().map_err(LaunchError::MakeRoot)?;
     let root = root.as_fd();
     for name in OWN {
         parents(root, Path::new(name), true)?;
     }
-    let settings = settings.to_string();
-    let own_files: [(&str, &[u8]); 4] = [
-        ("handaxe/server.py", server.as_bytes()),
-        ("handaxe/handaxe_hook.so", hook),
-        ("handaxe/settings.json", settings.as_bytes()),
-        ("handaxe/filter", filter),
-    ];
     for (name, bytes) in own_files {
         write(root, Path::new(name), bytes)?;
     }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
 
 use super::tell;
-use crate::config::{Launch, Launched};
+use crate::config::{Launch, Launched, Shape};
 use crate::seccomp::SeccompError;
 
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,14 @@ pub(crate) enum LaunchError {
     PivotRoot(Errno),
     #[error("failed to start the server's process: {0}")]
     Fork(Errno),
+    #[error("failed to give {} to the jail's user: {errno}", path.display())]
+    GivePlace { path: PathBuf, errno: Errno },
+    #[error("failed to drop the capability bounding set: {0}")]
+    Bounding(Errno),
+    #[error("failed to become the parent of orphans: {0}")]
+    Adopt(Errno),
+    #[error("failed to keep {name} in memory: {errno}")]
+    InMemory { name: String, errno: Errno },
     #[error("failed to prepare the server's descriptors: {0}")]
     Descriptors(Errno),
     #[error("failed to execute {}: {errno}", path.display())]
@@ -72,12 +80,17 @@ impl LaunchError {
         match self {
             Self::CloseInherited(_) => Some(Layer::ClosedDescriptors),
             Self::Filter(_) => Some(Layer::Seccomp),
-            Self::DropUser { .. } | Self::StillRoot => Some(Layer::UnprivilegedUid),
+            Self::DropUser { .. }
+            | Self::StillRoot
+            | Self::GivePlace { .. }
+            | Self::Bounding(_) => Some(Layer::UnprivilegedUid),
             Self::NoNewPrivileges(_) => Some(Layer::NoNewPrivileges),
             Self::UserNamespace(_) | Self::MapIds { .. } => Some(Layer::UserNamespace),
             Self::Namespace { layer, .. } => Some(*layer),
             Self::NameHost(_) => Some(Layer::UtsNamespace),
             Self::MakePrivate(_) => Some(Layer::MountNamespace),
+            // A copy of a mount may be made by whoever may mount.
+            Self::Hold { errno, .. } if *errno == Errno::PERM => Some(Layer::MountNamespace),
             Self::Restrict { .. } | Self::MakeRoot(_) | Self::SealRoot(_) | Self::PivotRoot(_) => {
                 Some(Layer::ReadOnlyRoot)
             }
@@ -89,6 +102,8 @@ impl LaunchError {
             | Self::Replaced(_)
             | Self::Place { .. }
             | Self::Fork(_)
+            | Self::Adopt(_)
+            | Self::InMemory { .. }
             | Self::Descriptors(_)
             | Self::Execute { .. } => None,
         }
@@ -114,6 +129,10 @@ impl LaunchError {
             | Self::SealRoot(e)
             | Self::PivotRoot(e)
             | Self::Fork(e)
+            | Self::GivePlace { errno: e, .. }
+            | Self::Bounding(e)
+            | Self::Adopt(e)
+            | Self::InMemory { errno: e, .. }
             | Self::Descriptors(e)
             | Self::Execute { errno: e, .. } => Some(e.raw_os_error()),
             Self::Config(_) | Self::Filter(_) | Self::Replaced(_) | Self::StillRoot => None,
@@ -170,6 +189,53 @@ pub(super) fn drop_to(user: u32) -> Result<(), LaunchError> {
     // Otherwise the id maps would belong to root, and could not be written.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
         .map_err(failed)
+}
+
+/// The children's directory becomes the jail's user's, as long as root can give it.
+pub(super) fn give_place(config: &Launch) -> Result<(), LaunchError> {
+    let Some(place) = &config.place else {
+        return Ok(());
+    };
+    let owner = Some(config.drop_to);
+    std::os::unix::fs::lchown(place, owner, owner).map_err(|e| LaunchError::GivePlace {
+        path: place.clone(),
+        errno: Errno::from_io_error(&e).unwrap_or(Errno::IO),
+    })
+}
+
+/// Where there is no user namespace to be powerless in, no program may give capabilities back.
+pub(super) fn drop_bounding_set() -> Result<(), LaunchError> {
+    for capability in 0..64 {
+        // SAFETY: a plain number; the kernel knows no capability beyond the first it refuses.
+        match checked(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }) {
+            Ok(_) => {}
+            Err(Errno::INVAL) if capability > 0 => break,
+            Err(errno) => return Err(LaunchError::Bounding(errno)),
+        }
+    }
+    Ok(())
+}
+
+/// What loses its parent in the jail comes to the launcher, who kills it.
+pub(super) fn adopt_orphans() -> Result<(), LaunchError> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(LaunchError::Adopt)
+}
+
+/// A file without a name, which only descriptors lead to.
+pub(super) fn in_memory(name: &str, bytes: &[u8]) -> Result<OwnedFd, LaunchError> {
+    let failed = |errno| LaunchError::InMemory {
+        name: name.to_owned(),
+        errno,
+    };
+    // Python takes what stands before a slash for the program's directory.
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    let mut file = std::fs::File::from(rustix::fs::memfd_create(name, flags).map_err(failed)?);
+    std::io::Write::write_all(&mut file, bytes)
+        .and_then(|()| std::io::Seek::rewind(&mut file))
+        .map_err(|e| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+    Ok(file.into())
 }
 
 pub(super) fn forbid_new_privileges() -> Result<(), LaunchError> {
@@ -232,17 +298,21 @@ pub(super) fn name_host() -> Result<(), LaunchError> {
 pub(super) struct Server {
     pid: rustix::process::Pid,
     pidfd: OwnedFd,
+    shape: Shape,
 }
 
-/// The descriptors that the server finds open.
+/// Where the server finds its control socket; the host's `/proc` comes after it.
 const CONTROL: i32 = 3;
-const PROC: i32 = 4;
+/// The first of its own files, where they are kept in memory.
+pub(super) const FIRST_FILE: i32 = 5;
 
 /// Forks into the new process-id namespace and executes the interpreter there.
 pub(super) fn start(
     control: BorrowedFd<'_>,
     proc: OwnedFd,
     config: &Launch,
+    script: &[&str],
+    files: Vec<OwnedFd>,
 ) -> Result<Server, LaunchError> {
     let c = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| LaunchError::Execute {
@@ -252,7 +322,7 @@ pub(super) fn start(
     };
     let python = c(config.python.as_os_str().as_bytes())?;
     let mut arguments = vec![python.clone()];
-    for argument in ["-S", "-B", "-s", "-X", "utf8", "/handaxe/server.py"] {
+    for argument in ["-S", "-B", "-s", "-X", "utf8"].iter().chain(script) {
         arguments.push(c(argument.as_bytes())?);
     }
     let environment = config
@@ -264,7 +334,15 @@ pub(super) fn start(
     // SAFETY: this process has one thread, so the child may do anything after it.
     match checked(unsafe { libc::fork() }).map_err(LaunchError::Fork)? {
         0 => {
-            let error = become_server(control, &proc, config, &python, &arguments, &environment);
+            let descriptors = [control, proc.as_fd()];
+            let error = become_server(
+                descriptors,
+                &files,
+                config,
+                &python,
+                &arguments,
+                &environment,
+            );
             let (layer, errno) = (error.layer(), error.errno());
             tell(
                 control,
@@ -283,23 +361,26 @@ pub(super) fn start(
             };
             let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
                 .map_err(LaunchError::Fork)?;
-            Ok(Server { pid, pidfd })
+            let shape = config.shape;
+            Ok(Server { pid, pidfd, shape })
         }
     }
 }
 
 fn confirmed(config: &Launch) -> Vec<Layer> {
-    let mut layers = vec![Layer::UnprivilegedUid, Layer::UserNamespace];
-    layers.extend(NAMESPACES.map(|(_, layer)| layer));
-    layers.push(Layer::ReadOnlyRoot);
-    layers.push(Layer::EmptyEnvironment);
+    let mut layers = vec![Layer::UnprivilegedUid, Layer::EmptyEnvironment];
+    if config.shape == Shape::Namespaces {
+        layers.push(Layer::UserNamespace);
+        layers.extend(NAMESPACES.map(|(_, layer)| layer));
+        layers.push(Layer::ReadOnlyRoot);
+    }
     layers.retain(|layer| !skipped(config, *layer));
     layers
 }
 
 fn become_server(
-    control: BorrowedFd<'_>,
-    proc: &OwnedFd,
+    [control, proc]: [BorrowedFd<'_>; 2],
+    files: &[OwnedFd],
     config: &Launch,
     python: &CString,
     arguments: &[CString],
@@ -311,21 +392,7 @@ fn become_server(
             layers: confirmed(config),
         },
     );
-    // SAFETY: duplicates and closes descriptors of a process that is about to be another program;
-    // 1 (null) also serves as its standard input.
-    let done = unsafe {
-        checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))
-            // Out of the way first: one could stand where the other must go.
-            .and_then(|_| checked(libc::fcntl(control.as_raw_fd(), libc::F_DUPFD, 10)))
-            .and_then(|control| {
-                let proc = checked(libc::fcntl(proc.as_raw_fd(), libc::F_DUPFD, 10))?;
-                checked(libc::dup2(control, CONTROL))?;
-                checked(libc::dup2(proc, PROC))?;
-                checked(libc::dup2(1, 0))?;
-                checked(libc::close_range(5, libc::c_uint::MAX, 0))
-            })
-    };
-    if let Err(errno) = done {
+    if let Err(errno) = place_descriptors([control, proc], files) {
         return LaunchError::Descriptors(errno);
     }
     let pointers = |list: &[CString]| {
@@ -344,9 +411,31 @@ fn become_server(
     }
 }
 
+/// Puts the server's descriptors where it looks for them, and closes the rest.
+fn place_descriptors(first: [BorrowedFd<'_>; 2], files: &[OwnedFd]) -> Result<(), Errno> {
+    // SAFETY: asks for a signal.
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
+    // Out of the way first: one could stand where another must go.
+    let all = first.into_iter().chain(files.iter().map(AsFd::as_fd));
+    let away = all
+        // SAFETY: duplicates live descriptors of a process that is about to be another program.
+        .map(|fd| checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, 32) }))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut to = CONTROL;
+    for from in away {
+        // SAFETY: as above; what stood at `to` has a duplicate.
+        checked(unsafe { libc::dup2(from, to) })?;
+        to += 1;
+    }
+    // SAFETY: as above; 1 (null) also serves as standard input.
+    checked(unsafe { libc::dup2(1, 0) })?;
+    // SAFETY: nothing above the placed ones is used again.
+    checked(unsafe { libc::close_range(to as libc::c_uint, libc::c_uint::MAX, 0) }).map(drop)
+}
+
 /// Waits until the host lets go of its end or the server ends, then ends everything. The server
 /// is the first process of its namespace: the kernel kills the rest with it.
-pub(super) fn watch(control: BorrowedFd<'_>, server: Server) {
+pub(super) fn watch(control: BorrowedFd<'_>, server: &Server) {
     use rustix::event::{PollFd, PollFlags, poll};
     loop {
         let mut fds = [
@@ -362,7 +451,13 @@ pub(super) fn watch(control: BorrowedFd<'_>, server: Server) {
     }
     let kill = rustix::process::Signal::KILL;
     let _ = rustix::process::pidfd_send_signal(server.pidfd.as_fd(), kill);
-    let _ = rustix::process::waitpid(Some(server.pid), rustix::process::WaitOptions::empty());
+    let options = rustix::process::WaitOptions::empty();
+    let _ = rustix::process::waitpid(Some(server.pid), options);
+    if server.shape == Shape::Landlock {
+        // No namespace takes them down: each asked to be killed with the server, and is waited
+        // for, so that when the launcher has ended nothing of the jail is left.
+        while rustix::process::waitpid(None, options).is_ok() {}
+    }
 }
 
 /// Fails as the kernel would, where a test says that it lacks this layer.

@@ -6,7 +6,8 @@ native server (`server.py`), and whatever starts a container.
 
 import sys
 
-sys.path[:] = [p for p in sys.path if p not in ("", "/handaxe")]
+# The program's own directory is no place for modules.
+sys.path[:] = [p for p in sys.path if p not in ("", "/", "/handaxe")]
 
 import errno
 import gc
@@ -25,6 +26,8 @@ import traceback
 import types
 
 REQUEST, RESULT = 0, 3
+# The working directory of the call.
+SCRATCH = "/scratch"
 CHUNK = 1 << 16
 # What `json.loads` and `json.dumps` come down to, made once.
 DECODE = json.JSONDecoder().scan_once
@@ -39,8 +42,8 @@ def import_all(modules):
             pass  # a smaller build of Python: the tool would see the same
 
 
-def load_hook():
-    loader = importlib.machinery.ExtensionFileLoader("handaxe_hook", "/handaxe/handaxe_hook.so")
+def load_hook(path="/handaxe/handaxe_hook.so"):
+    loader = importlib.machinery.ExtensionFileLoader("handaxe_hook", path)
     spec = importlib.util.spec_from_loader("handaxe_hook", loader)
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
@@ -154,7 +157,7 @@ def answer(hook, inlet):
     for directory, name, length in request["files"]:
         lay(inlet, directory, name, length)
     if request["seal"]:
-        failed = hook.seal(None)
+        failed = hook.seal(SCRATCH.encode() + b"\0")
         if failed:
             os._exit(74)
     if hook.lower(limits):
@@ -272,6 +275,13 @@ class Refused(Exception):
     pass
 
 
+def plain(name):
+    """One component, in characters that JSON has."""
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def artefacts(value, properties, most):
     """Opens the files that the output names: plain ones, in the scratch, with one name."""
     found, total = [], 0
@@ -280,11 +290,11 @@ def artefacts(value, properties, most):
         for file in named if type(named) is list else [named]:
             if file is None:
                 continue
-            if type(file) is not str or not file or "/" in file or "\0" in file or file in (".", ".."):
+            if type(file) is not str or not plain(file):
                 raise Refused(f"`{name}` must hold a plain file name of the working directory")
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             try:
-                fd = os.open(f"/scratch/{file}", flags)
+                fd = os.open(f"{SCRATCH}/{file}", flags)
             except OSError as error:
                 raise Refused(f"`{file}` cannot be handed back: {os.strerror(error.errno)}") from None
             seen = os.fstat(fd)

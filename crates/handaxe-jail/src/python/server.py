@@ -1,7 +1,7 @@
 """The server: a warm interpreter that forks one hardened child per call.
 
-Trusted. It is the first process of the jail's process-id namespace, never holds a byte of
-untrusted code, and does what the host says over one socket:
+Trusted. It is the first process of the jail's process-id namespace, where there are namespaces,
+never holds a byte of untrusted code, and does what the host says over one socket:
 
     M + id, scratch bytes, scratch inodes, takes files?   make a child (control groups attached)
     -> C + id, with the child's four pipe ends and pidfd
@@ -18,7 +18,9 @@ NO_FD = 2**64 - 1
 
 def serve(hook, settings, plan):
     control = _socket.socket(fileno=CONTROL)
-    own_namespace = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=PROC)
+    own_namespace = None
+    if settings["place"] is None:
+        own_namespace = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=PROC)
     poller = select.poll()
     poller.register(CONTROL, select.POLLIN)
     children = {}
@@ -31,7 +33,9 @@ def serve(hook, settings, plan):
                 ident, scratch, inodes, files = struct.unpack("<QQQQ", message[1:33])
                 # Descriptors are given up in the child, by the hook.
                 try:
-                    made = make(hook, settings, plan, own_namespace, scratch, inodes, files, extra)
+                    place = own_place(settings, ident)
+                    kind = own_namespace, place, scratch, inodes, files
+                    made = make(hook, settings, plan, kind, extra)
                 except OSError as error:
                     control.send(b"F" + struct.pack("<Qi", ident, error.errno or 0))
                 else:
@@ -67,10 +71,23 @@ def send(control, message, fds):
     control.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
-def make(hook, settings, plan, own_namespace, scratch, inodes, files, groups):
-    failed = hook.next_pid_namespace(own_namespace)
-    if failed:
-        raise OSError(failed, "next_pid_namespace")
+def own_place(settings, ident):
+    """The child's directory, where it cannot have a root of its own. The host removes it."""
+    if settings["place"] is None:
+        return ""
+    place = f"{settings['place']}/{ident}"
+    for name in ("", "/scratch", "/data", "/assets"):
+        os.mkdir(place + name, 0o700)
+    return place
+
+
+def make(hook, settings, plan, kind, groups):
+    own_namespace, place, scratch, inodes, files = kind
+    if own_namespace is not None:
+        failed = hook.next_pid_namespace(own_namespace)
+        if failed:
+            raise OSError(failed, "next_pid_namespace")
+    path = place.encode() + b"\0" if place else b""
     theirs, ours = [], []
     try:
         for inward in (True, False, False, False):
@@ -78,11 +95,11 @@ def make(hook, settings, plan, own_namespace, scratch, inodes, files, groups):
             theirs.append(reader if inward else writer)
             ours.append(writer if inward else reader)
         fds = [*theirs, PROC, *groups[:2], *[NO_FD] * (2 - len(groups[:2]))]
-        blob = struct.pack("<10Q", *fds, scratch, inodes, files) + plan
+        blob = struct.pack("<11Q", *fds, scratch, inodes, files, len(path)) + plan + path
         pid = os.fork()
         if pid == 0:
             try:
-                become(hook, settings, hook.harden(blob))
+                child(hook, settings, blob, place)
             except BaseException as error:
                 fault = traceback.format_exc().encode("utf-8", "replace")[-2000:]
                 try:
@@ -105,12 +122,19 @@ def make(hook, settings, plan, own_namespace, scratch, inodes, files, groups):
     return pid, pidfd, ours
 
 
+def child(hook, settings, blob, place):
+    global SCRATCH
+    if place:
+        SCRATCH = f"{place}/scratch"
+    become(hook, settings, hook.harden(blob))
+
+
 def main():
-    with open("/handaxe/settings.json", encoding="utf-8") as file:
+    with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
     import_all(settings["modules"])
-    hook = load_hook()
-    filter_program = read_all("/handaxe/filter")
+    hook = load_hook(settings["hook"])
+    filter_program = read_all(settings["filter"])
     readable = b"".join(p.encode() + b"\0" for p in settings["readable"])
     data = b"".join(n.encode() + b"\0" for n in settings["data"])
     lengths = len(filter_program), len(readable), len(data)

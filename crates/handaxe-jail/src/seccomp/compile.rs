@@ -192,6 +192,7 @@ fn rules(rules: &[Rule]) -> Vec<Insn> {
 mod tests {
     use super::super::{LIST, parse};
     use super::*;
+    use crate::config::Shape;
 
     /// Runs a program as the kernel would.
     fn run(program: &[u8], arch: u32, number: u32, args: [u64; 6]) -> u32 {
@@ -301,6 +302,23 @@ mod tests {
             let is_old = old.split_whitespace().any(|o| o == call.name);
             assert_eq!(call.aarch64.is_none(), is_old, "{}", call.name);
         }
+    }
+
+    /// Process 1 is the host's there, and the user's files are the host's own.
+    #[test]
+    fn without_namespaces_five_calls_more_are_refused() {
+        let whole = super::super::list(Shape::Namespaces).unwrap();
+        let bare = super::super::list(Shape::Landlock).unwrap();
+        let allows = |list: &List, name: &str| list.syscalls.iter().any(|c| c.name == name);
+        for name in ["tgkill", "chmod", "fchmod", "fchmodat", "utimensat"] {
+            assert!(allows(&whole, name) && !allows(&bare, name), "{name}");
+        }
+        assert_eq!(whole.syscalls.len(), bare.syscalls.len() + 5);
+        let program = compile(&bare, Arch::NATIVE).unwrap();
+        let tgkill = whole.syscalls.iter().find(|c| c.name == "tgkill").unwrap();
+        let number = tgkill.number(Arch::NATIVE).unwrap();
+        let answer = run(&program, Arch::NATIVE.audit(), number, [1; 6]);
+        assert_eq!(answer, ERRNO | EPERM);
     }
 
     #[test]

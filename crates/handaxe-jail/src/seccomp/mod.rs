@@ -5,10 +5,16 @@
 //! calls that no program meets by accident kill instead, and the run ends as `policy`.
 
 mod compile;
+#[cfg(feature = "testing")]
+mod widened;
 
 use serde::Deserialize;
 
 pub use compile::compile;
+#[cfg(feature = "testing")]
+pub(crate) use widened::widened;
+
+use crate::config::Shape;
 
 /// The list as shipped.
 pub const LIST: &str = include_str!("syscalls.json");
@@ -50,6 +56,8 @@ pub struct Syscall {
     /// Its number, where the architecture has it.
     pub x86_64: Option<u32>,
     pub aarch64: Option<u32>,
+    /// Why it is refused where there are no namespaces.
+    pub not_landlock: Option<String>,
     pub rules: Vec<Rule>,
 }
 
@@ -112,13 +120,25 @@ pub enum SeccompError {
     Twice(String),
     #[error("system call `{name}` has a condition on argument {arg}; there are six")]
     Argument { name: String, arg: u8 },
+    #[cfg(feature = "testing")]
+    #[error("no number is known for the system call `{0}`")]
+    Unknown(String),
     #[error("the filter is {0} instructions long; the kernel takes 4096")]
     TooLong(usize),
 }
 
-/// The filter that every child loads: `struct sock_filter[]`, ready for the kernel.
-pub fn filter() -> Result<Vec<u8>, SeccompError> {
-    compile(&parse(LIST)?, Arch::NATIVE)
+/// The filter that every child of such a jail loads: `struct sock_filter[]`, ready for the kernel.
+pub fn filter(shape: Shape) -> Result<Vec<u8>, SeccompError> {
+    compile(&list(shape)?, Arch::NATIVE)
+}
+
+/// The list as it stands for a jail of this shape.
+pub fn list(shape: Shape) -> Result<List, SeccompError> {
+    let mut list = parse(LIST)?;
+    if shape == Shape::Landlock {
+        list.syscalls.retain(|call| call.not_landlock.is_none());
+    }
+    Ok(list)
 }
 
 pub fn parse(text: &str) -> Result<List, SeccompError> {

@@ -104,9 +104,11 @@ pub(crate) fn command(runtime: &Runtime, settings: &Value) -> Vec<String> {
 
 /// Files of the container's `/handaxe`.
 pub(crate) fn own_files() -> Result<[(&'static str, Vec<u8>); 3], SandboxError> {
-    let filter = handaxe_jail::seccomp::filter().map_err(|e| SandboxError::Start {
-        doing: "compiling the system-call filter",
-        source: std::io::Error::other(e),
+    let filter = handaxe_jail::seccomp::filter(handaxe_jail::Shape::Namespaces).map_err(|e| {
+        SandboxError::Start {
+            doing: "compiling the system-call filter",
+            source: std::io::Error::other(e),
+        }
     })?;
     let program = format!("{}\n\n{PROGRAM}", handaxe_jail::REQUEST);
     Ok([

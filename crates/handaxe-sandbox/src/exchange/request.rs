@@ -78,18 +78,32 @@ pub(crate) fn check_files(call: &Call, mounts: &BTreeSet<String>) -> Result<(), 
     Ok(())
 }
 
-/// The input, its file names made paths inside.
+/// The input, its file names made paths inside: of the session's files, and of those that come with
+/// the call.
 pub(crate) fn input<'a>(
     call: &'a Call,
     mounts: &BTreeSet<String>,
+) -> Result<Cow<'a, Map<String, Value>>, SandboxError> {
+    input_at(call, "/data", |name| {
+        mounts.contains(name).then(|| format!("/data/{name}"))
+    })
+}
+
+/// The same where files are elsewhere: the session's by name, the call's beneath a directory.
+pub(crate) fn input_at<'a>(
+    call: &'a Call,
+    data: &str,
+    mounted: impl Fn(&str) -> Option<String>,
 ) -> Result<Cow<'a, Map<String, Value>>, SandboxError> {
     if call.file_inputs.is_empty() {
         return Ok(Cow::Borrowed(&call.input));
     }
     let mut input = call.input.clone();
     let inside = |name: &str| {
-        if mounts.contains(name) || call.files.iter().any(|f| f.name == name) {
-            Ok(Value::String(format!("/data/{name}")))
+        if let Some(path) = mounted(name) {
+            Ok(Value::String(path))
+        } else if call.files.iter().any(|f| f.name == name) {
+            Ok(Value::String(format!("{data}/{name}")))
         } else {
             let name = name.chars().take(255).collect();
             Err(SandboxError::File {

@@ -22,7 +22,7 @@ pub(crate) struct Request<'a> {
     pub(crate) parts: [usize; 3],
     pub(crate) input: &'a Map<String, Value>,
     /// Directory, name, length; the bytes follow the document in this order.
-    pub(crate) files: Vec<(&'static str, &'a str, usize)>,
+    pub(crate) files: Vec<(&'a str, &'a str, usize)>,
     pub(crate) file_outputs: &'a [String],
     pub(crate) output_bytes: u64,
     pub(crate) artifact_bytes: u64,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use handaxe_types::SandboxResult;
+use handaxe_types::{Layer, SandboxResult};
 use serde_json::{Map, Value};
 
 use super::codes::{CODE_BYTES, Codes, Form};
@@ -13,7 +13,7 @@ use super::pool::{Class, Pool, Ready};
 use super::watch::{GRACE, Watch};
 use crate::exchange::ending::ms;
 use crate::exchange::hearing::End;
-use crate::exchange::request::{check_files, floor_bytes, floors, input, request};
+use crate::exchange::request::{PROCESSES, check_files, floor_bytes, floors, input, request};
 use crate::exchange::wire::Request;
 use crate::{Call, Cancel, SandboxError};
 
@@ -26,9 +26,15 @@ pub(super) fn run(
     cancel: &Cancel,
 ) -> Result<SandboxResult, SandboxError> {
     check_files(call, mounts)?;
-    let input = input(call, mounts)?;
+    let mut input = input(call, mounts)?;
+    if pool.jail.place.is_some() {
+        refuse_assets(call)?;
+    }
     let form = codes.form(&call.code);
     let mut child = pool.take(class(call), cancel)?;
+    if let Some(place) = &pool.jail.place {
+        input = place.input(call, child.id)?;
+    }
     let done = serve(pool, call, cancel, &mut child, &input, &form);
     pool.put_down(child);
     if matches!(form, Form::SourceAgain) && done.as_ref().is_ok_and(|r| r.output.is_some()) {
@@ -44,7 +50,10 @@ fn class(call: &Call) -> Class {
 
 fn own_floors(call: &Call, child: &Ready) -> Vec<u8> {
     let (size, base) = (child.warm.address_space, child.warm.base);
-    floor_bytes(floors(&call.limits, size, base))
+    // Without a user namespace the processes of everyone of this user would count.
+    let shared = !child.warm.layers.contains(&Layer::UserNamespace);
+    let floors = floors(&call.limits, size, base);
+    floor_bytes(floors.filter(|(resource, _)| !(shared && *resource == PROCESSES)))
 }
 
 fn serve(
@@ -60,7 +69,13 @@ fn serve(
         Form::Source | Form::SourceAgain => &[],
     };
     let parts = [call.code.as_bytes(), compiled, &own_floors(call, child)];
-    let mut bytes = encode(&request(call, input, parts), child, parts)?;
+    let data = pool.jail.place.as_ref().map(|place| place.data(child.id));
+    let mut request = request(call, input, parts);
+    if let Some(data) = &data {
+        // Assets were refused, so all of them are the call's files.
+        request.files.iter_mut().for_each(|file| file.0 = data);
+    }
+    let mut bytes = encode(&request, child, parts)?;
     for file in call.files.iter().chain(&call.assets) {
         bytes.extend_from_slice(&file.bytes);
     }
@@ -149,4 +164,17 @@ fn compile(pool: &Pool, source: &Arc<str>) -> Result<Option<Vec<u8>>, SandboxErr
     let compiled = watch.heard.output();
     pool.put_down(child);
     done.map(|()| compiled)
+}
+
+/// A tool finds its assets under a fixed path, which only a root of the jail's own has.
+fn refuse_assets(call: &Call) -> Result<(), SandboxError> {
+    match call.assets.first() {
+        None => Ok(()),
+        Some(asset) => Err(SandboxError::File {
+            name: asset.name.clone(),
+            reason: "a tool with assets needs the `native` profile: without namespaces there is \
+                     no /assets"
+                .to_owned(),
+        }),
+    }
 }

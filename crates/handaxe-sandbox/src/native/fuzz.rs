@@ -7,13 +7,14 @@ use std::time::Duration;
 use handaxe_types::{Limits, Outcome, SandboxResult, Usage};
 use serde_json::{Map, json};
 
-use super::jail::understand;
+use super::greeting;
+use super::jail::{heard as launched, understand};
 use crate::Call;
 use crate::exchange::hearing::{End, Hearing};
 use crate::exchange::wire::NONCE;
 
 /// Xorshift, because a fuzz that fails must fail again.
-struct Draw(u64);
+pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
     fn next(&mut self) -> u64 {
@@ -23,12 +24,12 @@ impl Draw {
         self.0
     }
 
-    fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         (self.next() % most.max(1) as u64) as usize
     }
 
     /// A few changes to some bytes.
-    fn mutate(&mut self, good: &[u8]) -> Vec<u8> {
+    pub(crate) fn mutate(&mut self, good: &[u8]) -> Vec<u8> {
         let mut bytes = good.to_vec();
         for _ in 0..=self.below(3) {
             let at = self.below(bytes.len());
@@ -54,7 +55,7 @@ impl Draw {
     }
 }
 
-fn rounds() -> usize {
+pub(crate) fn rounds() -> usize {
     let wanted = std::env::var("HANDAXE_FUZZ_ROUNDS");
     wanted.map_or(20_000, |n| n.parse().unwrap())
 }
@@ -163,4 +164,52 @@ fn the_servers_words_are_understood_or_not() {
             let _ = understand(&draw.mutate(good), Vec::new());
         }
     }
+}
+
+#[test]
+fn the_launchers_word_is_a_list_of_layers_or_a_refusal() {
+    let good = [
+        &br#"{"started":{"layers":["unprivileged_uid","seccomp"]}}"#[..],
+        br#"{"failed":{"reason":"failed to x","layer":"landlock","errno":38}}"#,
+        br#"{"failed":{"reason":"failed to y","layer":null,"errno":null}}"#,
+    ];
+    assert_eq!(launched(good[0]).unwrap().len(), 2);
+    let mut draw = Draw(0x1234_5678_9abc_def1);
+    let (mut told, mut refused) = (0, 0);
+    for round in 0..rounds() {
+        let bytes = draw.mutate(good[round % good.len()]);
+        match launched(&bytes) {
+            Ok(_) => {
+                let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+                assert!(value["started"].is_object(), "{value}");
+                told += 1;
+            }
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                refused += 1;
+            }
+        }
+    }
+    assert!(told > 0 && refused > told, "{told} {refused}");
+}
+
+#[test]
+fn a_childs_first_word_is_a_report_or_a_refusal() {
+    let mut good = [0; greeting::WHOLE];
+    good[..4].copy_from_slice(b"HXRY");
+    good[greeting::WHOLE - 4..].copy_from_slice(b"HXGO");
+    let mut draw = Draw(0x0f1e_2d3c_4b5a_6978);
+    let mut reports = 0;
+    for _ in 0..rounds() {
+        let bytes = draw.mutate(&good);
+        let mut said = [0; greeting::WHOLE];
+        let len = bytes.len().min(said.len());
+        said[..len].copy_from_slice(&bytes[..len]);
+        if greeting::parse(&said).is_ok() {
+            // No step failed, and it says that it rehearsed.
+            assert!(said.starts_with(b"HXRY\0") && said.ends_with(b"HXGO"));
+            reports += 1;
+        }
+    }
+    assert!(reports > 0);
 }

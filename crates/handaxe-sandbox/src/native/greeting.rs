@@ -10,7 +10,6 @@ use handaxe_jail::ChildReport;
 use handaxe_types::Layer;
 use rustix::io::Errno;
 
-use super::is_required;
 use super::jail::{Ends, Jail};
 use super::layers::missing;
 use super::watch::broken;
@@ -19,7 +18,7 @@ use crate::exchange::wire::NONCE;
 
 const DOING: &str = "waiting for a child to get ready";
 const READY: usize = 4 + ChildReport::BYTES;
-const WHOLE: usize = READY + 4;
+pub(super) const WHOLE: usize = READY + 4;
 
 /// As much as has been heard.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ pub(super) struct Warm {
 }
 
 /// What was said, once it is whole: the report, or why the child is of no use.
-fn parse(said: &[u8; WHOLE]) -> Result<ChildReport, SandboxError> {
+pub(super) fn parse(said: &[u8; WHOLE]) -> Result<ChildReport, SandboxError> {
     let protocol = |detail: &str| SandboxError::Protocol {
         doing: DOING,
         detail: detail.to_owned(),
@@ -136,8 +135,9 @@ fn warm(
     layers.push(Layer::Watchdog);
     layers.sort_unstable();
     layers.dedup();
+    // What its profile does not require is excused.
     for layer in handaxe_jail::all_layers() {
-        if is_required(*layer) && !layers.contains(layer) && !excused.contains(layer) {
+        if !layers.contains(layer) && !excused.contains(layer) {
             let reason = "a child did not find it in force".to_owned();
             return Err(missing(*layer, reason));
         }

@@ -21,6 +21,7 @@ use rustix::net::{
 };
 
 use super::layers::missing;
+use super::place::Place;
 use super::{NativeConfig, pool::Class};
 use crate::SandboxError;
 use crate::exchange::ending::Ended;
@@ -33,6 +34,8 @@ pub(super) struct Jail {
     control: OwnedFd,
     /// What the launcher confirmed.
     pub(super) layers: Vec<Layer>,
+    /// Where its children have their directories, when they have no mounts.
+    pub(super) place: Option<Place>,
 }
 
 /// A child that the server made: the host's ends.
@@ -66,7 +69,11 @@ fn start(doing: &'static str) -> impl Fn(Errno) -> SandboxError {
 }
 
 impl Jail {
-    pub(super) fn launch(config: &NativeConfig, launch: &Launch) -> Result<Self, SandboxError> {
+    pub(super) fn launch(
+        config: &NativeConfig,
+        launch: &Launch,
+        place: Option<Place>,
+    ) -> Result<Self, SandboxError> {
         let (control, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -94,6 +101,7 @@ impl Jail {
             launcher: Mutex::new(launcher),
             control,
             layers: Vec::new(),
+            place,
         };
         let message = serde_json::to_vec(launch).map_err(|e| SandboxError::Start {
             doing: "describing the jail",
@@ -112,7 +120,7 @@ impl Jail {
     }
 
     fn launched(&self) -> Result<Vec<Layer>, SandboxError> {
-        let doing = "building the jail";
+        let doing = BUILDING;
         if !readable(self.control.as_fd(), Instant::now() + LAUNCH_TIME) {
             return Err(self.died(doing, "no word within 20 s".to_owned()));
         }
@@ -126,27 +134,7 @@ impl Jail {
         if len == 0 {
             return Err(self.died(doing, "the launcher ended without a word".to_owned()));
         }
-        match json::parse_as(&text[..len], Bounds::DEFAULT) {
-            Ok(Launched::Started { layers }) => Ok(layers),
-            Ok(Launched::Failed {
-                reason,
-                layer: Some(layer),
-                ..
-            }) => Err(missing(layer, reason)),
-            Ok(Launched::Failed { reason, errno, .. }) => Err(SandboxError::Start {
-                doing,
-                source: std::io::Error::new(
-                    errno.map_or(std::io::ErrorKind::Other, |e| {
-                        std::io::Error::from_raw_os_error(e).kind()
-                    }),
-                    reason,
-                ),
-            }),
-            Err(error) => Err(SandboxError::Protocol {
-                doing,
-                detail: error.to_string(),
-            }),
-        }
+        heard(&text[..len])
     }
 
     /// Asks for a child. Its descriptors come in a message of their own.
@@ -258,6 +246,34 @@ impl Jail {
 impl Drop for Jail {
     fn drop(&mut self) {
         self.shut();
+    }
+}
+
+const BUILDING: &str = "building the jail";
+
+/// The launcher's first word: the layers that it confirmed, or why there is no jail.
+pub(super) fn heard(message: &[u8]) -> Result<Vec<Layer>, SandboxError> {
+    let doing = BUILDING;
+    match json::parse_as(message, Bounds::DEFAULT) {
+        Ok(Launched::Started { layers }) => Ok(layers),
+        Ok(Launched::Failed {
+            reason,
+            layer: Some(layer),
+            ..
+        }) => Err(missing(layer, reason)),
+        Ok(Launched::Failed { reason, errno, .. }) => Err(SandboxError::Start {
+            doing,
+            source: std::io::Error::new(
+                errno.map_or(std::io::ErrorKind::Other, |e| {
+                    std::io::Error::from_raw_os_error(e).kind()
+                }),
+                reason,
+            ),
+        }),
+        Err(error) => Err(SandboxError::Protocol {
+            doing,
+            detail: error.to_string(),
+        }),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use handaxe_types::{Layer, LayerStatus};
 
-use super::is_required;
 use crate::SandboxError;
+use handaxe_jail::Shape;
 
 /// The layers of a child that reported itself ready.
 #[derive(Clone, Debug)]
@@ -18,10 +18,12 @@ pub(super) struct Confirmed {
 pub(super) fn hint(layer: Layer) -> &'static str {
     match layer {
         Layer::UserNamespace => {
-            "allow unprivileged user namespaces: kernel.apparmor_restrict_unprivileged_userns=0 or \
-             an AppArmor profile with `userns,` (Ubuntu 24.04), kernel.unprivileged_userns_clone=1 \
-             (Debian 10 and older), user.max_user_namespaces above 0; in a container, a seccomp \
-             profile that lets unshare and mount through"
+            "allow unprivileged user namespaces: on Ubuntu 24.04 the AppArmor profile \
+             packaging/apparmor/handaxe (or kernel.apparmor_restrict_unprivileged_userns=0), on \
+             Debian 10 and older kernel.unprivileged_userns_clone=1, anywhere \
+             user.max_user_namespaces above 0; in a container, a seccomp profile that lets unshare \
+             and mount through. Where none of this can be had, a policy may name the weaker \
+             isolation `landlock`"
         }
         Layer::PidNamespace
         | Layer::MountNamespace
@@ -30,7 +32,8 @@ pub(super) fn hint(layer: Layer) -> &'static str {
         | Layer::UtsNamespace
         | Layer::CgroupNamespace => {
             "a kernel with this namespace, and user.max_*_namespaces above 0; in a container, one \
-             that may make nested namespaces"
+             that may make nested namespaces and mount in them (a seccomp profile that lets \
+             unshare, mount, open_tree and move_mount through)"
         }
         Layer::ReadOnlyRoot | Layer::PrivateScratch => {
             "Linux 5.12 or newer, and the right to mount inside a user namespace \
@@ -66,14 +69,21 @@ pub(crate) fn missing(layer: Layer, reason: String) -> SandboxError {
 }
 
 /// The table of all layers, from a child's word or from what kept it from being made.
-pub(super) fn describe(found: &Result<Confirmed, SandboxError>) -> Vec<LayerStatus> {
+pub(super) fn describe(shape: Shape, found: &Result<Confirmed, SandboxError>) -> Vec<LayerStatus> {
     let status = |layer: Layer| {
-        let required = is_required(layer);
+        let required = shape.requires(layer);
         let (in_force, note) = match found {
             Ok(confirmed) => {
                 let in_force = confirmed.layers.contains(&layer);
                 let note = match layer {
                     Layer::Landlock => format!("abi {}", confirmed.landlock_abi),
+                    _ if !in_force
+                        && shape == Shape::Landlock
+                        && !required
+                        && layer != Layer::Cgroup =>
+                    {
+                        "not a part of this profile".to_owned()
+                    }
                     Layer::Cgroup if in_force => confirmed.cgroup.clone(),
                     Layer::Cgroup => format!("{}; {}", confirmed.cgroup, hint(layer)),
                     _ if in_force => String::new(),

@@ -12,7 +12,8 @@
 //!   every 20 ms, with `RLIMIT_CPU` a second or two behind.
 //! - `memory_bytes` is what the call may add to the warm interpreter's address space
 //!   (`RLIMIT_AS`), so that passing it is a `MemoryError` in the tool. A thread's stack counts
-//!   8 MiB, and a mapped file counts whole. With control groups, everything that the call holds,
+//!   8 MiB, and a mapped file counts whole. About 200 KiB are free within the warm interpreter and
+//!   come on top: a limit of 1 MiB is held, one below 256 KiB says nothing. With control groups, everything that the call holds,
 //!   its scratch included, is bounded by `memory_bytes + scratch_bytes` and 48 MiB for the
 //!   interpreter's own pages, and passing that is an out-of-memory kill.
 //! - `usage.max_rss_kib` includes the pages shared with the server (about 15 MiB).
@@ -29,10 +30,11 @@ mod call;
 mod cgroup;
 mod codes;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
 mod greeting;
 mod jail;
 mod layers;
+mod place;
 mod pool;
 mod session;
 mod watch;
@@ -47,6 +49,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use handaxe_jail::Shape;
 use handaxe_types::{Digest, Isolation, Layer, LayerStatus, StaticPolicy};
 
 use crate::interpreter::{self, Runtime};
@@ -55,6 +58,12 @@ use crate::{Interpreter, Profile, Sandbox, SandboxError, Session, SessionSpec};
 /// How the native backend is set up.
 #[derive(Clone, Debug)]
 pub struct NativeConfig {
+    /// What stands around the interpreter. Never changed by itself: where the machine does not give
+    /// what the shape needs, opening a session fails.
+    pub shape: Shape,
+    /// Where calls get their own directories when there are no namespaces, and so no mounts to
+    /// give them one. The file system is the host's, and its room.
+    pub scratch_root: PathBuf,
     /// A program that calls `handaxe_jail::main_if_asked` first thing in its `main`; usually the
     /// running one.
     pub launcher: PathBuf,
@@ -80,6 +89,8 @@ pub struct NativeConfig {
 impl NativeConfig {
     pub fn new(launcher: PathBuf) -> Self {
         Self {
+            shape: Shape::Namespaces,
+            scratch_root: PathBuf::from("/tmp"),
             launcher,
             python: None,
             search: None,
@@ -90,6 +101,18 @@ impl NativeConfig {
             patience: Duration::from_mins(1),
             #[cfg(feature = "testing")]
             knobs: handaxe_jail::Knobs::default(),
+        }
+    }
+}
+
+impl NativeConfig {
+    /// The profile for places that give no namespaces: Landlock, the filter and resource limits in
+    /// the host's own tree. Weaker, with a digest of its own, and never chosen automatically: a
+    /// policy names it, by the word `landlock`. What it does not hold is in SECURITY.md.
+    pub fn landlock(launcher: PathBuf) -> Self {
+        Self {
+            shape: Shape::Landlock,
+            ..Self::new(launcher)
         }
     }
 }
@@ -150,7 +173,7 @@ impl Sandbox for NativeSandbox {
             let found = self
                 .open_session(SessionSpec::default())
                 .and_then(|s| s.confirmed());
-            layers::describe(&found)
+            layers::describe(self.config.shape, &found)
         })
     }
 
@@ -162,7 +185,8 @@ impl Sandbox for NativeSandbox {
 /// Everything about the jail that a tool could tell apart.
 fn profile(config: &NativeConfig) -> Profile {
     let source = handaxe_jail::source_digest();
-    let mut parts: Vec<&[u8]> = vec![b"handaxe native profile 1", source.as_bytes()];
+    let head = format!("handaxe {} profile 1", name(config.shape));
+    let mut parts: Vec<&[u8]> = vec![head.as_bytes(), source.as_bytes()];
     parts.extend(config.modules.iter().map(String::as_bytes));
     parts.extend(interpreter::COVERED.map(str::as_bytes));
     for (name, value) in handaxe_jail::ENVIRONMENT {
@@ -171,26 +195,30 @@ fn profile(config: &NativeConfig) -> Profile {
     let required: Vec<Layer> = handaxe_jail::all_layers()
         .iter()
         .copied()
-        .filter(|l| is_required(*l))
+        .filter(|l| config.shape.requires(*l))
         .collect();
-    Profile::new(
-        "native",
-        Isolation::Jail,
-        &required,
-        Digest::of_parts(parts),
-    )
+    let level = match config.shape {
+        Shape::Namespaces => Isolation::Jail,
+        Shape::Landlock => Isolation::Landlock,
+    };
+    let digest = Digest::of_parts(parts);
+    Profile::new(name(config.shape), level, &required, digest)
 }
 
-/// Digest over the system-call filter that every child loads on this machine.
+/// What a profile and its backend are called.
+fn name(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Namespaces => "native",
+        Shape::Landlock => "landlock",
+    }
+}
+
+/// Digest over the system-call filter that every child of the native profile loads on this machine.
 pub fn filter_digest() -> Result<Digest, SandboxError> {
-    let filter = handaxe_jail::seccomp::filter().map_err(|e| SandboxError::Start {
-        doing: "compiling the system-call filter",
-        source: std::io::Error::other(e),
-    })?;
+    let filter =
+        handaxe_jail::seccomp::filter(Shape::Namespaces).map_err(|e| SandboxError::Start {
+            doing: "compiling the system-call filter",
+            source: std::io::Error::other(e),
+        })?;
     Ok(Digest::of(&filter))
-}
-
-/// Only control groups may be missing: without them the resource limits are the floor.
-fn is_required(layer: Layer) -> bool {
-    layer != Layer::Cgroup
 }

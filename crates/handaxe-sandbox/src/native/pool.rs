@@ -266,6 +266,9 @@ impl Pool {
                 self.changed.notify_all();
                 return false;
             }
+            if let (Said::Ended(id, _), Some(place)) = (&said, &self.jail.place) {
+                place.remove(*id);
+            }
             self.hear(said, coming);
         }
         true

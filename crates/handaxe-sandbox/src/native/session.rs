@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use handaxe_jail::{DataFile, Directory, Launch};
-use handaxe_types::{Limits, SandboxResult};
+use handaxe_jail::{DataFile, Directory, Launch, Shape};
+use handaxe_types::{Layer, Limits, SandboxResult};
 
 use super::cgroup::Groups;
 use super::codes::Codes;
 use super::jail::Jail;
 use super::layers::Confirmed;
+use super::place::Place;
 use super::pool::{Class, Pool};
 use super::{NativeConfig, call};
 use crate::exchange::request::data_files;
@@ -20,7 +21,7 @@ use crate::{Call, Cancel, SandboxError, Session, SessionSpec, SessionStats};
 pub(super) struct NativeSession {
     pool: Arc<Pool>,
     keeper: Option<JoinHandle<()>>,
-    /// Names under `/data`.
+    /// Names of the session's files.
     mounts: BTreeSet<String>,
     codes: Arc<Codes>,
 }
@@ -43,13 +44,26 @@ impl NativeSession {
         })?;
         let random = u64::from_le_bytes(random);
         let data = data_files(&spec)?;
+        let place = match config.shape {
+            Shape::Namespaces => None,
+            Shape::Landlock => {
+                let made = Place::new(&config.scratch_root, random, &data);
+                Some(made.map_err(|source| SandboxError::Start {
+                    doing: "making the directory for its calls",
+                    source,
+                })?)
+            }
+        };
         let mounts = data.iter().map(|d| d.name.clone()).collect();
-        let jail = Jail::launch(config, &description(config, runtime, &spec, data, random))?;
+        let mut launch = description(config, runtime, &spec, data, random);
+        launch.place = place.as_ref().map(|p| p.inner().to_owned());
+        let jail = Jail::launch(config, &launch, place)?;
         let groups = Groups::new(&format!("handaxe-{}-{random:016x}", std::process::id()));
+        let required = |layer: &&Layer| config.shape.requires(**layer);
+        let spare = handaxe_jail::all_layers().iter().filter(|l| !required(l));
+        let excused: Vec<Layer> = spare.copied().collect();
         #[cfg(feature = "testing")]
-        let excused = config.knobs.skip.clone();
-        #[cfg(not(feature = "testing"))]
-        let excused = Vec::new();
+        let excused = [excused, config.knobs.skip.clone()].concat();
         let pool = Pool::new(jail, groups, config, excused)?;
         let keeper = {
             let pool = Arc::clone(&pool);
@@ -98,6 +112,10 @@ impl Drop for NativeSession {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
+        // A thread that still compiles would do it too late.
+        if let Some(place) = &self.pool.jail.place {
+            place.clear();
+        }
     }
 }
 
@@ -118,6 +136,8 @@ fn description(
         .collect();
     environment.push(("PYTHONHASHSEED".to_owned(), spec.hash_seed.to_string()));
     Launch {
+        shape: config.shape,
+        place: None,
         python: runtime.interpreter.executable.clone(),
         directories: runtime.directories.iter().map(directory).collect(),
         files: runtime.files.clone(),

@@ -83,15 +83,20 @@ pub fn probe_surface_in(sandbox: &dyn Sandbox) -> Result<Vec<SurfaceProbe>, Sand
             result.error.map_or(result.stderr, |e| e.message)
         )));
     };
-    let said = serde_json::from_value(said).map_err(|e| protocol(e.to_string()))?;
-    let list: List = serde_json::from_str(LIST).map_err(|e| protocol(e.to_string()))?;
-    judge(list, &said).map_err(|name| protocol(format!("nothing was said of `{name}`")))
+    understand(said).map_err(protocol)
 }
 
 /// How many of them are reachable.
 pub fn reachable(probes: &[SurfaceProbe]) -> usize {
     let hits = probes.iter().filter(|p| p.reach == Reach::Reachable);
     hits.count()
+}
+
+/// What the probe's output says; it comes from inside. `Err` says what is wrong with it.
+fn understand(said: serde_json::Value) -> Result<Vec<SurfaceProbe>, String> {
+    let said = serde_json::from_value(said).map_err(|e| e.to_string())?;
+    let list: List = serde_json::from_str(LIST).map_err(|e| e.to_string())?;
+    judge(list, &said).map_err(|name| format!("nothing was said of `{name}`"))
 }
 
 /// `Err` names a probe that was not made.
@@ -148,6 +153,37 @@ mod tests {
         for probe in &list.probes {
             assert!(PROBES.contains(&format!("        \"{}\": ", probe.name)));
         }
+    }
+
+    #[test]
+    fn what_a_probe_says_is_a_table_or_an_error() {
+        use crate::native::fuzz::{Draw, rounds};
+        let list: List = serde_json::from_str(LIST).unwrap();
+        let said = |p: &Entry| (p.name.clone(), serde_json::Value::from("EPERM"));
+        let good: Map<String, serde_json::Value> = list.probes.iter().map(said).collect();
+        assert_eq!(reachable(&understand(good.clone().into()).unwrap()), 0);
+        let good = serde_json::to_vec(&good).unwrap();
+        let mut draw = Draw(0x7261_6e64_6f6d_2121);
+        let (mut tables, mut errors) = (0, 0);
+        for _ in 0..rounds() / 40 {
+            let bytes = draw.mutate(&good);
+            let Ok(value) = serde_json::from_slice(&bytes) else {
+                continue;
+            };
+            match understand(value) {
+                // Whatever else it says, it says something of each, and all but a refusal counts
+                // as reached.
+                Ok(table) => {
+                    assert_eq!(table.len(), 61);
+                    tables += 1;
+                }
+                Err(why) => {
+                    assert!(!why.is_empty());
+                    errors += 1;
+                }
+            }
+        }
+        assert!(tables > 0 && errors > 0, "{tables} {errors}");
     }
 
     #[test]

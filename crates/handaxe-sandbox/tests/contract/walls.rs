@@ -35,9 +35,10 @@ const FORGOTTEN: &[(&str, Layer)] = &[
         "c['process']['env'] = [e for e in c['process']['env'] if not e.startswith('PYTHONHASHSEED')]",
         Layer::EmptyEnvironment,
     ),
+    // Another user than the one whose scratch it is; root's number, and none of its rights.
     (
         "c['process']['user'] = {'uid': 0, 'gid': 0}",
-        Layer::UnprivilegedUid,
+        Layer::PrivateScratch,
     ),
 ];
 

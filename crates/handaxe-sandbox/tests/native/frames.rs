@@ -4,7 +4,8 @@
 use handaxe_types::Outcome;
 use serde_json::json;
 
-use crate::support::{benign, call, run, session};
+use crate::drill::Drill;
+use crate::support::{call, run, session};
 
 /// Finds the harness's nonce in the frames above, as a hostile tool would.
 const FORGE: &str = r#"
@@ -22,8 +23,17 @@ def frame(output=b"1", meta=b'{"status":"ok","files":[]}', nonce=None, magic=b"H
 
 #[test]
 fn forged_frames_gain_nothing() {
+    let drill = Drill::of(&["HARN08"]);
     let session = session();
-    for (body, outcome) in [
+    let honest = format!(
+        "{FORGE}\n\ndef run():\n    os.write(3, frame(b'42')); os.close(3); import time; time.sleep(9)\n"
+    );
+    let told = run(&session, &call(&honest, json!({})));
+    drill.control(
+        "one whole frame is believed",
+        told.output == Some(json!(42)),
+    );
+    let forged = [
         // The control: a well-made one is a result like any other, if it is the only one.
         (
             "os.write(3, frame(b'42')); os.close(3); import time; time.sleep(9)",
@@ -68,38 +78,52 @@ fn forged_frames_gain_nothing() {
             "import atexit; atexit.register(os.write, 3, frame()); return 7",
             Outcome::Ok,
         ),
-    ] {
-        let code = format!("{FORGE}\n\ndef run():\n    {body}\n");
-        let result = run(&session, &call(&code, json!({})));
-        assert_eq!(result.outcome, outcome, "{body}: {result:?}");
-        let output = match body {
-            b if b.contains("42") => Some(json!(42)),
-            b if b.contains("return 7") => Some(json!(7)),
-            _ => None,
-        };
-        assert_eq!(result.output, output, "{body}");
-    }
-    benign(&session);
+    ];
+    drill.attack(&session, |_| {
+        for (body, outcome) in forged {
+            let code = format!("{FORGE}\n\ndef run():\n    {body}\n");
+            let result = run(&session, &call(&code, json!({})));
+            assert_eq!(result.outcome, outcome, "{body}: {result:?}");
+            let output = match body {
+                b if b.contains("42") => Some(json!(42)),
+                b if b.contains("return 7") => Some(json!(7)),
+                _ => None,
+            };
+            assert_eq!(result.output, output, "{body}");
+        }
+    });
 }
 
 #[test]
 fn a_frame_from_another_call_does_not_fit() {
+    let drill = Drill::of(&["HARN08"]);
     let session = session();
     let steal = format!("{FORGE}\n\ndef run():\n    return frame(b'1').hex()\n");
     let stolen = run(&session, &call(&steal, json!({}))).output.unwrap();
     let replay = "import os\ndef run(f):\n    os.write(3, bytes.fromhex(f)); os._exit(0)\n";
-    let result = run(&session, &call(replay, json!({ "f": stolen })));
-    assert_eq!(result.outcome, Outcome::Protocol);
-    assert!(result.error.unwrap().message.contains("nonce"));
+    drill.control(
+        "it is a whole frame",
+        stolen.as_str().is_some_and(|f| f.len() > 48),
+    );
+    drill.attack(&session, |_| {
+        let result = run(&session, &call(replay, json!({ "f": stolen })));
+        assert_eq!(result.outcome, Outcome::Protocol);
+        assert!(result.error.unwrap().message.contains("nonce"));
+    });
 }
 
 #[test]
 fn a_late_frame_is_not_waited_for() {
+    let drill = Drill::of(&["HARN08"]);
     let session = session();
     let code = format!(
-        "{FORGE}\n\ndef run():\n    import time\n    f = frame()\n    os.write(3, f[:5]); time.sleep(5); os.write(3, f[5:]); os._exit(0)\n"
+        "{FORGE}\n\ndef run(late):\n    import time\n    f = frame()\n    os.write(3, f[:5]); time.sleep(late); os.write(3, f[5:]); os.close(3); time.sleep(9)\n"
     );
-    let mut call = call(&code, json!({}));
-    call.limits.wall_ms = 300;
-    assert_eq!(run(&session, &call).outcome, Outcome::Timeout);
+    let soon = run(&session, &call(&code, json!({"late": 0.01})));
+    drill.control("in time it is believed", soon.outcome == Outcome::Ok);
+    drill.attack(&session, |_| {
+        let mut call = call(&code, json!({"late": 5}));
+        call.limits.wall_ms = 300;
+        assert_eq!(run(&session, &call).outcome, Outcome::Timeout);
+    });
 }

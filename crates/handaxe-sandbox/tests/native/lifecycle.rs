@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use handaxe_sandbox::{Cancel, NativeSandbox, Sandbox, SessionSpec};
 use serde_json::json;
 
+use crate::drill::Drill;
+use crate::landlock::bare;
 use crate::support::{
     LAUNCHER_VARIABLE, benign, call, config, launcher, output, run, sandbox_of, session,
 };
@@ -80,7 +82,7 @@ fn calls_from_many_threads_all_get_their_own_answer() {
 }
 
 /// Descendants of a process, by the kernel's own list.
-fn descendants(pid: u32) -> Vec<u32> {
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut next = vec![pid];
     while let Some(pid) = next.pop() {
@@ -117,15 +119,63 @@ fn host_that_will_be_killed() {
     let _ = session.call(&spin, &Cancel::default());
 }
 
+/// The same without namespaces.
+#[test]
+#[ignore = "started by `killing_the_host_kills_everything` alone"]
+fn bare_host_that_will_be_killed() {
+    let session = sandbox_of(bare(config()));
+    let session = session.open(SessionSpec::default()).unwrap();
+    let spin = call("def run():\n    while True: pass\n", json!({}));
+    let _ = session.call(&spin, &Cancel::default());
+}
+
 #[test]
 fn killing_the_host_kills_everything() {
+    let places = |pid: u32| {
+        let name = format!("handaxe-place-{pid}-");
+        let found = std::fs::read_dir("/tmp").unwrap().flatten();
+        found
+            .filter(|e| e.file_name().to_string_lossy().starts_with(&name))
+            .count()
+    };
+    let drill = Drill::of(&["PROC02"]);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the control: a process whose parent is killed"
+    )]
+    let mut parent = Command::new("/bin/sh")
+        .args(["-c", "sleep 77.7 & wait"])
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    let orphan = loop {
+        assert!(Instant::now() < until, "it has no child");
+        if let Some(orphan) = descendants(parent.id()).first() {
+            break *orphan;
+        }
+    };
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    drill.control("outside a child outlives its parent", exists(orphan));
+    let orphan = rustix::process::Pid::from_raw(orphan.cast_signed()).unwrap();
+    rustix::process::kill_process(orphan, rustix::process::Signal::KILL).unwrap();
+
+    let session = session();
+    drill.attack(&session, |_| {
+        kill_host("host_that_will_be_killed");
+    });
+    let killed = kill_host("bare_host_that_will_be_killed");
+    assert_eq!(places(killed), 1);
+    // What it left of its directories goes when the next such session opens.
+    let next = sandbox_of(bare(config())).open(SessionSpec::default());
+    assert_eq!(places(killed), 0);
+    drop(next);
+}
+
+fn kill_host(name: &str) -> u32 {
     #[expect(clippy::disallowed_methods, reason = "this test binary, to be killed")]
     let mut host = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "lifecycle::host_that_will_be_killed",
-            "--ignored",
-        ])
+        .args(["--exact", &format!("lifecycle::{name}"), "--ignored"])
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
@@ -145,6 +195,7 @@ fn killing_the_host_kills_everything() {
         assert!(Instant::now() < until, "survivors: {family:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
+    host.id()
 }
 
 #[test]
@@ -215,10 +266,24 @@ fn a_thousand_calls() {
 /// Descriptors, processes, mounts and control groups of this process and its own.
 fn holdings() -> [usize; 4] {
     let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
-    let lines = std::fs::read_to_string("/proc/self/mountinfo")
-        .unwrap()
-        .lines()
-        .count();
+    [
+        count("/proc/self/fd"),
+        descendants(std::process::id()).len(),
+        jail_mounts(),
+        own_groups(),
+    ]
+}
+
+/// Mounts as only a jail makes them, where the host sees them. Others mount what they like meanwhile.
+pub(crate) fn jail_mounts() -> usize {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let points = text.lines().filter_map(|line| line.split(' ').nth(4));
+    let own = ["/scratch", "/data", "/assets", "/handaxe", "/proc"];
+    points.filter(|point| own.contains(point)).count()
+}
+
+/// Control groups that this process made for children.
+pub(crate) fn own_groups() -> usize {
     let own = format!("handaxe-{}-", std::process::id());
     let mut groups = 0;
     let mut next = vec![std::path::PathBuf::from("/sys/fs/cgroup/pids")];
@@ -230,16 +295,11 @@ fn holdings() -> [usize; 4] {
             }
         }
     }
-    [
-        count("/proc/self/fd"),
-        descendants(std::process::id()).len(),
-        lines,
-        groups,
-    ]
+    groups
 }
 
 #[track_caller]
-fn run_alone(command: &mut Command, name: &str) {
+pub(crate) fn run_alone(command: &mut Command, name: &str) {
     let done = command
         .args(["--exact", name, "--include-ignored", "--test-threads=1"])
         .output()
@@ -275,11 +335,16 @@ fn an_ordinary_user_has_the_same_jail() {
     std::fs::copy(launcher(), &jail).unwrap();
     for name in [
         "outcomes::ends_without_a_result",
-        "escapes::host_files_are_neither_read_nor_written",
-        "escapes::bombs_of_processes_and_threads_stop_at_the_cap",
-        "escapes::no_road_leads_to_the_network",
+        "fs::host_files_are_neither_read_nor_written",
+        "res::bombs_of_processes_and_threads_stop_at_the_cap",
+        "net::no_road_leads_to_the_network",
+        "kern::the_kernels_surface_is_shut",
+        "proc::other_processes_are_neither_seen_nor_touched",
         "limits::a_memory_bomb_stays_inside",
         "faults::every_layer_is_in_force_here",
+        "landlock::host_files_are_neither_read_nor_changed",
+        "landlock::files_go_in_and_come_out",
+        "landlock::the_calls_directories_go_with_the_session",
     ] {
         #[expect(
             clippy::disallowed_methods,

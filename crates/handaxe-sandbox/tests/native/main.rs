@@ -1,8 +1,9 @@
 //! The native sandbox, in a real jail on this machine. Nothing is skipped: a machine that cannot
 //! run these cannot run tools either.
 //!
-//! Every attack here has its positive control (the same probe succeeds outside, or with a layer
-//! taken away), and gives what it tried as its output, so that a probe which did nothing fails.
+//! Every adversarial case goes through a `drill`: a control that succeeds where nothing stops it, the
+//! attack as often as `cases.json` says, an honest call, a look at the host. A probe gives what it
+//! tried as its output, so that one which did nothing fails.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,12 +13,20 @@
 )]
 
 mod batch;
+mod drill;
+mod environments;
 mod escapes;
 mod faults;
 mod files;
 mod frames;
+mod fs;
+mod kern;
+mod landlock;
 mod lifecycle;
 mod limits;
+mod net;
 mod outcomes;
+mod proc;
+mod res;
 mod support;
 mod tightness;

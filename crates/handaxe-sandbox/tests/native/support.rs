@@ -36,7 +36,7 @@ pub(crate) fn launcher() -> PathBuf {
 
 pub(crate) fn config() -> NativeConfig {
     let mut config = NativeConfig::new(launcher());
-    config.python = Some("/usr/bin/python3".into());
+    config.python = Some(PYTHON.into());
     config.idle = 1;
     config
 }
@@ -73,8 +73,11 @@ pub(crate) fn session_without(layers: &[Layer]) -> Arc<dyn Session> {
     sandbox_of(config).open(SessionSpec::default()).unwrap()
 }
 
+/// A call under the usual limits, but for a wall clock that a busy machine does not reach.
 pub(crate) fn call(code: &str, input: Value) -> Call {
-    Call::new(code, input.as_object().unwrap().clone())
+    let mut call = Call::new(code, input.as_object().unwrap().clone());
+    call.limits.wall_ms = 120_000;
+    call
 }
 
 #[track_caller]
@@ -111,17 +114,28 @@ pub(crate) fn benign(session: &Arc<dyn Session>) {
     assert_eq!(output(&result), &json!(2));
 }
 
+/// The interpreter, inside and outside.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
+
+/// Calls `run` of the code in the first argument with the input in the second.
+pub(crate) const SCRIPT: &str = "import json, sys\nns = {'__name__': 'tool'}\nexec(sys.argv[1], ns)\n\
+                                 print(json.dumps(ns['run'](**json.loads(sys.argv[2]))))";
+
 /// The positive control: the same probe, no jail.
 #[track_caller]
 pub(crate) fn outside(name: &str, input: &Value, directory: &Path) -> Value {
-    let script = "import json, sys\nns = {'__name__': 'tool'}\nexec(sys.argv[1], ns)\n\
-                  print(json.dumps(ns['run'](**json.loads(sys.argv[2]))))";
+    outside_code(probe(name), input, directory)
+}
+
+/// Any code of ours without a jail.
+#[track_caller]
+pub(crate) fn outside_code(code: &str, input: &Value, directory: &Path) -> Value {
     #[expect(
         clippy::disallowed_methods,
         reason = "the control runs our own probe outside"
     )]
-    let done = Command::new("/usr/bin/python3")
-        .args(["-c", script, probe(name), &input.to_string()])
+    let done = Command::new(PYTHON)
+        .args(["-c", SCRIPT, code, &input.to_string()])
         .current_dir(directory)
         .output()
         .unwrap();

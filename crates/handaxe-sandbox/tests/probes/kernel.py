@@ -59,6 +59,10 @@ def run(privileged: bool) -> dict:
     }
     for family, value in {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16}.items():
         calls[f"socket_{family}"] = (number(41, 198), value, 2, 0)
+    for family, value in {"vsock": 40, "bluetooth": 31, "algorithm": 38}.items():
+        calls[f"socket_{family}"] = (number(41, 198), value, 5 if family == "algorithm" else 1, 0)
+    calls["clone3"] = (435, page, 0)
+    calls["openat2"] = (437, AT, b".", page, 0)
     # Never outside: started by root, these would succeed there.
     dangerous = {
         "mount": (number(165, 40), b"none", b"/scratch", b"tmpfs", 0, 0),
@@ -67,7 +71,13 @@ def run(privileged: bool) -> dict:
         "perf_event_open": (number(298, 241), page, 0, -1, -1, 0),
         "fanotify_init": (number(300, 262), 0, 0),
         "open_by_handle_at": (number(304, 265), AT, page, 0),
-        "kexec_load": (number(246, 104), 0, 0, 0, 0),
+        # More segments than there may be.
+        "kexec_load": (number(246, 104), 0, 1 << 20, 0, 0),
+        "fsopen": (430, b"tmpfs", 0),
+        "delete_module": (number(176, 106), name, 0),
+        "lookup_dcookie": (number(212, 18), 0, page, 4096),
+        "socket_packet": (number(41, 198), 17, 3, 0),
+        "socket_raw": (number(41, 198), 2, 3, 1),
         "init_module": (number(175, 105), page, 0, b""),
         "swapon": (number(167, 224), b"/nonexistent", 0),
         "setns": (number(308, 268), 0, 0x10000000),

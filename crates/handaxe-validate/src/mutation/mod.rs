@@ -35,7 +35,8 @@ use crate::bench::Stand;
 use crate::coverage;
 use crate::invoke::{Arguments, Contract};
 use crate::parse::{self, Span};
-use crate::trial::{ValidateError, in_parallel};
+use crate::runner::in_parallel;
+use crate::trial::ValidateError;
 use choose::Mutant;
 
 /// Foretold cases that are launched for one mutant.

@@ -15,6 +15,7 @@ mod corpus;
 mod human_eval;
 mod launches;
 mod overfit;
+mod proof;
 mod strength;
 mod tamper;
 mod vetting;
@@ -50,12 +51,20 @@ fn main() -> ExitCode {
         ),
         ("endless_mutants_are_killed_by_time", strength::endless),
         ("what_the_cases_reach", strength::coverage),
+        (
+            "mutants_that_nothing_can_tell_are_apart",
+            strength::equivalent,
+        ),
         ("bypasses_are_contained", corpus::contained),
         ("the_reader_may_die", vetting::outlived),
         ("a_trial_cannot_be_told_from_production", launches::alike),
         ("a_shadow_shows_what_production_does", launches::shadows),
         ("overfitted_drafts_are_refused", overfit::refused),
         (human_eval::NAME, human_eval::passes),
+        ("generated_inputs_find_faults", proof::faults),
+        ("honest_tools_take_every_input", proof::honest),
+        ("relations_between_two_runs", proof::relations),
+        ("undeclared_use_fails", proof::capabilities),
     ];
     // The words that test runners use: list the names, or run the ones named.
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -132,8 +141,15 @@ def run(n: int) -> Any:
     return n * 2
 ";
 
+/// The usual policy with fewer inputs than a real trial has: these tests are of other things.
+fn few() -> Policy {
+    let mut policy = Policy::default();
+    policy.trial.fuzz_inputs = 40;
+    policy
+}
+
 fn honest(sandbox: &Arc<dyn Sandbox>) {
-    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
+    let validator = Validator::new(Arc::clone(sandbox), few());
     let trial = validator
         .trial(&draft(HONEST), &cases(), &Silent, &Cancel::default())
         .unwrap();
@@ -154,13 +170,16 @@ def run(n: int) -> Any:
         )
         .unwrap(),
     ];
-    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
+    // One weak case: how strong it is has tests of its own.
+    let mut policy = few();
+    policy.trial.mutants = 0;
+    let validator = Validator::new(Arc::clone(sandbox), policy.clone());
     let mut draft = draft(code);
     let run = |draft: &Draft| {
         let trial = validator
             .trial(draft, &held, &Silent, &Cancel::default())
             .unwrap();
-        judge(&trial, &Policy::default())
+        judge(&trial, &policy)
     };
     let verdict = run(&draft);
     assert!(
@@ -188,7 +207,7 @@ fn checked_call(sandbox: &Arc<dyn Sandbox>) {
         serde_json::from_str(r#"{"name":"file","origin":"tester","input":{"file":"x.csv"},"files":{"x.csv":"a,b\n1,2\n3,4\n"},"expect":["1","3"]}"#).unwrap(),
         serde_json::from_str(r#"{"name":"no such column","origin":"tester","input":{"file":"x.csv","column":"z"},"files":{"x.csv":"a,b\n1,2\n"},"raises":"KeyError"}"#).unwrap(),
     ];
-    let validator = Validator::new(Arc::clone(sandbox), Policy::default());
+    let validator = Validator::new(Arc::clone(sandbox), few());
     let trial = validator
         .trial(&draft, &held, &Silent, &Cancel::default())
         .unwrap();

@@ -99,7 +99,7 @@ pub(crate) fn validate_failure(error: &handaxe_validate::ValidateError) -> Failu
         ValidateError::Sandbox(e) => sandbox_failure(e),
         ValidateError::Cancelled => crate::workshop::cancelled(),
         ValidateError::Isolation(refusal) => crate::workshop::isolation_failure(refusal),
-        ValidateError::TooManyCases { .. } => {
+        ValidateError::TooManyCases { .. } | ValidateError::Generated { .. } => {
             Failure::new(Exit::Refused, "trial", crate::failure::chain(error))
         }
     }

@@ -12,7 +12,7 @@ fn ask(lab: &Lab, question: &str, data: &str, more: &[&str]) -> Value {
 
 #[test]
 fn the_main_job_and_again() {
-    let lab = Lab::new();
+    let lab = Lab::with_the_whole_proof();
     let logs = example("logs.jsonl");
     let question = "Analyze the sentiment of these logs";
     let ran = lab

@@ -60,7 +60,7 @@ const COMMANDS: &[&str] = &[
 
 #[test]
 fn reference() {
-    let lab = Lab::new();
+    let lab = Lab::with_the_whole_proof();
     let mut text = String::new();
     for command in COMMANDS {
         let mut args: Vec<&str> = command.split_whitespace().collect();

@@ -33,7 +33,7 @@ fn nothing_registered(lab: &Lab) {
 
 #[test]
 fn success_at_once() {
-    let lab = Lab::new();
+    let lab = Lab::with_the_whole_proof();
     let report = ask(&lab, "success_at_once", &["--yes"]).exits(0).json();
     assert_eq!(report["state"], "done", "{report}");
     assert_eq!(report["result"], json!({"value": 1994}));

@@ -12,6 +12,8 @@ pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_handaxe");
 /// Longer than any command here may take on a busy machine; a hang fails and does not hang CI.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+const SHORT_PROOF: &str = "[trial]\nfuzz_inputs = 24\nmutants = 0\n";
+
 pub(crate) struct Lab {
     dir: tempfile::TempDir,
 }
@@ -48,7 +50,15 @@ impl Ran {
 }
 
 impl Lab {
+    /// Under a policy with a short proof: most tests are of other things.
     pub(crate) fn new() -> Self {
+        let lab = Self::with_the_whole_proof();
+        lab.file("home/policy.toml", SHORT_PROOF);
+        lab
+    }
+
+    /// Under the policy that a new home gets.
+    pub(crate) fn with_the_whole_proof() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
