@@ -47,10 +47,13 @@ pub fn reprove(
     as_recorded(&mut policy.trial, recorded);
     let (own, held_out) = split(draft);
     let cases = draft.cases.clone();
-    let validator = Validator::new(sandbox, policy.clone());
-    let _ = seed(recorded);
+    let mut validator = Validator::new(sandbox, policy.clone());
+    if let Some(seed) = seed(recorded) {
+        validator = validator.seeded(seed);
+    }
     let mut trial = validator.trial(&own, &held_out, reporter, cancel)?;
     withdraw(&mut trial, recorded);
+    validator.complete(&own, &held_out, &mut trial, reporter, cancel)?;
     let verdict = judge(&trial, &policy);
     let now = Proof::of(&trial, &verdict, &cases);
     let (mut differences, mut environment) = (Vec::new(), Vec::new());

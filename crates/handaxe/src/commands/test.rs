@@ -40,8 +40,10 @@ pub(crate) fn run(shop: &Workshop, args: &TestArgs) -> Outcome {
         // A person's own cases are all there are; the card and the record say whose they are.
         policy.trial.min_independent_cases = 0;
     }
-    let validator = Validator::new(Arc::clone(shop.sandbox()?), policy.clone());
-    let _ = args.seed;
+    let mut validator = Validator::new(Arc::clone(shop.sandbox()?), policy.clone());
+    if let Some(seed) = args.seed {
+        validator = validator.seeded(seed);
+    }
     let cancel = handaxe_sandbox::Cancel::default();
     shop.cancel_on_interrupt(&cancel);
     let watcher = Watcher::new(&shop.out);
