@@ -93,7 +93,8 @@ pub(super) fn module(tool: &Tool) -> String {
 
 /// The body of `run` with what the chain's shape asks for.
 fn shaped(source: &str, tool: &Tool) -> String {
-    const ROWS: &str = "    for name in [label(Measure(*measure)) for measure in measures]:
+    const ROWS: &str =
+        "    for name in dict.fromkeys(label(Measure(*measure)) for measure in measures):
         column = windowed([row[\"values\"][name] for row in rows], window)
         for row, value in zip(rows, column):
             row[\"values\"][name] = value
