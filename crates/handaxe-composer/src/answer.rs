@@ -28,6 +28,45 @@ pub(crate) fn answer(
     text
 }
 
+/// The results of a tool made from examples, in order.
+pub(crate) fn converted(output: &Value) -> String {
+    let one_line = |value: &Value| match value {
+        Value::String(text) => clipped(&plain(&Value::from(text.as_str())), 4 * CELL),
+        other => clipped(&other.to_string(), 4 * CELL),
+    };
+    if let Some(result) = output.get("result") {
+        return match result {
+            Value::Array(rows) => {
+                let lines: Vec<String> = rows.iter().take(SHOWN).map(one_line).collect();
+                let more = rows.len().saturating_sub(SHOWN);
+                let tail = if more > 0 {
+                    format!("\n… and {more} more")
+                } else {
+                    String::new()
+                };
+                lines.join("\n") + &tail
+            }
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+    }
+    let Some(results) = list(output, "results") else {
+        return output.to_string();
+    };
+    let mut lines: Vec<String> = results.iter().take(SHOWN).map(one_line).collect();
+    if results.len() > SHOWN {
+        lines.push(format!("… and {} more", results.len() - SHOWN));
+    }
+    if let Some(failed) = number(output, "failed").filter(|n| *n > 0) {
+        lines.push(format!(
+            "{} of {} do not fit the examples and give nothing.",
+            grouped(failed),
+            grouped(results.len() as u64)
+        ));
+    }
+    lines.join("\n")
+}
+
 fn number(output: &Value, name: &str) -> Option<u64> {
     output.get(name)?.as_u64()
 }
@@ -280,6 +319,28 @@ fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value)
             "Wrote {} records to {}.",
             grouped(number(output, "records")?),
             output.get("file")?.as_str()?
+        )),
+        Terminal::Share { wanted } => {
+            let tests: Vec<String> = wanted.iter().map(condition).collect();
+            Some(format!(
+                "{} % ({} of {}) where {}.",
+                plain(output.get("value")?),
+                grouped(number(output, "count")?),
+                grouped(number(output, "of")?),
+                tests.join(" and ")
+            ))
+        }
+        Terminal::Compare { measure, field, .. } => Some(format!(
+            "{}: {} for the one {field}, {} for the other ({}).",
+            plain(output.get("value")?),
+            plain(output.get("left")?),
+            plain(output.get("right")?),
+            measured(measure)
+        )),
+        Terminal::Duplicates => Some(format!(
+            "{} duplicates, {} different.",
+            grouped(number(output, "count")?),
+            grouped(number(output, "distinct")?)
         )),
         Terminal::Describe => {
             let fields = list(output, "fields")?;

@@ -127,6 +127,7 @@ impl<'a> Maker<'a> {
                 order: None,
                 limit: None,
             },
+            shape: crate::Shape::default(),
         };
         let used = used_fields(chain);
         let mut fields: Vec<Arc<str>> = Vec::new();
@@ -258,8 +259,14 @@ pub(crate) fn used_fields(chain: &Chain) -> Vec<String> {
             used.push(field.clone());
             used.extend(group_by.clone());
         }
-        Terminal::Convert { .. } | Terminal::Describe => {}
+        Terminal::Share { wanted } => used.extend(wanted.iter().map(|w| w.field.clone())),
+        Terminal::Compare { measure, field, .. } => {
+            used.push(field.clone());
+            used.extend(measure.field.clone());
+        }
+        Terminal::Convert { .. } | Terminal::Describe | Terminal::Duplicates => {}
     }
+    used.extend(chain.shape.per.clone());
     let mut seen = std::collections::HashSet::new();
     used.retain(|f| seen.insert(f.clone()));
     used
@@ -282,6 +289,9 @@ fn varied(chain: &Chain, profile: &Profile) -> Chain {
             Some(Scalar::Int(i)) => *i = i.saturating_sub(1),
             Some(Scalar::Float(f)) => *f *= 0.9,
             Some(Scalar::Bool(b)) => *b = !*b,
+            Some(Scalar::Many(many)) => {
+                many.pop();
+            }
             None => {}
         }
     }

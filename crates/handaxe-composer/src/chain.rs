@@ -28,6 +28,8 @@ pub enum Scalar {
     Int(i64),
     Float(f64),
     Text(String),
+    /// For `AnyOf` and `NoneOf`.
+    Many(Vec<Scalar>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub enum Op {
     NotContains,
     StartsWith,
     EndsWith,
+    /// Equal to one of many values, or to none of them; the empty text stands for blank.
+    AnyOf,
+    NoneOf,
     /// Missing, null or blank.
     Empty,
     NotEmpty,
@@ -71,6 +76,49 @@ pub enum Func {
     Distinct,
     /// Sample standard deviation.
     Stdev,
+    /// A percentile of [`PERCENTILES`], interpolated linearly (type 7 of R. J. Hyndman and Y. Fan,
+    /// "Sample Quantiles in Statistical Packages", 1996).
+    Percentile(u8),
+}
+
+/// The percentiles that can be asked for, with their names as functions.
+pub const PERCENTILES: [(u8, &str); 16] = [
+    (1, "p1"),
+    (5, "p5"),
+    (10, "p10"),
+    (20, "p20"),
+    (25, "p25"),
+    (30, "p30"),
+    (33, "p33"),
+    (40, "p40"),
+    (60, "p60"),
+    (66, "p66"),
+    (70, "p70"),
+    (75, "p75"),
+    (80, "p80"),
+    (90, "p90"),
+    (95, "p95"),
+    (99, "p99"),
+];
+
+/// What becomes of a column of values, in the order of the groups or buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// Each as a percentage of them all.
+    Share,
+    /// The total up to here.
+    Running,
+    /// The difference from the one before; null for the first.
+    Change,
+}
+
+/// How two groups are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    Difference,
+    Ratio,
 }
 
 /// `func(field)`; `field` is `None` for a plain count of records.
@@ -167,6 +215,30 @@ pub enum Terminal {
     Convert { to: Format },
     /// Per field: type, filled, distinct, min, max, mean.
     Describe,
+    /// The percentage of the records that pass these tests as well.
+    Share { wanted: Vec<Filter> },
+    /// One measure of the records with one value of a field, held against those with another.
+    Compare {
+        measure: Measure,
+        field: String,
+        left: Scalar,
+        right: Scalar,
+        how: Comparison,
+    },
+    /// Records that are the same, field for field, as one before them.
+    Duplicates,
+}
+
+/// What is done to the rows of a result before they are given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shape {
+    /// For `Aggregate` and `Histogram`.
+    pub window: Option<Window>,
+    /// Rows passed over at the head of an ordered `Aggregate` or `Rows`: the second highest is the
+    /// first after one.
+    pub offset: u32,
+    /// For `Rows`: the first so many of each value of this field.
+    pub per: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -174,4 +246,6 @@ pub struct Chain {
     pub format: Format,
     pub filters: Vec<Filter>,
     pub terminal: Terminal,
+    #[serde(default)]
+    pub shape: Shape,
 }

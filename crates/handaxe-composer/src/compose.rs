@@ -11,7 +11,8 @@ use crate::{Chain, Order, Terminal, answer, cases, needs, words};
 /// Everything the built-in author makes of a question.
 #[derive(Clone, Debug)]
 pub struct Composed {
-    pub chain: Chain,
+    /// `None` for a tool made from examples.
+    pub chain: Option<Chain>,
     /// Two questions with the same recipe are served by one tool.
     pub recipe: Value,
     pub request: ToolRequest,
@@ -23,9 +24,9 @@ pub struct Composed {
     pub held_out: Vec<Case>,
     /// The arguments that answer this question; `data` names the file.
     pub invocation: Map<String, Value>,
-    focus: Option<Order>,
+    pub(crate) focus: Option<Order>,
     /// The file's fields in their order.
-    columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
 }
 
 /// Why nothing was composed.
@@ -92,7 +93,7 @@ pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, Compose
         },
     };
     Ok(Composed {
-        chain,
+        chain: Some(chain),
         recipe: emitted.recipe,
         request,
         steps,
@@ -107,7 +108,10 @@ pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, Compose
 impl Composed {
     /// The tool's output in sentences that a reader can check, with the numbers.
     pub fn answer(&self, output: &Value) -> String {
-        answer::answer(&self.chain, self.focus, &self.columns, output)
+        match &self.chain {
+            Some(chain) => answer::answer(chain, self.focus, &self.columns, output),
+            None => answer::converted(output),
+        }
     }
 
     /// The steps with their numbers, and what their proof shows.

@@ -9,6 +9,8 @@ mod python;
 mod schema;
 mod tools;
 
+pub(crate) use python::{literal, mentions, shaken};
+
 use std::collections::BTreeMap;
 
 use handaxe_types::{Asset, Capability, ToolName};
@@ -76,7 +78,7 @@ pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
         output_schema: schema::output(tool.output),
         capabilities: tool.capabilities,
         assets: tool.assets,
-        recipe: json!({ "author": "composer", "edition": 1, "tool": tool.name }),
+        recipe: json!({ "author": "composer", "edition": 2, "tool": tool.name }),
     })
 }
 

@@ -5,6 +5,7 @@
 //! [`convert`] the records as well.
 
 mod aggregate;
+mod compare;
 mod convert;
 mod count;
 mod describe;
@@ -14,8 +15,8 @@ pub(crate) mod number;
 mod pattern;
 mod rows;
 pub(crate) mod sentiment;
-mod sum;
-mod time;
+pub(crate) mod sum;
+pub(crate) mod time;
 
 use std::io::Read;
 
@@ -28,7 +29,8 @@ use filter::Tests;
 pub use convert::convert;
 pub(crate) use number::parse_number;
 pub(crate) use pattern::translate;
-pub(crate) use time::parse_time;
+pub(crate) use sum::Sum;
+pub(crate) use time::{WEEKDAYS, parse_time};
 
 /// Most groups, distinct values or words that one result may hold.
 pub(crate) const MAX_GROUPS: usize = 100_000;
@@ -47,10 +49,14 @@ pub enum EvalError {
     UnknownField { field: String, known: Vec<String> },
     #[error("`{op}` needs a value")]
     NoValue { op: &'static str },
+    #[error("`any_of` and `none_of` take a list, and nothing else does")]
+    List,
     #[error("more than {MAX_GROUPS} different values")]
     TooManyGroups,
     #[error("more than {MAX_VALUES} numbers for a median or deviation")]
     TooManyValues,
+    #[error("more than {MAX_VALUES} different records")]
+    TooManyRecords,
     #[error("more than {MAX_ROWS} records; give a limit")]
     TooManyRows,
     #[error("`{func}` needs a field")]
@@ -86,7 +92,15 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
             if crate::emit::is_plain_count(measures, group_by) {
                 count::records(&mut source)?
             } else {
-                aggregate::groups(&mut source, measures, group_by, *order, *limit)?
+                let cut = (chain.shape.offset, *limit);
+                aggregate::groups(
+                    &mut source,
+                    measures,
+                    group_by,
+                    *order,
+                    cut,
+                    chain.shape.window,
+                )?
             }
         }
         Terminal::Rows {
@@ -94,7 +108,15 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
             order_by,
             order,
             limit,
-        } => rows::rows(&mut source, fields, order_by.as_deref(), *order, *limit)?,
+        } => {
+            let by = order_by.as_deref();
+            if let Some(per) = &chain.shape.per {
+                rows::rows_per(&mut source, fields, by, *order, *limit, per)?
+            } else {
+                let cut = (chain.shape.offset, *limit);
+                rows::rows(&mut source, fields, by, *order, cut)?
+            }
+        }
         Terminal::Distinct { field } => count::distinct(&mut source, field)?,
         Terminal::Frequencies { field, limit } => count::frequencies(&mut source, field, *limit)?,
         Terminal::Words {
@@ -107,7 +129,7 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
             field,
             bucket,
             measure,
-        } => aggregate::histogram(&mut source, field, *bucket, measure)?,
+        } => aggregate::histogram(&mut source, field, *bucket, measure, chain.shape.window)?,
         Terminal::Extract { field, what, limit } => {
             extract::extract(&mut source, field.as_deref(), what, *limit)?
         }
@@ -116,6 +138,15 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
         }
         Terminal::Convert { to } => convert::count(&mut source, *to)?,
         Terminal::Describe => describe::describe(&mut source)?,
+        Terminal::Share { wanted } => compare::share(&mut source, wanted)?,
+        Terminal::Compare {
+            measure,
+            field,
+            left,
+            right,
+            how,
+        } => compare::compare(&mut source, measure, field, (left, right), *how)?,
+        Terminal::Duplicates => compare::duplicates(&mut source)?,
     };
     Ok(source.summed_up(result))
 }

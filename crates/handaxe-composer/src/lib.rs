@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod by_example;
 mod cases;
 mod chain;
 mod compose;
@@ -17,8 +18,12 @@ mod question;
 mod read;
 mod words;
 
+pub use by_example::{
+    ByExample, EmittedExample, Example, compose_by_example, example_file, parse_example, same,
+};
 pub use chain::{
-    Bucket, Chain, Extractable, Filter, Format, Func, Measure, Op, Order, Scalar, Terminal,
+    Bucket, Chain, Comparison, Extractable, Filter, Format, Func, Measure, Op, Order, PERCENTILES,
+    Scalar, Shape, Terminal, Window,
 };
 pub use compose::{ComposeError, Composed, compose, domain};
 pub use emit::{EmitError, Emitted, emit, invocation};

@@ -9,11 +9,13 @@ mod dates;
 mod decide;
 mod lexicon;
 mod parse;
+mod portion;
 mod refusal;
 mod spans;
 mod superlative;
 mod times;
 mod tokens;
+mod values;
 mod whole;
 
 use crate::profile::Profile;
@@ -92,6 +94,7 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
             format: profile.format,
             filters: parse.filters,
             terminal: decided.terminal,
+            shape: parse.shape,
         },
         focus: decided.focus,
     })

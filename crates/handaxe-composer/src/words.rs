@@ -24,6 +24,24 @@ pub(crate) fn steps(chain: &Chain, file: &str) -> Vec<String> {
         ));
     }
     steps.extend(terminal(&chain.terminal, things));
+    steps.extend(chain.shape.window.map(|window| {
+        match window {
+            crate::Window::Share => "Give each value as a percentage of the sum of them all.",
+            crate::Window::Running => "Give the total up to each, in order.",
+            crate::Window::Change => "Give the change from each to the next, in order.",
+        }
+        .to_owned()
+    }));
+    if let Some(per) = &chain.shape.per {
+        steps.push(format!("Do so for each value of {per}."));
+    }
+    if chain.shape.offset > 0 {
+        let (n, s) = (
+            chain.shape.offset,
+            if chain.shape.offset == 1 { "" } else { "s" },
+        );
+        steps.push(format!("Pass over the first {n} row{s} of these."));
+    }
     steps
 }
 
@@ -41,6 +59,8 @@ pub(crate) fn condition(filter: &Filter) -> String {
         Op::NotContains => "does not contain",
         Op::StartsWith => "starts with",
         Op::EndsWith => "ends with",
+        Op::AnyOf => "is",
+        Op::NoneOf => "is neither of",
         Op::Empty => return format!("{} is missing or blank", filter.field),
         Op::NotEmpty => return format!("{} is filled in", filter.field),
     };
@@ -52,7 +72,15 @@ fn shown(value: &Scalar) -> String {
         Scalar::Bool(b) => b.to_string(),
         Scalar::Int(i) => i.to_string(),
         Scalar::Float(f) => f.to_string(),
+        Scalar::Text(t) if t.is_empty() => "blank".to_owned(),
         Scalar::Text(t) => format!("\"{t}\""),
+        Scalar::Many(many) => {
+            let all: Vec<String> = many.iter().map(shown).collect();
+            match all.split_last() {
+                Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                _ => all.concat(),
+            }
+        }
     }
 }
 
@@ -69,6 +97,7 @@ pub(crate) fn measured(measure: &Measure) -> String {
         Func::Max => format!("the largest {field}"),
         Func::Distinct => format!("the number of different values of {field}"),
         Func::Stdev => format!("the standard deviation of {field}"),
+        Func::Percentile(p) => format!("the {p}th percentile of {field}"),
     }
 }
 
@@ -187,5 +216,18 @@ fn terminal(terminal: &Terminal, things: &str) -> Vec<String> {
         }
         Terminal::Convert { to } => vec![format!("Write them as {} to a new file.", format_name(*to))],
         Terminal::Describe => vec!["For each field, tell its type, how many values are filled in and different, and its smallest, largest and average.".to_owned()],
+        Terminal::Share { wanted } => {
+            let tests: Vec<String> = wanted.iter().map(condition).collect();
+            vec![format!("Work out the percentage of these {things} where {}.", tests.join(" and "))]
+        }
+        Terminal::Compare { measure, field, left, right, how } => {
+            let what = measured(measure);
+            let (left, right) = (shown(left), shown(right));
+            vec![match how {
+                crate::Comparison::Difference => format!("Work out {what} where {field} is {left} and where it is {right}, and take the second from the first."),
+                crate::Comparison::Ratio => format!("Work out {what} where {field} is {left} and where it is {right}, and divide the first by the second."),
+            }]
+        }
+        Terminal::Duplicates => vec![format!("Count the {things} that are the same, field for field, as one before them.")],
     }
 }

@@ -1,6 +1,8 @@
 //! Which tool ran, on what, how it ended, and how often.
 
-use handaxe_types::{Digest, EventKind, Outcome, RunId, SandboxResult, ToolRef, Version};
+use handaxe_types::{
+    Digest, EventKind, Outcome, RunId, SandboxResult, ToolDigest, ToolRef, Version,
+};
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -54,6 +56,66 @@ pub(crate) fn usage_of(conn: &Connection, tool: i64) -> Result<ToolUsage, Regist
     .step("read how a tool was used")
 }
 
+/// A call that is to be recorded.
+pub(crate) struct NewCall {
+    /// Who acted.
+    by: Registry,
+    tool: i64,
+    name: String,
+    digest: ToolDigest,
+    run: Option<RunId>,
+    input: Digest,
+    output: Option<Digest>,
+    outcome: Outcome,
+    runtime_us: i64,
+    cpu_us: i64,
+    rss_kib: i64,
+    layers: String,
+}
+
+impl NewCall {
+    /// The row and its event; the caller commits.
+    pub(crate) fn record(&self, tx: &Transaction<'_>) -> Result<i64, RegistryError> {
+        const DOING: &str = "record the call";
+        tx.prepare_cached(
+            "INSERT INTO invocation (tool, run, input, output, outcome, runtime_us, cpu_us,
+                 rss_kib, layers, at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )
+        .and_then(|mut s| {
+            s.execute((
+                self.tool,
+                self.run.as_ref().map(RunId::as_str),
+                self.input.to_string(),
+                self.output.map(|d| d.to_string()),
+                self.outcome.as_str(),
+                self.runtime_us,
+                self.cpu_us,
+                self.rss_kib,
+                &self.layers,
+                self.by.now_ms(),
+            ))
+        })
+        .step(DOING)?;
+        let id = tx.last_insert_rowid();
+        self.by.append(
+            tx,
+            Entry {
+                kind: EventKind::ToolInvoked,
+                subject: self.name.clone(),
+                detail: json!({
+                    "invocation": id,
+                    "run": self.run,
+                    "digest": self.digest,
+                    "outcome": self.outcome,
+                }),
+                rows: &[Row::new("invocation", id)],
+            },
+        )?;
+        Ok(id)
+    }
+}
+
 impl Registry {
     /// Records a call; returns its number, which an answer names.
     pub fn record_invocation(
@@ -63,44 +125,19 @@ impl Registry {
         input: &Map<String, Value>,
         result: &SandboxResult,
     ) -> Result<i64, RegistryError> {
-        let input = Digest::of_json(&Value::Object(input.clone()));
-        let output = result.output.as_ref().map(Digest::of_json);
-        let layers = json!(result.layers).to_string();
-        self.write("record the call", |tx| {
-            tx.execute(
-                "INSERT INTO invocation (tool, run, input, output, outcome, runtime_us, cpu_us,
-                     rss_kib, layers, at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                (
-                    tool.row_id(),
-                    run.map(RunId::as_str),
-                    input.to_string(),
-                    output.map(|d| d.to_string()),
-                    result.outcome.as_str(),
-                    micros(result.runtime_ms),
-                    micros(result.usage.cpu_ms),
-                    i64::try_from(result.usage.max_rss_kib).unwrap_or(i64::MAX),
-                    layers,
-                    self.now_ms(),
-                ),
-            )
-            .step("record the call")?;
-            let id = tx.last_insert_rowid();
-            self.append(
-                tx,
-                Entry {
-                    kind: EventKind::ToolInvoked,
-                    subject: tool.tool_ref().to_string(),
-                    detail: json!({
-                        "invocation": id,
-                        "run": run,
-                        "digest": tool.digest(),
-                        "outcome": result.outcome,
-                    }),
-                    rows: &[Row::new("invocation", id)],
-                },
-            )?;
-            Ok(id)
+        self.write_call(NewCall {
+            by: self.clone(),
+            tool: tool.row_id(),
+            name: tool.tool_ref().to_string(),
+            digest: tool.digest(),
+            run: run.cloned(),
+            input: Digest::of_json(&Value::Object(input.clone())),
+            output: result.output.as_ref().map(Digest::of_json),
+            outcome: result.outcome,
+            runtime_us: micros(result.runtime_ms),
+            cpu_us: micros(result.usage.cpu_ms),
+            rss_kib: i64::try_from(result.usage.max_rss_kib).unwrap_or(i64::MAX),
+            layers: json!(result.layers).to_string(),
         })
     }
 

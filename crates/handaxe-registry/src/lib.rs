@@ -20,6 +20,7 @@ mod error;
 mod evidence;
 mod fitness;
 mod folder;
+mod group;
 mod invocations;
 mod journal;
 mod keys;

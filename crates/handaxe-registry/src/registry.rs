@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use handaxe_types::{ApprovalPolicy, Digest};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{RegistryError, Step as _};
+use crate::group::Waiting;
 use crate::schema;
 
 /// Milliseconds since the Unix epoch, for whoever asks.
@@ -24,16 +25,19 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 /// method blocks, so asynchronous callers use a blocking thread.
 #[derive(Clone)]
 pub struct Registry {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     actor: Arc<str>,
     policy: Arc<ApprovalPolicy>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     home: PathBuf,
     home_id: String,
     clock: Clock,
     conn: Mutex<Connection>,
+    /// Reads beside a write that waits for the disk; opened when one first has to.
+    reader: OnceLock<Mutex<Connection>>,
+    pub(crate) calls: Waiting,
 }
 
 impl std::fmt::Debug for Registry {
@@ -57,29 +61,16 @@ impl Registry {
         })?;
         let path = home.join("handaxe.db");
         let fresh = !path.exists();
-        let mut conn = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .step("open the database")?;
+        let mut conn = connect(&path)?;
         if fresh {
             // For its owner alone, whatever the umask; SQLite gives its side files the same mode.
             // By path: closing another descriptor of the file would drop SQLite's locks on it. A
             // failure leaves the home's own mode, 0700, to keep others out.
             let _ = std::fs::set_permissions(&path, Permissions::from_mode(0o600));
         }
-        conn.busy_timeout(BUSY_TIMEOUT)
-            .step("set the busy timeout")?;
         schema::check_owner(&conn, &path)?;
         use_wal(&conn)?;
-        // FULL, because WAL with NORMAL may lose acknowledged commits when the power fails.
-        conn.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
-        )
-        .step("set up the database")?;
-        conn.set_prepared_statement_cache_capacity(64);
+        set_up(&conn)?;
         schema::migrate(&mut conn, &hex::encode(random::<16>()?))?;
         let home_id = conn
             .query_row("SELECT value FROM meta WHERE key = 'home_id'", [], |r| {
@@ -92,6 +83,8 @@ impl Registry {
                 home_id,
                 clock,
                 conn: Mutex::new(conn),
+                reader: OnceLock::new(),
+                calls: Waiting::default(),
             }),
             actor: Arc::from("handaxe"),
             policy: Arc::default(),
@@ -146,9 +139,26 @@ impl Registry {
         &self,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut conn = self.lock();
+        let mut conn = match self.inner.conn.try_lock() {
+            Ok(conn) => conn,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => self.reader()?,
+        };
         let tx = conn.transaction().step("begin reading")?;
         f(&tx)
+    }
+
+    fn reader(&self) -> Result<MutexGuard<'_, Connection>, RegistryError> {
+        let reader = if let Some(reader) = self.inner.reader.get() {
+            reader
+        } else {
+            let conn = connect(&self.inner.home.join("handaxe.db"))?;
+            set_up(&conn)?;
+            conn.pragma_update(None, "query_only", true)
+                .step("set up the database")?;
+            self.inner.reader.get_or_init(|| Mutex::new(conn))
+        };
+        Ok(reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// All of `f`, durably, or nothing. The write lock is taken first, so that what `f` reads is
@@ -174,6 +184,31 @@ impl Registry {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection to the file, which is made where there is none.
+fn connect(path: &Path) -> Result<Connection, RegistryError> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .step("open the database")?;
+    conn.busy_timeout(BUSY_TIMEOUT)
+        .step("set the busy timeout")?;
+    Ok(conn)
+}
+
+/// Not before it is known that the file is ours.
+fn set_up(conn: &Connection) -> Result<(), RegistryError> {
+    // FULL, because WAL with NORMAL may lose acknowledged commits when the power fails.
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+    )
+    .step("set up the database")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }
 
 fn system_clock() -> i64 {

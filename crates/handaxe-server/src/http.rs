@@ -13,13 +13,14 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use handaxe_types::Digest;
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::mcp::McpDoor;
+use crate::mcp::{Fixture, McpDoor};
 use crate::service::{Service, ServiceError};
 
 /// The largest request body.
@@ -60,7 +61,7 @@ pub struct HttpOptions {
 pub struct HttpServer {
     listener: TcpListener,
     router: Router,
-    service: Arc<Service>,
+    service: Option<Arc<Service>>,
     stop: CancellationToken,
 }
 
@@ -77,24 +78,14 @@ impl HttpServer {
         options: HttpOptions,
         stop: CancellationToken,
     ) -> Result<Self, HttpError> {
-        let listener =
-            TcpListener::bind(options.addr)
-                .await
-                .map_err(|source| HttpError::Listen {
-                    addr: options.addr,
-                    source,
-                })?;
+        let listener = listen(options.addr).await?;
         let door = McpDoor::open(Arc::clone(&service), "http", stop.clone())?;
-        let mut config = StreamableHttpServerConfig::default()
-            .with_cancellation_token(stop.child_token())
-            .with_allowed_origins(options.origins)
-            .enforce_origin_validation();
-        config.max_request_body_bytes = MAX_BODY_BYTES;
-        config.allowed_hosts.extend(options.hosts);
-        let mcp = StreamableHttpService::new(
-            move || Ok(door.clone()),
-            Arc::new(LocalSessionManager::default()),
-            config,
+        let mcp = transport(
+            move || door.clone(),
+            port(&listener)?,
+            options.hosts,
+            options.origins,
+            &stop,
         );
         let gate = Arc::new(Gate {
             token: Digest::of(options.token.as_bytes()),
@@ -109,7 +100,29 @@ impl HttpServer {
         Ok(Self {
             listener,
             router,
-            service,
+            service: Some(service),
+            stop,
+        })
+    }
+
+    /// What the protocol's conformance suite asks for, behind the same transport and no token.
+    pub async fn bind_fixture(
+        addr: SocketAddr,
+        stop: CancellationToken,
+    ) -> Result<Self, HttpError> {
+        let listener = listen(addr).await?;
+        let fixture = Fixture::default();
+        let mcp = transport(
+            move || fixture.clone(),
+            port(&listener)?,
+            Vec::new(),
+            Vec::new(),
+            &stop,
+        );
+        Ok(Self {
+            listener,
+            router: Router::new().nest_service("/mcp", mcp),
+            service: None,
             stop,
         })
     }
@@ -132,10 +145,44 @@ impl HttpServer {
             served = serving => served.map_err(HttpError::Serve)?,
             () = late => {}
         }
-        let service = self.service;
-        let _ = tokio::task::spawn_blocking(move || service.stop()).await;
+        if let Some(service) = self.service {
+            let _ = tokio::task::spawn_blocking(move || service.stop()).await;
+        }
         Ok(())
     }
+}
+
+async fn listen(addr: SocketAddr) -> Result<TcpListener, HttpError> {
+    TcpListener::bind(addr)
+        .await
+        .map_err(|source| HttpError::Listen { addr, source })
+}
+
+fn port(listener: &TcpListener) -> Result<u16, HttpError> {
+    Ok(listener.local_addr().map_err(HttpError::Serve)?.port())
+}
+
+/// The protocol over HTTP, with the checks of host, origin and size that every server here has.
+fn transport<H: ServerHandler>(
+    handler: impl Fn() -> H + Send + Sync + 'static,
+    port: u16,
+    hosts: Vec<String>,
+    mut origins: Vec<String>,
+    stop: &CancellationToken,
+) -> StreamableHttpService<H, LocalSessionManager> {
+    // Our own pages, by any name of this machine; pages of other ports are others'.
+    origins.extend(["localhost", "127.0.0.1", "[::1]"].map(|h| format!("http://{h}:{port}")));
+    let mut config = StreamableHttpServerConfig::default()
+        .with_cancellation_token(stop.child_token())
+        .with_allowed_origins(origins)
+        .enforce_origin_validation();
+    config.max_request_body_bytes = MAX_BODY_BYTES;
+    config.allowed_hosts.extend(hosts);
+    StreamableHttpService::new(
+        move || Ok(handler()),
+        Arc::new(LocalSessionManager::default()),
+        config,
+    )
 }
 
 /// Token, rate and number at once, before anything is read.

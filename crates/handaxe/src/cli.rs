@@ -73,6 +73,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Answer a question about data, making a tool if none fits
     Ask(AskArgs),
+    /// Ask one question after another, over the same files and over what was answered
+    Chat(ChatArgs),
     /// Make a tool without using it
     Make(AskArgs),
     /// Run an approved tool
@@ -100,6 +102,8 @@ pub(crate) enum Command {
     /// Settings and where they are
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Measure the built-in author on questions and tasks with known answers
+    Eval(EvalArgs),
     /// Serve the library to an agent over standard input and output (MCP)
     Mcp(McpArgs),
     /// Serve the library over HTTP
@@ -135,6 +139,9 @@ pub(crate) struct ServeArgs {
     /// A page's origin that may ask, e.g. https://example.org:443; may be given again
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
+    /// Serve what the protocol's conformance suite asks for, and nothing else
+    #[arg(long, hide = true)]
+    pub(crate) conformance_fixture: bool,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
 }
@@ -151,14 +158,33 @@ pub(crate) struct AskArgs {
     /// never shown to an author
     #[arg(long, value_name = "FILE")]
     pub(crate) golden: Vec<PathBuf>,
+    /// What is wanted of one input, 'IN => OUT', each JSON or text as it stands; '@BEFORE => @AFTER'
+    /// for files, @FILE for JSON Lines of {"input", "output"}; may be given again
+    #[arg(long, value_name = "IN => OUT")]
+    pub(crate) example: Vec<String>,
     /// Approve the tool made by this very command, as the person who runs it
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Show the plan and stop: nothing is written, nothing runs
+    #[arg(long)]
+    pub(crate) plan: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Where files that a tool produces are put; nothing there is overwritten
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// A file to talk about; may be given again
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Go on with an earlier conversation
+    #[arg(long, value_name = "ID")]
+    pub(crate) resume: Option<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -533,4 +559,36 @@ pub(crate) enum ConfigCommand {
     Show,
     /// The files and folders of this home
     Path,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Questions about data files, or programs from examples
+    #[arg(long, value_enum, value_name = "SUITE")]
+    pub(crate) suite: SuiteArg,
+    /// A folder that `scripts/eval-data` made, with the whole suite [default: the small one built in]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
+    /// Which of the folder's drawings to use
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "from")]
+    pub(crate) seed: u64,
+    /// Which part of the folder's suite
+    #[arg(long, value_enum, value_name = "PART", default_value_t = PartArg::Open, requires = "from")]
+    pub(crate) part: PartArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SuiteArg {
+    Data,
+    Example,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartArg {
+    /// What was looked at while the author was worked on
+    Open,
+    /// Tasks, or one style of asking, kept aside
+    Frozen,
+    /// Data sets kept aside
+    FrozenSets,
 }

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use handaxe_types::json::{self, Bounds};
-use handaxe_types::{Case, DataFile, Digest, Limits};
+use handaxe_types::{Case, Check, DataFile, Digest, Limits, Origin};
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, chain};
@@ -149,6 +149,61 @@ pub(crate) fn goldens(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
         cases.extend(more);
     }
     Ok(cases)
+}
+
+/// Examples of what is wanted, as cases over a list of one item: `IN => OUT`, `@BEFORE => @AFTER`,
+/// or `@FILE` of JSON Lines.
+pub(crate) fn examples(given: &[String]) -> Result<Vec<Case>, Failure> {
+    let bad = |text: &str, why: &str| {
+        Failure::usage(format!("--example '{text}': {why}"))
+            .hint("for example --example 'John Smith => Smith, J.'")
+    };
+    let mut pairs = Vec::new();
+    for text in given {
+        let file = |side: &str| {
+            handaxe_composer::example_file(Path::new(side)).map_err(|e| bad(text, &chain(&e)))
+        };
+        let sides = text.split_once("=>").map(|(a, b)| (a.trim(), b.trim()));
+        match (text.trim().strip_prefix('@'), sides) {
+            (Some(path), None) => {
+                let bytes = read_bounded(Path::new(path), MAX_INPUT_BYTES)?;
+                for line in bytes
+                    .split(|b| *b == b'\n')
+                    .filter(|l| !l.trim_ascii().is_empty())
+                {
+                    let line =
+                        json::parse(line, Bounds::DEFAULT).map_err(|e| bad(text, &chain(&e)))?;
+                    match (line.get("input"), line.get("output")) {
+                        (Some(input), Some(output)) => pairs.push((input.clone(), output.clone())),
+                        _ => return Err(bad(text, "a line lacks `input` or `output`")),
+                    }
+                }
+            }
+            (_, Some((before, after))) if before.starts_with('@') && after.starts_with('@') => {
+                pairs.push((file(&before[1..])?, file(&after[1..])?));
+            }
+            _ => {
+                let example = handaxe_composer::parse_example(text)
+                    .ok_or_else(|| bad(text, "expected IN => OUT"))?;
+                pairs.push((example.input, example.output));
+            }
+        }
+    }
+    Ok(pairs
+        .into_iter()
+        .enumerate()
+        .map(|(i, (input, output))| Case {
+            name: format!("example_{}", i + 1),
+            origin: Origin::User,
+            input: Map::from_iter([("items".to_owned(), Value::Array(vec![input]))]),
+            files: BTreeMap::new(),
+            check: Check::Expect {
+                value: serde_json::json!({"results": [output], "failed": 0}),
+                tolerance: None,
+            },
+            held_out: false,
+        })
+        .collect())
 }
 
 /// A limit on memory bounds what is added to the interpreter's; less than it has to spare is no

@@ -26,6 +26,8 @@ pub struct Begun {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Goal {
     Answer,
+    /// Plan and stop: nothing is written, nothing runs.
+    Plan,
     /// Make the tool and stop.
     Make,
     /// A draft that a person wrote, with its own cases.

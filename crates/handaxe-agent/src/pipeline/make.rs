@@ -233,7 +233,14 @@ pub(crate) fn try_draft(
     let survivors = unnoticed(ctx, &trial);
     if !survivors.is_empty() {
         let known = tester_cases(&held_out);
-        let more = further(&known, mind.sharpen(&draft.spec, &known, &survivors)?);
+        let more = match mind.sharpen(&draft.spec, &known, &survivors) {
+            Ok(more) => further(&known, more),
+            // A tester with nothing more to say leaves the figure as it is; the verdict holds it
+            // against the floor. A bound that is reached ends the run all the same.
+            Err(Halt::Stop(stop)) if !stop.is_bound() => Vec::new(),
+            Err(Halt::Error(PipelineError::Model(_))) => Vec::new(),
+            Err(halt) => return Err(halt),
+        };
         if !more.is_empty() {
             let text = "  too few changes of the code are noticed: the tester adds {n} cases";
             ctx.report(Progress::Note(text.replace("{n}", &more.len().to_string())));

@@ -1,7 +1,9 @@
 //! What to do about a task: reuse a tool, make one, answer directly, or refuse.
 
 use handaxe_composer::{ComposeError, Composed, Refusal};
-use handaxe_types::{Candidate, Case, Need, Plan, Progress, Route, Task, ToolName, ToolRequest};
+use handaxe_types::{
+    Candidate, Case, Check, Need, Plan, Progress, Route, Task, ToolName, ToolRequest,
+};
 use serde_json::{Map, Value};
 
 use super::begun::Turn;
@@ -135,16 +137,36 @@ fn examples(task: &Task) -> Vec<&Case> {
     task.examples.iter().chain(&task.goldens).collect()
 }
 
+/// The examples as single inputs with what is wanted of each.
+fn shown(task: &Task) -> Vec<handaxe_composer::Example> {
+    let one = |case: &Case| {
+        let Check::Expect { value, .. } = &case.check else {
+            return None;
+        };
+        Some(handaxe_composer::Example {
+            input: case.input.get("items")?.get(0)?.clone(),
+            output: value.get("results")?.get(0)?.clone(),
+        })
+    };
+    task.examples.iter().filter_map(one).collect()
+}
+
 /// Composes a chain for each file; they must agree on what is to be done.
 fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned, Halt> {
     let mut composed: Vec<Composed> = Vec::new();
+    let shown = shown(task);
     let one_by_one: Vec<&[handaxe_composer::Profile]> = if data.profiles.is_empty() {
         vec![&[]]
     } else {
         data.profiles.chunks(1).collect()
     };
     for profiles in one_by_one {
-        match handaxe_composer::compose(&task.question, profiles) {
+        let made = if shown.is_empty() {
+            handaxe_composer::compose(&task.question, profiles)
+        } else {
+            handaxe_composer::compose_by_example(&task.question, &shown, profiles)
+        };
+        match made {
             Ok(one) => composed.push(one),
             Err(ComposeError::Refused(refusal)) => return Ok(refused(&refusal)),
             Err(error @ ComposeError::Emit(_)) => {

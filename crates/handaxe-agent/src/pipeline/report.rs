@@ -1,6 +1,6 @@
 //! What a run ends with.
 
-use handaxe_types::{ApprovalId, RunId, RunState, SandboxResult, ToolName, Verdict, Version};
+use handaxe_types::{ApprovalId, Plan, RunId, RunState, SandboxResult, ToolName, Verdict, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,6 +27,9 @@ pub struct Report {
     /// Of each step; `None` in reports of earlier versions.
     #[serde(default)]
     pub cost: Option<Cost>,
+    /// With the candidates and why each was not enough; `None` where nothing was planned.
+    #[serde(default)]
+    pub plan: Option<Plan>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,6 +42,7 @@ pub fn walk(
         model: ctx.minds.id(),
         stopped_by: None,
         cost: None,
+        plan: None,
     };
     let mut walk = Walk {
         ctx,
@@ -53,6 +54,7 @@ pub fn walk(
         report,
     };
     let end = match &begun.goal {
+        Goal::Plan => walk.plan_only(),
         Goal::Answer => walk.ask(true),
         Goal::Make => walk.ask(false),
         Goal::Import { draft } => walk.import(draft),
@@ -111,6 +113,7 @@ impl<'a> Walk<'a> {
             &data,
         )?;
         plan.route.as_str().clone_into(&mut self.report.route);
+        self.report.plan = Some(plan.clone());
         let (tool, inputs) = match &plan.route {
             Route::Refuse { reason, hint } => {
                 return Err(Halt::Stop(Stop::new("not_understood", reason).hint(hint)));
@@ -156,6 +159,15 @@ impl<'a> Walk<'a> {
         let (text, result) = answer(&approved, &composed, &self.report.invocations);
         self.report.answer = Some(text);
         self.report.result = Some(result);
+        Ok(RunState::Done)
+    }
+
+    fn plan_only(&mut self) -> Result<RunState, Halt> {
+        let data = Data::open(&self.task.data)?;
+        let history = &self.making.history;
+        let Planned { plan, .. } = plan(self.ctx, &self.memory, self.task, history, &data)?;
+        plan.route.as_str().clone_into(&mut self.report.route);
+        self.report.plan = Some(plan);
         Ok(RunState::Done)
     }
 

@@ -50,6 +50,12 @@ const PARTS: &[Part] = parts! {
     "run_sentiment":;
     "run_convert":;
     "run_describe":;
+    "windowed": "import math";
+    "run_rows_per":;
+    "run_share":;
+    "run_compare":;
+    "distinct_bound":;
+    "run_duplicates":;
 };
 
 /// Longest piece of a pattern on one line.
@@ -75,7 +81,7 @@ pub(super) fn module(tool: &Tool) -> String {
             out.push_str("\n\n");
             out.push_str(&signature(&tool.params));
             out.push('\n');
-            out.push_str(source);
+            out.push_str(&shaped(source, tool));
         } else {
             // One blank line after the imports, two between the parts.
             out.push_str(if *name == tool.parts[0] { "\n" } else { "\n\n" });
@@ -83,6 +89,129 @@ pub(super) fn module(tool: &Tool) -> String {
         }
     }
     out
+}
+
+/// The body of `run` with what the chain's shape asks for.
+fn shaped(source: &str, tool: &Tool) -> String {
+    const ROWS: &str = "    for name in [label(Measure(*measure)) for measure in measures]:
+        column = windowed([row[\"values\"][name] for row in rows], window)
+        for row, value in zip(rows, column):
+            row[\"values\"][name] = value
+";
+    const BUCKETS: &str =
+        "    for row, value in zip(rows, windowed([row[\"value\"] for row in rows], window)):
+        row[\"value\"] = value
+";
+    let has = |name: &str| tool.params.iter().any(|p| p.name == name);
+    let put = |text: &'static str, yes: bool| if yes { text } else { "" };
+    source
+        .replace("@WINDOW_ROWS@", put(ROWS, has("window")))
+        .replace("@WINDOW_BUCKETS@", put(BUCKETS, has("window")))
+        .replace("@OFFSET@", put("offset", has("offset")))
+}
+
+/// A module of its own functions and of those blocks of `sources` that they come to use: top-level
+/// definitions in order, each with what it names in turn.
+pub(crate) fn shaken(description: &str, sources: &[&str], own: &str) -> String {
+    let filled: Vec<String> = sources.iter().map(|s| filled(s)).collect();
+    let blocks: Vec<(String, &str)> = filled.iter().flat_map(|s| blocks(s)).collect();
+    let mut used = vec![false; blocks.len()];
+    let mut open = vec![own];
+    while let Some(code) = open.pop() {
+        for (i, (name, block)) in blocks.iter().enumerate() {
+            if !used[i] && mentions(code, name) {
+                used[i] = true;
+                open.push(block);
+            }
+        }
+    }
+    let mut body = String::new();
+    let mut after_constant = true;
+    for (i, (_, block)) in blocks.iter().enumerate() {
+        // Of two definitions of one name the first stands.
+        let again = blocks[..i]
+            .iter()
+            .enumerate()
+            .any(|(j, (n, _))| used[j] && *n == blocks[i].0);
+        if !used[i] || again {
+            continue;
+        }
+        let function = block.starts_with("def ");
+        if !body.is_empty() && (function || !after_constant) {
+            body.push_str("\n\n");
+        }
+        body.push_str(block);
+        after_constant = !function;
+    }
+    body.push_str(if body.is_empty() { "" } else { "\n\n" });
+    body.push_str(own);
+    let imports: Vec<&str> = [
+        ("import csv", "csv"),
+        ("import json", "json"),
+        ("import math", "math"),
+        ("import re", "re"),
+        ("from datetime import date", "date"),
+    ]
+    .iter()
+    .filter(|(_, name)| {
+        let dotted = format!("{name}.");
+        if *name == "date" {
+            mentions(&body, "date(")
+        } else {
+            body.match_indices(&dotted).any(|(i, _)| {
+                !body[..i].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.')
+            })
+        }
+    })
+    .map(|(import, _)| *import)
+    .collect();
+    let gap = if body.starts_with("def ") {
+        "\n\n"
+    } else {
+        "\n"
+    };
+    let imports = if imports.is_empty() {
+        String::new()
+    } else {
+        format!("\n{}\n", imports.join("\n"))
+    };
+    format!("\"\"\"{}\"\"\"\n{imports}{gap}{body}", wrapped(description))
+}
+
+/// The top-level definitions of a source, by name.
+fn blocks(source: &str) -> Vec<(String, &str)> {
+    let mut starts: Vec<usize> = Vec::new();
+    let mut at = 0;
+    for line in source.split_inclusive('\n') {
+        if line.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().copied().skip(1).chain([source.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| {
+            let block = source[*start..end].trim_end_matches('\n');
+            let block = &source[*start..=start + block.len()];
+            let name = block.strip_prefix("def ").unwrap_or(block);
+            let name: String = name
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            (name, block)
+        })
+        .collect()
+}
+
+/// Whether a name, or the call of one, stands in code as a word of its own.
+pub(crate) fn mentions(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(i, _)| {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        let ends = name.ends_with('(') || !code[i + name.len()..].starts_with(word);
+        !code[..i].ends_with(word) && ends
+    })
 }
 
 /// A description as the text of a docstring: at most 98 characters a line.
@@ -120,7 +249,7 @@ fn signature(params: &[Param]) -> String {
 }
 
 /// A JSON scalar as Python writes it; a text becomes ASCII with escapes where it must.
-fn literal(value: &Value) -> String {
+pub(crate) fn literal(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),
         Value::Bool(b) => if *b { "True" } else { "False" }.to_owned(),
@@ -162,7 +291,21 @@ fn filled(source: &str) -> String {
         })
         .collect();
     let stop_words = raw(STOP_WORDS, 4).replace("r\"", "\"");
+    let date_forms: Vec<String> = crate::by_example::FORMS
+        .iter()
+        .map(|(name, form)| match raw(form, 8) {
+            short if !short.contains('\n') => format!("\"{name}\": {short},"),
+            long => format!("\"{name}\": (\n        {long}\n    ),"),
+        })
+        .collect();
+    let percentiles: Vec<String> = crate::PERCENTILES
+        .iter()
+        .map(|(p, name)| format!("\"{name}\": {p},"))
+        .collect();
     [
+        ("@PERCENTILES@", percentiles.join("\n    ")),
+        ("@DATE_FORMS@", date_forms.join("\n    ")),
+        ("@CLOCK@", raw(crate::by_example::CLOCK, 4)),
         ("@NUMBER@", raw(NUMBER, 4)),
         ("@DECIMAL_COMMA@", raw(DECIMAL_COMMA, 4)),
         ("@TIMES@", times.join("\n        ")),

@@ -205,6 +205,27 @@ pub(super) fn sentiment() -> Output {
     ])
 }
 
+pub(super) fn share() -> Output {
+    Output(vec![
+        ("value", maybe_number()),
+        ("count", natural()),
+        ("of", natural()),
+    ])
+}
+
+pub(super) fn compared() -> Output {
+    Output(vec![
+        ("value", maybe_number()),
+        ("left", measured()),
+        ("right", measured()),
+        ignored(),
+    ])
+}
+
+pub(super) fn duplicates() -> Output {
+    Output(vec![("count", natural()), ("distinct", natural())])
+}
+
 pub(super) fn converted() -> Output {
     Output(vec![
         ("file", json!({ "type": "string", "format": "file" })),

@@ -9,7 +9,9 @@ use super::is_plain_count;
 use super::schema::{self, Output};
 use crate::eval::sentiment::{EXAMPLES, LEXICON, NEGATIVE_AT, POSITIVE_AT};
 use crate::patterns::EXTRACTS;
-use crate::{Bucket, Chain, Extractable, Filter, Func, Measure, Op, Order, Scalar, Terminal};
+use crate::{
+    Bucket, Chain, Extractable, Filter, Func, Measure, Op, Order, Scalar, Terminal, Window,
+};
 
 pub(super) struct Tool {
     pub(super) name: &'static str,
@@ -36,7 +38,7 @@ pub(super) struct Param {
 }
 
 const FORMATS: [&str; 5] = ["csv", "tsv", "json", "jsonl", "text"];
-const FUNCS: [Func; 8] = [
+const FUNCS: [Func; 24] = [
     Func::Count,
     Func::Sum,
     Func::Mean,
@@ -45,8 +47,24 @@ const FUNCS: [Func; 8] = [
     Func::Max,
     Func::Distinct,
     Func::Stdev,
+    Func::Percentile(1),
+    Func::Percentile(5),
+    Func::Percentile(10),
+    Func::Percentile(20),
+    Func::Percentile(25),
+    Func::Percentile(30),
+    Func::Percentile(33),
+    Func::Percentile(40),
+    Func::Percentile(60),
+    Func::Percentile(66),
+    Func::Percentile(70),
+    Func::Percentile(75),
+    Func::Percentile(80),
+    Func::Percentile(90),
+    Func::Percentile(95),
+    Func::Percentile(99),
 ];
-const OPS: [Op; 12] = [
+const OPS: [Op; 14] = [
     Op::Eq,
     Op::Ne,
     Op::Lt,
@@ -57,6 +75,8 @@ const OPS: [Op; 12] = [
     Op::NotContains,
     Op::StartsWith,
     Op::EndsWith,
+    Op::AnyOf,
+    Op::NoneOf,
     Op::Empty,
     Op::NotEmpty,
 ];
@@ -156,30 +176,42 @@ fn list(
 fn filter_json(filter: &Filter) -> Value {
     let mut out = json!({ "field": filter.field, "op": filter.op.as_str() });
     if let (Some(value), Some(map)) = (&filter.value, out.as_object_mut()) {
-        let value = match value {
-            Scalar::Bool(b) => json!(b),
-            Scalar::Int(i) => json!(i),
-            Scalar::Float(f) => json!(f),
-            Scalar::Text(t) => json!(t),
-        };
-        map.insert("value".to_owned(), value);
+        map.insert("value".to_owned(), scalar_json(value));
     }
     out
 }
 
-/// `data`, `format` and `where`: every tool begins with these.
-fn common(chain: &Chain) -> Vec<Param> {
+fn scalar_json(value: &Scalar) -> Value {
+    match value {
+        Scalar::Bool(b) => json!(b),
+        Scalar::Int(i) => json!(i),
+        Scalar::Float(f) => json!(f),
+        Scalar::Text(t) => json!(t),
+        Scalar::Many(values) => values.iter().map(scalar_json).collect(),
+    }
+}
+
+/// The tests of a filter as a schema.
+fn test_schema() -> Value {
     let ops: Vec<&str> = OPS.iter().map(|o| o.as_str()).collect();
-    let test = json!({
+    json!({
         "type": "object",
         "properties": {
             "field": { "type": "string" },
             "op": { "type": "string", "enum": ops },
-            "value": { "type": ["string", "number", "boolean", "null"] },
+            "value": {
+                "type": ["string", "number", "boolean", "null", "array"],
+                "items": { "type": ["string", "number", "boolean"] },
+                "maxItems": 50,
+            },
         },
         "required": ["field", "op"],
         "additionalProperties": false,
-    });
+    })
+}
+
+/// `data`, `format` and `where`: every tool begins with these.
+fn common(chain: &Chain) -> Vec<Param> {
     let filters: Vec<Value> = chain.filters.iter().map(filter_json).collect();
     vec![
         Param {
@@ -201,9 +233,10 @@ fn common(chain: &Chain) -> Vec<Param> {
             "where",
             "list[dict] | None",
             json!(filters),
-            test,
+            test_schema(),
             "Tests that a record must pass, all of them: {field, op, value}. Numbers compare as \
-             numbers, times at the value's precision, all else as text without regard to case.",
+             numbers, times at the value's precision, all else as text without regard to case; \
+             `any_of` and `none_of` take a list of values.",
         ),
     ]
 }
@@ -298,7 +331,8 @@ pub(super) fn tool(chain: &Chain) -> Tool {
             let order = json!(order.map(Order::as_str));
             tool.params.push(own("order", "str | None", order, orders));
             tool.params.push(limit(*most));
-            tool
+            tool.windowed(chain, "aggregate")
+                .skipping(chain, "aggregate_records")
         }
         Terminal::Rows {
             fields,
@@ -336,7 +370,16 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                 ),
                 limit(*most),
             ]);
-            tool
+            if let Some(per) = &chain.shape.per {
+                tool.name = "select_records_per_value";
+                tool.description = "The first records of a file of each value of a field, ordered \
+                     by another field (top-k of each group), with an optional filter.";
+                tool.parts.retain(|p| *p != "run_rows");
+                tool.parts.extend(["order_key", "run_rows_per"]);
+                let what = "The field of whose values each has its own first records.";
+                return tool.with([field("per", per, what)]);
+            }
+            tool.skipping(chain, "select_records")
         }
         Terminal::Distinct { field: name } => base
             .named(
@@ -418,6 +461,7 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                     "The field that `func` is of; null for a count of records.",
                 ),
             ])
+            .windowed(chain, "time")
         }
         Terminal::Extract {
             field: name,
@@ -543,6 +587,76 @@ pub(super) fn tool(chain: &Chain) -> Tool {
             )
             .made_of(&["total", "describe", "run_describe"])
             .gives(schema::described()),
+        Terminal::Share { wanted } => {
+            let wanted: Vec<Value> = wanted.iter().map(filter_json).collect();
+            base.named(
+                "percentage_of_records",
+                "The percentage of the records of a file, all or those that pass a filter, that \
+                 pass further tests.",
+            )
+            .made_of(&["run_share"])
+            .gives(schema::share())
+            .with([list(
+                "wanted",
+                "list[dict] | None",
+                json!(wanted),
+                test_schema(),
+                "The tests that the counted records pass.",
+            )])
+        }
+        Terminal::Compare {
+            measure,
+            field: name,
+            left,
+            right,
+            how,
+        } => {
+            let value = |name, value: &Scalar| {
+                let schema = json!({ "type": ["string", "number", "boolean"],
+                    "description": "A value of the field." });
+                own(name, "str | float | bool", scalar_json(value), schema)
+            };
+            let how = match how {
+                crate::Comparison::Difference => "difference",
+                crate::Comparison::Ratio => "ratio",
+            };
+            base.named(
+                "compare_groups",
+                "The difference or ratio of one measure between the records with one value of a \
+                 field and those with another.",
+            )
+            .made_of(&["total", "measure", "run_compare"])
+            .gives(schema::compared())
+            .with([
+                field("field", name, "The field that tells the two groups apart."),
+                value("left", left),
+                value("right", right),
+                word(
+                    "func",
+                    measure.func.as_str(),
+                    &funcs(),
+                    "What to compute of each.",
+                ),
+                maybe_field(
+                    "value_field",
+                    measure.field.as_deref(),
+                    "The field that `func` is of; null for a count of records.",
+                ),
+                word(
+                    "how",
+                    how,
+                    &["difference", "ratio"],
+                    "How the two are held together.",
+                ),
+            ])
+        }
+        Terminal::Duplicates => base
+            .named(
+                "count_duplicates",
+                "How many records of a file are the same, field for field, as one before them.",
+            )
+            .made_of(&["distinct_bound", "run_duplicates"])
+            .gives(schema::duplicates()),
     }
 }
 
@@ -564,6 +678,80 @@ impl Tool {
 
     fn with(mut self, params: impl IntoIterator<Item = Param>) -> Self {
         self.params.extend(params);
+        self
+    }
+
+    /// Values as shares, running totals or changes: a tool of its own, for it does other work.
+    fn windowed(mut self, chain: &Chain, of: &str) -> Self {
+        let Some(window) = chain.shape.window else {
+            return self;
+        };
+        let (name, description) = match (window, of) {
+            (Window::Share, "time") => (
+                "time_shares",
+                "A measure per time bucket of a file, as percentages of the sum over all buckets.",
+            ),
+            (Window::Running, "time") => (
+                "running_totals_over_time",
+                "The running total of a measure over the time buckets of a file.",
+            ),
+            (Window::Change, "time") => (
+                "changes_over_time",
+                "The change of a measure from each time bucket of a file to the next.",
+            ),
+            (Window::Share, _) => (
+                "shares_by_group",
+                "A measure for each group of a file's records, as percentages of the sum over all groups.",
+            ),
+            (Window::Running, _) => (
+                "running_totals_by_group",
+                "The running total of a measure over the groups of a file's records, in order.",
+            ),
+            (Window::Change, _) => (
+                "changes_by_group",
+                "The change of a measure from each group of a file's records to the next, in order.",
+            ),
+        };
+        self.name = name;
+        self.description = description;
+        let at = self.parts.len() - 1;
+        self.parts.insert(at, "windowed");
+        let window = match window {
+            Window::Share => "share",
+            Window::Running => "running",
+            Window::Change => "change",
+        };
+        self.params.push(word(
+            "window",
+            window,
+            &["share", "running", "change"],
+            "Percentages of them all, totals so far, or changes from the one before.",
+        ));
+        self
+    }
+
+    /// Rows passed over at the head: a tool of its own as well.
+    fn skipping(mut self, chain: &Chain, of: &str) -> Self {
+        if chain.shape.offset == 0 {
+            return self;
+        }
+        if of != "select_records" && chain.shape.window.is_some() {
+            self.name = "later_values_by_group";
+            self.description = "A measure for each group of a file's records as a share, running \
+                 total or change, groups in order, from a later place on.";
+        } else if of == "select_records" {
+            self.name = "select_later_records";
+            self.description = "The records of a file that pass a filter, ordered by a field, from \
+                 a later place on: the second, the third, the fourth to the tenth.";
+        } else {
+            self.name = "later_groups";
+            self.description = "Groups of a file's records ordered by a measure, from a later \
+                 place on: the second, the third, the fourth to the tenth.";
+        }
+        let schema = json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000,
+            "description": "So many at the head are passed over." });
+        self.params
+            .push(own("offset", "int", json!(chain.shape.offset), schema));
         self
     }
 

@@ -11,7 +11,7 @@ use super::sum::{Sum, fsum};
 use super::time::{WEEKDAYS, bucket_of, parse_time};
 use super::{EvalError, MAX_GROUPS, MAX_VALUES, Source, by_key, order_key};
 use crate::read::Record;
-use crate::{Bucket, Func, Measure, Order};
+use crate::{Bucket, Func, Measure, Order, Window};
 
 impl Func {
     /// The word for it, as an argument.
@@ -25,6 +25,10 @@ impl Func {
             Self::Max => "max",
             Self::Distinct => "distinct",
             Self::Stdev => "stdev",
+            Self::Percentile(p) => crate::PERCENTILES
+                .iter()
+                .find(|(known, _)| *known == p)
+                .map_or("p50", |(_, name)| *name),
         }
     }
 }
@@ -41,7 +45,7 @@ impl Measure {
 
 /// The running value of one measure over one group.
 #[derive(Default)]
-struct Running {
+pub(super) struct Running {
     count: u64,
     sum: Sum,
     number: Option<Number>,
@@ -52,7 +56,7 @@ struct Running {
 
 impl Running {
     /// Takes a record in; `false` where its value is there but no number.
-    fn add(
+    pub(super) fn add(
         &mut self,
         measure: &Measure,
         record: &Record,
@@ -102,7 +106,7 @@ impl Running {
                 self.number = Some(number);
             }
             Func::Sum | Func::Mean => self.sum.add(number),
-            Func::Median | Func::Stdev => {
+            Func::Median | Func::Stdev | Func::Percentile(_) => {
                 keep(kept)?;
                 self.values.push(number);
             }
@@ -125,7 +129,7 @@ impl Running {
         true
     }
 
-    fn result(&self, func: Func) -> Value {
+    pub(super) fn result(&self, func: Func) -> Value {
         match func {
             Func::Count => json!(self.count),
             Func::Distinct => json!(self.seen.len()),
@@ -138,6 +142,7 @@ impl Running {
             },
             Func::Median => median(&self.values),
             Func::Stdev => json!(deviation(&self.values)),
+            Func::Percentile(p) => json!(percentile(&self.values, p)),
         }
     }
 }
@@ -164,6 +169,20 @@ fn median(values: &[Number]) -> Value {
     }
 }
 
+/// The value below which so many of a hundred lie, interpolated between neighbours.
+fn percentile(values: &[Number], p: u8) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(|a, b| a.order(*b));
+    let last = values.len().checked_sub(1)?;
+    let place = last as f64 * f64::from(p) / 100.0;
+    let low = place.floor();
+    let (a, b) = (
+        values[low as usize].float(),
+        values[(low as usize + 1).min(last)].float(),
+    );
+    Some(a + (b - a) * (place - low))
+}
+
 /// Sample standard deviation; `None` of fewer than two.
 fn deviation(values: &[Number]) -> Option<f64> {
     if values.len() < 2 {
@@ -178,7 +197,7 @@ fn deviation(values: &[Number]) -> Option<f64> {
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
-fn checked(measure: &Measure) -> Result<(), EvalError> {
+pub(super) fn checked(measure: &Measure) -> Result<(), EvalError> {
     if measure.field.is_none() && measure.func != Func::Count {
         return Err(EvalError::NoField {
             func: measure.func.as_str(),
@@ -192,7 +211,8 @@ pub(super) fn groups<R: Read>(
     measures: &[Measure],
     group_by: &[String],
     order: Option<Order>,
-    limit: Option<u32>,
+    (offset, limit): (u32, Option<u32>),
+    window: Option<Window>,
 ) -> Result<Value, EvalError> {
     for measure in measures {
         checked(measure)?;
@@ -227,15 +247,25 @@ pub(super) fn groups<R: Read>(
             order.then_with(|| by_key(&order_key(a), &order_key(b)))
         })
     });
+    let mut columns: Vec<Vec<Value>> = (measures.iter().enumerate())
+        .map(|(i, m)| {
+            groups
+                .iter()
+                .map(|(_, running)| running[i].result(m.func))
+                .collect()
+        })
+        .collect();
+    if let Some(window) = window {
+        columns = columns.iter().map(|c| windowed(c, window)).collect();
+    }
     let mut rows: Vec<(Value, Value)> = groups
         .iter()
-        .map(|(key, running)| {
+        .enumerate()
+        .map(|(at, (key, _))| {
             let group: Map<String, Value> = (group_by.iter().cloned())
                 .zip(key.iter().map(|k| json!((!k.is_empty()).then_some(k))))
                 .collect();
-            let values: Vec<Value> = (measures.iter().zip(running))
-                .map(|(m, r)| r.result(m.func))
-                .collect();
+            let values: Vec<Value> = columns.iter().map(|c| c[at].clone()).collect();
             let first = values.first().cloned().unwrap_or_default();
             let named: Map<String, Value> =
                 measures.iter().map(Measure::label).zip(values).collect();
@@ -247,8 +277,47 @@ pub(super) fn groups<R: Read>(
     }
     let total = rows.len();
     rows.truncate(limit.map_or(usize::MAX, |l| l as usize));
-    let rows: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
+    let rows: Vec<Value> = rows
+        .into_iter()
+        .skip(offset as usize)
+        .map(|(_, row)| row)
+        .collect();
     Ok(json!({ "groups": rows, "groups_total": total }))
+}
+
+/// A column as shares, running totals or changes; what is no number has none.
+fn windowed(values: &[Value], window: Window) -> Vec<Value> {
+    let numbers: Vec<Option<Number>> = values.iter().map(as_number).collect();
+    let share = fsum(numbers.iter().flatten().map(|n| n.float()));
+    let mut sum = Sum::default();
+    let mut last: Option<Number> = None;
+    numbers
+        .into_iter()
+        .map(|number| {
+            let number = number?;
+            let value = match window {
+                Window::Share => (share != 0.0).then(|| json!(100.0 * number.float() / share)),
+                Window::Running => {
+                    sum.add(number);
+                    Some(sum.total().json())
+                }
+                Window::Change => last.map(|last| less(number, last).json()),
+            };
+            last = Some(number);
+            value
+        })
+        .map(Option::unwrap_or_default)
+        .collect()
+}
+
+/// The difference: whole of two whole numbers.
+pub(super) fn less(a: Number, b: Number) -> Number {
+    match (a, b) {
+        (Number::Int(a), Number::Int(b)) => a
+            .checked_sub(b)
+            .map_or(Number::Float(a as f64 - b as f64), Number::Int),
+        _ => Number::Float(a.float() - b.float()),
+    }
 }
 
 /// Numbers before times, nothing last, whichever way the order goes.
@@ -271,7 +340,7 @@ fn by_value(a: &Value, b: &Value, order: Order) -> Ordering {
     })
 }
 
-fn as_number(value: &Value) -> Option<Number> {
+pub(super) fn as_number(value: &Value) -> Option<Number> {
     value
         .as_i64()
         .map(Number::Int)
@@ -283,6 +352,7 @@ pub(super) fn histogram<R: Read>(
     field: &str,
     bucket: Bucket,
     measure: &Measure,
+    window: Option<Window>,
 ) -> Result<Value, EvalError> {
     checked(measure)?;
     source.ignored = Some(0);
@@ -311,10 +381,17 @@ pub(super) fn histogram<R: Read>(
         let weekday = WEEKDAYS.iter().position(|d| d == name);
         (weekday, name.clone())
     });
+    let mut values: Vec<Value> = (buckets.iter())
+        .map(|(_, (_, running))| running.result(measure.func))
+        .collect();
+    if let Some(window) = window {
+        values = windowed(&values, window);
+    }
     let rows: Vec<Value> = buckets
         .iter()
-        .map(|(name, (records, running))| {
-            json!({ "bucket": name, "value": running.result(measure.func), "records": records })
+        .zip(values)
+        .map(|((name, (records, _)), value)| {
+            json!({ "bucket": name, "value": value, "records": records })
         })
         .collect();
     Ok(json!({ "buckets": rows, "undated": undated }))

@@ -10,7 +10,7 @@ use super::EvalError;
 use super::number::{self, Number, datum, number};
 use super::time::parse_time;
 use crate::read::{Datum, Record};
-use crate::{Filter, Op};
+use crate::{Filter, Op, Scalar};
 
 pub(super) struct Tests(Vec<Test>);
 
@@ -20,6 +20,8 @@ struct Test {
     text: String,
     number: Option<Number>,
     time: Option<String>,
+    /// Of `any_of` and `none_of`: a test for each value.
+    any: Vec<Test>,
 }
 
 impl Op {
@@ -36,6 +38,8 @@ impl Op {
             Self::NotContains => "not_contains",
             Self::StartsWith => "starts_with",
             Self::EndsWith => "ends_with",
+            Self::AnyOf => "any_of",
+            Self::NoneOf => "none_of",
             Self::Empty => "empty",
             Self::NotEmpty => "not_empty",
         }
@@ -45,6 +49,30 @@ impl Op {
 impl Tests {
     pub(super) fn new(filters: &[Filter]) -> Result<Self, EvalError> {
         let tests = filters.iter().map(|filter| {
+            if let (Some(Scalar::Many(values)), Op::AnyOf | Op::NoneOf) = (&filter.value, filter.op)
+            {
+                let each: Vec<Filter> = values
+                    .iter()
+                    .map(|value| Filter {
+                        field: filter.field.clone(),
+                        op: Op::Eq,
+                        value: Some(value.clone()),
+                    })
+                    .collect();
+                return Ok(Test {
+                    field: filter.field.clone(),
+                    op: filter.op,
+                    text: String::new(),
+                    number: None,
+                    time: None,
+                    any: Self::new(&each)?.0,
+                });
+            }
+            let several = matches!(filter.value, Some(Scalar::Many(_)));
+            let wants = matches!(filter.op, Op::AnyOf | Op::NoneOf);
+            if filter.value.is_some() && several != wants {
+                return Err(EvalError::List);
+            }
             let value = match (&filter.value, filter.op) {
                 (_, Op::Empty | Op::NotEmpty) => Datum::Null,
                 (Some(scalar), _) => datum(scalar),
@@ -57,6 +85,7 @@ impl Tests {
                 number: number(&value),
                 time: parse_time(&text),
                 text: text.to_lowercase(),
+                any: Vec::new(),
             })
         });
         tests.collect::<Result<_, _>>().map(Self)
@@ -76,6 +105,8 @@ impl Test {
         let text = number::text(value);
         let lower = || text.to_lowercase();
         match self.op {
+            Op::AnyOf => self.any(value, &text),
+            Op::NoneOf => !self.any(value, &text),
             Op::Empty => text.is_empty(),
             Op::NotEmpty => !text.is_empty(),
             Op::Contains => lower().contains(&self.text),
@@ -89,6 +120,13 @@ impl Test {
             Op::Le => self.compare(value, &text).is_some_and(Ordering::is_le),
             Op::Ge => self.compare(value, &text).is_some_and(Ordering::is_ge),
         }
+    }
+
+    fn any(&self, value: &Datum, text: &str) -> bool {
+        self.any.iter().any(|test| {
+            (text.is_empty() && test.text.is_empty())
+                || test.compare(value, text) == Some(Ordering::Equal)
+        })
     }
 
     /// How the value stands to the filter's; `None` where they cannot be compared.

@@ -83,6 +83,8 @@ pub(crate) fn datum(scalar: &Scalar) -> Datum {
         Scalar::Int(i) => Datum::Int(*i),
         Scalar::Float(f) => Datum::Float(*f),
         Scalar::Text(t) => Datum::Text(t.clone()),
+        // Only `any_of` and `none_of` take several, and these are read one by one.
+        Scalar::Many(_) => Datum::Null,
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::Read;
 use serde_json::{Map, Value, json};
 
 use super::number::{Number, json as value_json, number, text};
-use super::{EvalError, MAX_ROWS, Source, parse_time};
+use super::{EvalError, MAX_ROWS, Source, by_key, order_key, parse_time};
 use crate::Order;
 use crate::read::{Datum, Record};
 
@@ -37,7 +37,7 @@ pub(super) fn rows<R: Read>(
     fields: &[String],
     order_by: Option<&str>,
     order: Order,
-    limit: Option<u32>,
+    (offset, limit): (u32, Option<u32>),
 ) -> Result<Value, EvalError> {
     let most = limit.map_or(MAX_ROWS, |l| l as usize);
     let used: Vec<&str> = (fields.iter().map(String::as_str))
@@ -75,7 +75,66 @@ pub(super) fn rows<R: Read>(
     let rows: Vec<Value> = (filled.into_iter().map(|(_, record)| record))
         .chain(blank)
         .take(most)
+        .skip(offset as usize)
         .map(|record| row(&record, fields))
+        .collect();
+    Ok(json!({ "rows": rows }))
+}
+
+/// The first so many of each value of `per`, the values in their order; records without one, or
+/// without a value to order by, are left out.
+pub(super) fn rows_per<R: Read>(
+    source: &mut Source<R>,
+    fields: &[String],
+    order_by: Option<&str>,
+    order: Order,
+    limit: Option<u32>,
+    per: &str,
+) -> Result<Value, EvalError> {
+    let most = limit.map_or(MAX_ROWS, |l| l as usize);
+    let used: Vec<&str> = (fields.iter().map(String::as_str))
+        .chain(order_by)
+        .chain([per])
+        .collect();
+    let mut groups: std::collections::HashMap<String, Vec<(Key, Record)>> =
+        std::collections::HashMap::new();
+    let mut kept = 0_usize;
+    while let Some(record) = source.next(&used)? {
+        let group = text(record.get(per));
+        let place = match order_by {
+            None => Key(0, Number::Int(0), String::new()),
+            Some(name) => {
+                let value = record.get(name);
+                let text = text(value);
+                if text.is_empty() {
+                    continue;
+                }
+                key(value, &text)
+            }
+        };
+        if group.is_empty() {
+            continue;
+        }
+        let rows = groups.entry(group).or_default();
+        let at = rows.partition_point(|(k, _)| compare(k, &place, order).is_le());
+        if at < most {
+            rows.insert(at, (place, record));
+            if rows.len() > most {
+                rows.pop();
+            } else {
+                kept += 1;
+            }
+        }
+        if kept > MAX_ROWS {
+            return Err(EvalError::TooManyRows);
+        }
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|(a, _), (b, _)| by_key(&order_key(a), &order_key(b)));
+    let rows: Vec<Value> = groups
+        .into_iter()
+        .flat_map(|(_, rows)| rows)
+        .map(|(_, record)| row(&record, fields))
         .collect();
     Ok(json!({ "rows": rows }))
 }

@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::spans::Item;
 use super::times::Limit;
 use crate::profile::{Field, Kind};
-use crate::{Filter, Format, Op, Scalar};
+use crate::{Op, Scalar};
 
 impl Parse<'_> {
     /// "containing timeout", "message starts with Pay".
@@ -185,6 +185,27 @@ impl Parse<'_> {
             let field = self.pick_at(at, |_| true, "a field")?;
             for s in [Some(i), Some(at), negated].into_iter().flatten() {
                 self.use_(s);
+            }
+            let written: Vec<Scalar> = self
+                .field(field)
+                .values
+                .iter()
+                .filter(|(v, _)| {
+                    matches!(
+                        v.as_str(),
+                        "NA" | "N/A" | "n/a" | "NaN" | "nan" | "null" | "NULL"
+                    )
+                })
+                .map(|(v, _)| Scalar::Text(v.clone()))
+                .collect();
+            if !written.is_empty() && self.field(field).kind.is_number() {
+                // `NA` among numbers is missing too.
+                let all = std::iter::once(Scalar::Text(String::new()))
+                    .chain(written)
+                    .collect();
+                let op = if missing { Op::AnyOf } else { Op::NoneOf };
+                self.add(field, op, Some(Scalar::Many(all)));
+                continue;
             }
             self.add(field, if missing { Op::Empty } else { Op::NotEmpty }, None);
         }
@@ -416,240 +437,9 @@ impl Parse<'_> {
         }
         Ok(())
     }
-
-    /// "in Europe", "errors", "not Japan".
-    /// The fields that hold exactly this value, each as it writes it.
-    fn holding(&self, text: &str) -> Vec<(usize, String)> {
-        let fields = self.profile.fields.iter().enumerate();
-        fields
-            .filter_map(|(i, field)| {
-                let mut values = field.values.iter();
-                let (value, _) = values.find(|(v, _)| v.eq_ignore_ascii_case(text))?;
-                Some((i, value.clone()))
-            })
-            .collect()
-    }
-
-    pub(super) fn values(&mut self) -> Result<(), Refusal> {
-        for i in 0..self.spans.len() {
-            if self.spans[i].used {
-                continue;
-            }
-            // "international in the name".
-            let inside = self.next(i).filter(|n| {
-                self.key(*n) == Some(&Key::In) && self.spans[*n].text.eq_ignore_ascii_case("in")
-            });
-            let named = inside.and_then(|n| self.next(n)).filter(|f| {
-                self.fits(*f).is_some_and(|f| {
-                    f.iter()
-                        .all(|f| self.field(*f).kind == Kind::Text && !self.field(*f).is_category())
-                })
-            });
-            let sought = matches!(
-                self.spans[i].item,
-                Item::Value(_) | Item::Part(..) | Item::Unknown | Item::Quoted(_)
-            );
-            if let (Some(at), Some(link), true) = (named, inside, sought) {
-                let field = self.pick_at(at, |_| true, "text")?;
-                let text = self.spans[i].text.clone();
-                for s in [i, link, at] {
-                    self.use_(s);
-                }
-                self.add(field, Op::Contains, Some(Scalar::Text(text)));
-                continue;
-            }
-            let (fits, part) = match self.spans[i].item.clone() {
-                Item::Value(fits) => (fits, None),
-                Item::Part(fields, word) => (
-                    fields.into_iter().map(|f| (f, word.clone())).collect(),
-                    Some(word),
-                ),
-                // Quoted as it stands in the data.
-                Item::Quoted(text) if !self.has(|k| *k == Key::Pattern) => {
-                    let fits = self.holding(&text);
-                    if fits.is_empty() {
-                        continue;
-                    }
-                    (fits, None)
-                }
-                // Plain text has no level field, only the word.
-                _ => continue,
-            };
-            let named = |p: &Self, j: Option<usize>| {
-                j.filter(|j| {
-                    p.fits(*j)
-                        .is_some_and(|f| f.iter().any(|f| fits.iter().any(|(v, _)| v == f)))
-                        && !p.preceded_by_group(*j)
-                        && !p.prev(*j).is_some_and(|q| {
-                            matches!(
-                                p.key(q),
-                                Some(Key::HowMany | Key::Which | Key::Unique | Key::Agg(_))
-                            )
-                        })
-                })
-            };
-            let field_at = named(self, self.prev(i)).or_else(|| named(self, self.next(i)));
-            let chosen: Vec<(usize, String)> = match field_at {
-                Some(at) => {
-                    let fields = self.fits(at).unwrap_or_default();
-                    fits.iter()
-                        .filter(|(f, _)| fields.contains(f))
-                        .cloned()
-                        .collect()
-                }
-                None => fits.clone(),
-            };
-            let mut before = self.prev(i);
-            if field_at.is_some() && field_at == before {
-                before = before.and_then(|b| self.prev(b));
-            }
-            let preposition = before.filter(|p| self.key(*p) == Some(&Key::In));
-            let negation = before
-                .into_iter()
-                .chain(preposition.and_then(|p| self.prev(p)))
-                .find(|p| self.key(*p) == Some(&Key::Not))
-                .or_else(|| self.prev(i).filter(|p| self.key(*p) == Some(&Key::Not)));
-            let (field, value) = match chosen.as_slice() {
-                [one] => one.clone(),
-                several => {
-                    return Err(Refusal::Ambiguous {
-                        what: format!("`{}` is found in more than one place", self.spans[i].text),
-                        options: several
-                            .iter()
-                            .take(5)
-                            .map(|(f, v)| {
-                                if part.is_some() {
-                                    format!("{} containing \"{v}\"", self.name(*f))
-                                } else {
-                                    format!("{} is \"{v}\"", self.name(*f))
-                                }
-                            })
-                            .collect(),
-                    });
-                }
-            };
-            if let Some(word) = part {
-                if preposition.is_some() || negation.is_some() {
-                    continue;
-                }
-                self.use_(i);
-                self.add(field, Op::Contains, Some(Scalar::Text(word)));
-                continue;
-            }
-            for s in [Some(i), field_at, negation].into_iter().flatten() {
-                self.use_(s);
-            }
-            self.add_value(
-                field,
-                if negation.is_some() { Op::Ne } else { Op::Eq },
-                &value,
-            );
-        }
-        Ok(())
-    }
-
-    /// Yes-or-no fields said as such: "returned orders", "not returned".
-    pub(super) fn flags(&mut self) {
-        for i in 0..self.spans.len() {
-            let Some([field]) = self
-                .fits(i)
-                .as_deref()
-                .map(<[usize]>::to_vec)
-                .and_then(|f| <[usize; 1]>::try_from(f).ok())
-            else {
-                continue;
-            };
-            if self.field(field).kind != Kind::Boolean {
-                continue;
-            }
-            let prev = self.prev(i);
-            let asked = prev.is_some_and(|p| {
-                matches!(
-                    self.key(p),
-                    Some(
-                        Key::By
-                            | Key::Which
-                            | Key::Frequency
-                            | Key::Unique
-                            | Key::List
-                            | Key::Sort
-                            | Key::Agg(_)
-                            | Key::Common(_)
-                    )
-                )
-            });
-            if asked {
-                continue;
-            }
-            let negation = prev.filter(|p| self.key(*p) == Some(&Key::Not));
-            let said = self.next(i).filter(|n| {
-                ["yes", "true", "no", "false"]
-                    .contains(&self.spans[*n].text.to_lowercase().as_str())
-            });
-            let said_no = said.is_some_and(|n| {
-                ["no", "false"].contains(&self.spans[n].text.to_lowercase().as_str())
-            });
-            let yes = negation.is_some() == said_no;
-            let wanted: &[&str] = if yes {
-                &["yes", "true"]
-            } else {
-                &["no", "false"]
-            };
-            let Some(value) = self
-                .field(field)
-                .values
-                .iter()
-                .map(|(v, _)| v.clone())
-                .find(|v| wanted.contains(&v.to_lowercase().as_str()))
-            else {
-                continue;
-            };
-            for s in [Some(i), negation, said].into_iter().flatten() {
-                self.use_(s);
-            }
-            self.add_value(field, Op::Eq, &value);
-        }
-    }
-
-    pub(super) fn contradictions(&self) -> Result<(), Refusal> {
-        let equal = |f: &&Filter| f.op == Op::Eq;
-        for filter in self.filters.iter().filter(equal) {
-            let same = self
-                .filters
-                .iter()
-                .filter(equal)
-                .filter(|f| f.field == filter.field)
-                .count();
-            if same > 1 {
-                return self.too_far(&format!("`{}` cannot be two things at once; either/or conditions are not among its steps (ask `by {}`)", filter.field, filter.field));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn add(&mut self, field: usize, op: Op, value: Option<Scalar>) {
-        let filter = Filter {
-            field: self.name(field),
-            op,
-            value,
-        };
-        if !self.filters.contains(&filter) {
-            self.filters.push(filter);
-        }
-    }
-
-    fn add_value(&mut self, field: usize, op: Op, value: &str) {
-        let json = matches!(self.profile.format, Format::Json | Format::Jsonl);
-        let scalar = match value {
-            "true" if json => Scalar::Bool(true),
-            "false" if json => Scalar::Bool(false),
-            text => Scalar::Text(text.to_owned()),
-        };
-        self.add(field, op, Some(scalar));
-    }
 }
 
-fn scalar(n: f64) -> Scalar {
+pub(super) fn scalar(n: f64) -> Scalar {
     if n.fract() == 0.0 && n.abs() < 9e15 {
         Scalar::Int(n as i64)
     } else {

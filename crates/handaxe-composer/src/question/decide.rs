@@ -2,6 +2,7 @@
 
 use super::lexicon::Key;
 use super::parse::Parse;
+use super::portion::{compare, duplicates, percent, place, placed, window};
 use super::refusal::Refusal;
 use super::spans::Item;
 use super::superlative::superlative;
@@ -35,6 +36,10 @@ type Rule = fn(&mut Parse<'_>) -> Result<Option<Decided>, Refusal>;
 
 /// The rules in the order they are tried; the first that applies decides.
 const RULES: &[Rule] = &[
+    duplicates,
+    compare,
+    percent,
+    window,
     convert,
     extract,
     sentiment,
@@ -53,8 +58,10 @@ const RULES: &[Rule] = &[
 ];
 
 pub(super) fn decide(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
+    place(p)?;
     for rule in RULES {
         if let Some(decided) = rule(p)? {
+            placed(p, &decided)?;
             return Ok(decided);
         }
     }
@@ -416,7 +423,16 @@ fn top_values(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
         })
         .map(Some)
     };
-    if !p.groups.is_empty() || p.bucket.is_some() {
+    if p.bucket.is_some() || p.groups.len() > 1 {
+        return p.too_far("the top within each group of several fields");
+    }
+    if let ([group], true) = (p.groups.clone().as_slice(), open.is_empty()) {
+        // "top 3 orders by price for each region".
+        p.groups.clear();
+        p.shape.per = Some(p.name(*group));
+        return rows(Vec::new());
+    }
+    if !p.groups.is_empty() {
         return p.too_far("the top within each group");
     }
     match open.as_slice() {
@@ -543,6 +559,9 @@ fn how_many(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
             ],
         });
     };
+    if func == Func::Distinct {
+        p.without_absent(field);
+    }
     if let Some(bucket) = p.bucket.take() {
         return histogram(p, bucket, measure(func, Some(name)), None).map(Some);
     }
@@ -617,6 +636,7 @@ fn distinct(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     while let Some(verb) = p.find(|k| matches!(k, Key::List | Key::Which | Key::Extract)) {
         p.use_(verb);
     }
+    p.without_absent(field);
     plain(Terminal::Distinct {
         field: p.name(field),
     })

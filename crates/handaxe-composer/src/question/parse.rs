@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use super::spans::{Item, Span, spans};
 use super::tokens::stems;
 use crate::profile::{Field, Kind, Profile};
-use crate::{Bucket, Filter, Func, Order};
+use crate::{Bucket, Filter, Func, Order, Shape};
 
 /// Fields shown in a refusal.
 const SHOWN_FIELDS: usize = 30;
@@ -24,6 +24,7 @@ pub(super) struct Parse<'a> {
     pub(super) rank: Option<usize>,
     pub(super) limit: Option<u32>,
     pub(super) top: Option<Order>,
+    pub(super) shape: Shape,
 }
 
 impl<'a> Parse<'a> {
@@ -40,7 +41,9 @@ impl<'a> Parse<'a> {
             rank: None,
             limit: None,
             top: None,
+            shape: Shape::default(),
         };
+        parse.asides();
         parse.beyond()?;
         parse.units();
         parse.limits();
@@ -52,6 +55,7 @@ impl<'a> Parse<'a> {
         parse.numbers()?;
         parse.values()?;
         parse.flags();
+        parse.alternatives()?;
         parse.contradictions()?;
         parse.sorts()?;
         parse.group_by()?;
@@ -189,6 +193,22 @@ impl<'a> Parse<'a> {
 
     // Reading.
 
+    /// "when the weather is rain" asks for no time, and a second is no place in "per second".
+    fn asides(&mut self) {
+        for i in 0..self.spans.len() {
+            let field_next = self.next(i).is_some_and(|n| self.fits(n).is_some());
+            let asked = self.prev(i).is_some_and(|p| {
+                matches!(
+                    self.spans[p].item,
+                    Item::Field { .. } | Item::Key(Key::Entity)
+                )
+            });
+            if self.key(i) == Some(&Key::When) && field_next && asked {
+                self.spans[i].item = Item::Key(Key::Filler);
+            }
+        }
+    }
+
     fn beyond(&self) -> Result<(), Refusal> {
         for (i, span) in self.spans.iter().enumerate() {
             if let Item::Key(Key::Beyond(what)) = span.item {
@@ -262,10 +282,16 @@ impl<'a> Parse<'a> {
                 Some(Key::Ext(_) | Key::Most(_) | Key::Common(_) | Key::Adjective(_))
             );
             let counted = self.next(i).is_some_and(|n| {
-                self.fits(n)
-                    .is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text))
-            }) && (i..self.spans.len())
-                .any(|j| matches!(self.key(j), Some(Key::Ext(_) | Key::Most(_))));
+                self.key(n) == Some(&Key::Entity)
+                    || self
+                        .fits(n)
+                        .is_some_and(|f| f.iter().all(|f| self.field(*f).kind == Kind::Text))
+            }) && (i..self.spans.len()).any(|j| {
+                matches!(
+                    self.key(j),
+                    Some(Key::Ext(_) | Key::Most(_) | Key::Adjective(_))
+                )
+            });
             let listed = counted
                 || self
                     .prev(i)
@@ -405,7 +431,11 @@ impl<'a> Parse<'a> {
             // "monthly average price".
             let adverb = self.find(|k| matches!(k, Key::Bucket(_))).filter(|b| {
                 let text = self.spans[*b].text.to_lowercase();
-                text.ends_with("ly") || text == "annual"
+                text.ends_with("ly")
+                    || text == "annual"
+                    || [" over ", " on ", " to ", "yoy", "mom"]
+                        .iter()
+                        .any(|w| text.contains(w))
             });
             if let Some(b) = adverb
                 && let Some(Key::Bucket(bucket)) = self.key(b).cloned()

@@ -21,6 +21,8 @@ pub enum Refusal {
     Ambiguous { what: String, options: Vec<String> },
     /// Understood, and more than the built-in author's steps can say.
     Beyond { what: String, fields: Vec<String> },
+    /// No program that can be told satisfies the examples.
+    NoProgram { examples: usize },
     /// A field cannot be used that way.
     Unfit { what: String, fields: Vec<String> },
 }
@@ -68,6 +70,9 @@ impl Refusal {
             }
             Self::Beyond { what, .. } => format!("this is beyond the built-in author: {what}"),
             Self::Unfit { what, .. } => what.clone(),
+            Self::NoProgram { examples } => format!(
+                "no program of the built-in author turns every input of the {examples} examples into its output"
+            ),
         }
     }
 
@@ -80,6 +85,9 @@ impl Refusal {
             Self::SeveralFiles { names } => format!(
                 "attach one, e.g. `--data {}`; {CONNECT}",
                 names.first().map_or("FILE", String::as_str)
+            ),
+            Self::NoProgram { .. } => format!(
+                "check the examples for a slip, or leave out one that follows a rule of its own; {CONNECT}"
             ),
             Self::Ambiguous { options, .. } => format!("say which, e.g. {}", quoted(options)),
             Self::NotAboutData { fields }

@@ -7,7 +7,7 @@ use super::dates::{When, when_at};
 use super::lexicon::{Key, PHRASES, SYNONYMS};
 use super::tokens::{Token, TokenKind, stem, stems, tokens};
 use crate::profile::{Field, Profile};
-use crate::{Format, Order};
+use crate::{Format, Func, Order};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Item {
@@ -48,10 +48,14 @@ struct Names {
     whole: HashMap<String, Vec<usize>>,
     /// Single words of names of several words.
     partial: HashMap<String, Vec<usize>>,
+    /// Several words of a longer name, as they follow each other.
+    several: HashMap<String, Vec<usize>>,
     values: HashMap<String, Vec<(usize, String)>>,
     parts: HashMap<String, BTreeMap<usize, u32>>,
     /// Words for one record: from the file's name and its identifier.
     entities: Vec<String>,
+    /// The words of the file's name in one: `birdstrikes` ends in strikes.
+    file: String,
 }
 
 /// Words that carry no meaning inside a name.
@@ -66,9 +70,11 @@ fn names(profile: &Profile) -> Names {
         phrases: HashMap::new(),
         whole: HashMap::new(),
         partial: HashMap::new(),
+        several: HashMap::new(),
         values: HashMap::new(),
         parts: HashMap::new(),
         entities: Vec::new(),
+        file: String::new(),
     };
     for (phrases, key) in PHRASES {
         for phrase in phrases.split('|') {
@@ -103,6 +109,11 @@ fn names(profile: &Profile) -> Names {
             if plain.len() < parts.len() {
                 push(&mut names.whole, key_of(&plain), i);
             }
+            for length in 2..plain.len() {
+                for words in plain.windows(length) {
+                    push(&mut names.several, key_of(words), i);
+                }
+            }
             for word in plain {
                 if word != "id" && word.len() > 1 {
                     push(&mut names.partial, word, i);
@@ -121,13 +132,14 @@ fn names(profile: &Profile) -> Names {
             field_values(i, field, &mut names);
         }
     }
-    let stem_name = profile
+    let file_name = profile
         .name
         .rsplit_once('.')
         .map_or(profile.name.as_str(), |(s, _)| s);
     names
         .entities
-        .extend(stems(stem_name).into_iter().filter(|w| w.len() > 2));
+        .extend(stems(file_name).into_iter().filter(|w| w.len() > 2));
+    names.file = stems(file_name).concat();
     if let Some(called) = &profile.called {
         names.entities.extend(stems(called));
     }
@@ -288,6 +300,9 @@ fn of_length(
     {
         return Some(Item::Number(*n));
     }
+    if let Some(func) = percentile(part) {
+        return Some(Item::Key(Key::Agg(func)));
+    }
     let key = names.phrases.get(&low);
     let field = names.whole.get(&stemmed);
     if let Some(fits) = field
@@ -327,13 +342,16 @@ fn of_length(
         return Some(Item::Value(fits));
     }
     if part.len() > 1 {
-        return None;
+        // "bill length" of `bill_length_mm`.
+        let fits = names.several.get(&stemmed)?.clone();
+        return Some(Item::Field { fits, exact: false });
     }
     let chosen = matches!(previous, Some(Item::Key(Key::By | Key::Which)));
     if chosen && let Some(fits) = synonyms(&stemmed, names) {
         return Some(Item::Field { fits, exact: false });
     }
-    if names.entities.contains(&stemmed) {
+    let called = stemmed.len() > 4 && names.file.ends_with(&stemmed);
+    if called || names.entities.contains(&stemmed) {
         return Some(Item::Key(Key::Entity));
     }
     if let Some(fits) = names.partial.get(&stemmed) {
@@ -379,6 +397,26 @@ fn of_length(
     (!often.is_empty()).then_some(Item::Part(often, stemmed))
 }
 
+/// "90th percentile", "p95".
+fn percentile(part: &[Token]) -> Option<Func> {
+    let number = match part {
+        [one] => one.low.strip_prefix('p')?,
+        [number, word] if word.low == "percentile" => ["st", "nd", "rd", "th"]
+            .iter()
+            .find_map(|end| number.low.strip_suffix(end))
+            .unwrap_or(&number.low),
+        _ => return None,
+    };
+    let number: u8 = number.parse().ok()?;
+    if number == 50 {
+        return Some(Func::Median);
+    }
+    crate::PERCENTILES
+        .iter()
+        .any(|(known, _)| *known == number)
+        .then_some(Func::Percentile(number))
+}
+
 /// Fields that go by another word.
 fn synonyms(stemmed: &str, names: &Names) -> Option<Vec<usize>> {
     let (_, meant) = SYNONYMS.iter().find(|(said, _)| *said == stemmed)?;
@@ -409,6 +447,18 @@ fn value_of(stemmed: &str, part: &[Token], names: &Names) -> Option<Vec<(usize, 
         .collect::<Vec<_>>()
         .join(" ");
     if raw.chars().count() == 1 {
+        let same: Vec<_> = fits.iter().filter(|(_, v)| *v == raw).cloned().collect();
+        return (!same.is_empty()).then_some(same);
+    }
+    // A title of command words ("Please Give") is meant only as it is written.
+    let commands = part.len() > 1
+        && part.iter().all(|t| {
+            matches!(
+                names.phrases.get(&t.low),
+                Some(Key::Filler | Key::List | Key::Which | Key::HowMany | Key::In | Key::By)
+            )
+        });
+    if commands {
         let same: Vec<_> = fits.iter().filter(|(_, v)| *v == raw).cloned().collect();
         return (!same.is_empty()).then_some(same);
     }

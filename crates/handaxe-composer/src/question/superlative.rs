@@ -345,6 +345,18 @@ fn extreme_of(
         })
     };
     if !p.groups.is_empty() || (p.bucket.is_some() && matches!(target, Target::Nothing)) {
+        let one = match target {
+            Target::Field(f) => p.field(f).is_unique(),
+            Target::Records => true,
+            _ => false,
+        };
+        if let ([group], true, None) = (p.groups.clone().as_slice(), one, p.bucket) {
+            // "which car has the highest price in each region".
+            p.groups.clear();
+            p.shape.per = Some(p.name(*group));
+            let limit = p.limit.take().unwrap_or(1);
+            return rows(Vec::new(), limit);
+        }
         if !matches!(target, Target::Nothing) {
             return p.too_far("the largest within each group of a group");
         }

@@ -26,20 +26,9 @@ struct Job {
     clippy::disallowed_methods,
     reason = "a test runs this crate's own Python, in no jail: nothing of it comes from outside"
 )]
-fn python(tools: &BTreeMap<String, String>, jobs: &[Job]) -> Vec<Value> {
+pub(crate) fn driven(tools: &BTreeMap<String, String>, jobs: &[Value]) -> Vec<Value> {
     let assets = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
-    let jobs_json: Vec<Value> = jobs
-        .iter()
-        .map(|job| {
-            let mut bytes = String::with_capacity(2 * job.bytes.len());
-            for b in &job.bytes {
-                let digit = |d: u8| char::from_digit(d.into(), 16).unwrap();
-                bytes.extend([digit(b >> 4), digit(b & 15)]);
-            }
-            json!({ "tool": job.tool, "input": invocation(&job.chain, "data"), "bytes": bytes })
-        })
-        .collect();
-    let todo = json!({ "assets": assets, "tools": tools, "jobs": jobs_json }).to_string();
+    let todo = json!({ "assets": assets, "tools": tools, "jobs": jobs }).to_string();
     let mut child = Command::new("python3")
         .args([
             "-B",
@@ -58,6 +47,21 @@ fn python(tools: &BTreeMap<String, String>, jobs: &[Job]) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+fn python(tools: &BTreeMap<String, String>, jobs: &[Job]) -> Vec<Value> {
+    let jobs_json: Vec<Value> = jobs
+        .iter()
+        .map(|job| {
+            let mut bytes = String::with_capacity(2 * job.bytes.len());
+            for b in &job.bytes {
+                let digit = |d: u8| char::from_digit(d.into(), 16).unwrap();
+                bytes.extend([digit(b >> 4), digit(b & 15)]);
+            }
+            json!({ "tool": job.tool, "input": invocation(&job.chain, "data"), "bytes": bytes })
+        })
+        .collect();
+    driven(tools, &jobs_json)
 }
 
 fn ours(job: &Job) -> Value {
@@ -141,6 +145,7 @@ fn bounds_are_the_same() {
         format,
         filters: Vec::new(),
         terminal,
+        shape: handaxe_composer::Shape::default(),
     };
     let distinct = |field: &str| Terminal::Distinct {
         field: field.to_owned(),

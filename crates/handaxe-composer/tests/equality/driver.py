@@ -1,7 +1,7 @@
 """Runs emitted tools on many inputs in one process; used by the equality tests only.
 
 Reads a JSON document from standard input: {"assets": directory, "tools": {name: code},
-"jobs": [{"tool", "input", "bytes" (hex)}]}, and writes one result a line.
+"jobs": [{"tool", "input", "bytes" (hex, or null for no file)}]}, and writes one result a line.
 """
 
 import json
@@ -17,10 +17,13 @@ for name, code in todo["tools"].items():
     tools[name] = space["run"]
 os.chdir(tempfile.mkdtemp())
 for job in todo["jobs"]:
-    with open("data", "wb") as file:
-        file.write(bytes.fromhex(job["bytes"]))
+    given = dict(job["input"])
+    if job["bytes"] is not None:
+        given["data"] = "data"
+        with open("data", "wb") as file:
+            file.write(bytes.fromhex(job["bytes"]))
     try:
-        result = {"ok": tools[job["tool"]](**{**job["input"], "data": "data"})}
+        result = {"ok": tools[job["tool"]](**given)}
     except Exception as error:
         result = {"error": type(error).__name__, "message": str(error)}
     written = result.get("ok", {}).get("file")

@@ -1,7 +1,8 @@
 //! Files and chains at random, reproducible from a seed.
 
 use handaxe_composer::{
-    Bucket, Chain, Extractable, Filter, Format, Func, Measure, Op, Order, Scalar, Terminal,
+    Bucket, Chain, Comparison, Extractable, Filter, Format, Func, Measure, Op, Order, Scalar,
+    Shape, Terminal, Window,
 };
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -429,6 +430,8 @@ fn filter(rng: &mut Rng, format: Format) -> Filter {
         Op::NotContains,
         Op::StartsWith,
         Op::EndsWith,
+        Op::AnyOf,
+        Op::NoneOf,
         Op::Empty,
         Op::NotEmpty,
     ]);
@@ -443,6 +446,16 @@ fn filter(rng: &mut Rng, format: Format) -> Filter {
                 .to_owned(),
         ),
         _ => Scalar::Text(text),
+    };
+    let value = if matches!(op, Op::AnyOf | Op::NoneOf) && !rng.one_in(20) {
+        let other = Scalar::Text(cell(rng, &field));
+        Scalar::Many(vec![
+            value,
+            other,
+            Scalar::Text(rng.pick(&["", "a", "2024"]).to_owned()),
+        ])
+    } else {
+        value
     };
     let valueless = matches!(op, Op::Empty | Op::NotEmpty) || rng.one_in(60);
     Filter {
@@ -462,6 +475,8 @@ fn measure(rng: &mut Rng, format: Format) -> Measure {
         Func::Max,
         Func::Distinct,
         Func::Stdev,
+        Func::Percentile(90),
+        Func::Percentile(25),
     ]);
     let plain = func == Func::Count && rng.one_in(2) || rng.one_in(50);
     let field = if rng.one_in(3) {
@@ -495,7 +510,7 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
         func: Func::Count,
         field: None,
     };
-    let terminal = match rng.below(15) {
+    let terminal = match rng.below(19) {
         0 => Terminal::Aggregate {
             measures: vec![count],
             group_by: Vec::new(),
@@ -574,14 +589,38 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             },
             group_by: rng.one_in(2).then(|| column(rng, format)),
         },
+        15 | 16 => Terminal::Share {
+            wanted: (0..=rng.below(2)).map(|_| filter(rng, format)).collect(),
+        },
+        17 => Terminal::Compare {
+            measure: measure(rng, format),
+            field: column(rng, format),
+            left: Scalar::Text(rng.pick(&["a", "B", "10", "Ann", "bob"]).to_owned()),
+            right: Scalar::Text(rng.pick(&["b", "9", "true", "Élan", "o'neil"]).to_owned()),
+            how: rng.pick(&[Comparison::Difference, Comparison::Ratio]),
+        },
+        18 => Terminal::Duplicates,
         13 => Terminal::Convert {
             to: rng.pick(&[Format::Csv, Format::Tsv, Format::Json, Format::Jsonl]),
         },
         _ => Terminal::Describe,
     };
+    let window = rng.pick(&[
+        None,
+        None,
+        Some(Window::Share),
+        Some(Window::Running),
+        Some(Window::Change),
+    ]);
+    let per = rng.one_in(3).then(|| column(rng, format));
     Chain {
         format,
         filters,
+        shape: Shape {
+            window,
+            offset: rng.pick(&[0, 0, 0, 1, 2]),
+            per: per.filter(|_| matches!(terminal, Terminal::Rows { .. })),
+        },
         terminal,
     }
 }

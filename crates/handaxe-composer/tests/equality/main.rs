@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod agree;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod generate;

@@ -13,6 +13,7 @@ mod crash;
 mod evidence;
 mod keys;
 mod opening;
+mod retrieval;
 mod runs;
 mod search;
 mod tamper;

@@ -201,3 +201,70 @@ fn the_registry_may_be_shared_between_threads() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Registry>();
 }
+
+/// Calls that end together share a transaction, and each is still its own: numbered, named after
+/// who made it, on disk before its caller goes on.
+#[test]
+fn calls_that_end_together_are_all_kept() {
+    const THREADS: usize = 16;
+    const EACH: usize = 25;
+    let home = Home::new();
+    home.register(&draft("count_text", "q"));
+    let approved = home
+        .registry
+        .load_approved(&tool("count_text"), &profile())
+        .unwrap();
+    // A second process that holds the database makes them wait, and so meet.
+    let other = home.raw();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let ids = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|n| {
+                let registry = home.registry.acting_as(&format!("caller:{n}"));
+                let approved = &approved;
+                scope.spawn(move || {
+                    (0..EACH)
+                        .map(|_| {
+                            let id = registry
+                                .record_invocation(
+                                    approved,
+                                    None,
+                                    &serde_json::Map::new(),
+                                    &result(),
+                                )
+                                .unwrap();
+                            // Acknowledged is durable: another connection sees it.
+                            assert_eq!(registry.tools(&[]).unwrap().len(), 1);
+                            id
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        // Reading goes on beside a write that waits.
+        assert_eq!(home.registry.tools(&[]).unwrap()[0].usage.calls, 0);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        other.execute_batch("ROLLBACK").unwrap();
+        workers
+            .into_iter()
+            .flat_map(|w| w.join().unwrap())
+            .collect::<std::collections::BTreeSet<_>>()
+    });
+    assert_eq!(ids.len(), THREADS * EACH);
+    assert_eq!(
+        home.registry.tools(&[]).unwrap()[0].usage.calls,
+        (THREADS * EACH) as u64
+    );
+    let actors: std::collections::BTreeSet<String> = home
+        .registry
+        .log(&handaxe_registry::LogFilter {
+            kind: Some(handaxe_types::EventKind::ToolInvoked),
+            ..handaxe_registry::LogFilter::default()
+        })
+        .unwrap()
+        .into_iter()
+        .map(|e| e.actor)
+        .collect();
+    assert_eq!(actors.len(), THREADS);
+    assert!(home.registry.verify().unwrap().ok);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use handaxe_agent::{Approver, Begun, Context, Goal, NoOne, PipelineError, Report, Stop, walk};
 use handaxe_registry::{ActiveRun, RunEnd};
 use handaxe_sandbox::Cancel;
-use handaxe_types::{Preview, RunState, Task};
+use handaxe_types::{Preview, RunId, RunState, Task};
 use serde_json::json;
 
 use crate::asking::{Asking, YesFlag};
@@ -35,9 +35,10 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
         question: args.task.clone(),
         data,
         goldens,
-        examples: Vec::new(),
+        examples: inputs::examples(&args.example)?,
         preview,
     };
+    let goal = if args.plan { Goal::Plan } else { goal };
     let chosen = models::choose(shop, &args.model)?;
     let begun = begun(shop, task, goal, &args.model, &chosen)?;
     shop.out.note(faint().for_stderr().apply_to(format!(
@@ -48,7 +49,37 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
     begin(shop, &begun, &chosen, args.yes, &args.out)
 }
 
-fn preview(shop: &Workshop, args: &ModelArgs) -> Result<Preview, Failure> {
+/// A question of a conversation: as `ask`, but stopped by `cancel`, and the report is given back.
+pub(crate) fn started(
+    shop: &Workshop,
+    begun: &Begun,
+    chosen: &Chosen,
+    cancel: &Cancel,
+) -> Result<Report, Failure> {
+    let active = start(shop, begun)?;
+    let (report, files) = walked(shop, &active, begun, chosen, false, Path::new("."), cancel)?;
+    tell(shop, &report, &files)?;
+    Ok(report)
+}
+
+/// The same for a run that waited.
+pub(crate) fn resumed(shop: &Workshop, id: &RunId, cancel: &Cancel) -> Result<Report, Failure> {
+    let (active, begun) = taken_up(shop, id)?;
+    let chosen = models::again(&begun);
+    let (report, files) = walked(
+        shop,
+        &active,
+        &begun,
+        &chosen,
+        false,
+        Path::new("."),
+        cancel,
+    )?;
+    tell(shop, &report, &files)?;
+    Ok(report)
+}
+
+pub(crate) fn preview(shop: &Workshop, args: &ModelArgs) -> Result<Preview, Failure> {
     Ok(match args.preview {
         Some(PreviewArg::None) => Preview::None,
         Some(PreviewArg::Schema) => Preview::Schema,
@@ -98,14 +129,37 @@ pub(crate) fn begin(
 ) -> Outcome {
     // The sandbox before the run: a machine that cannot isolate starts nothing.
     shop.sandbox()?;
-    let active = shop
-        .registry()?
+    let active = start(shop, begun)?;
+    follow(shop, &active, begun, chosen, yes, out)
+}
+
+fn start(shop: &Workshop, begun: &Begun) -> Result<ActiveRun, Failure> {
+    let registry = shop.registry()?;
+    let active = registry
         .start_run(&begun.task)
         .map_err(|e| run_failure(&e))?;
-    shop.registry()?
+    registry
         .step_put(active.id(), "begun", &json!(begun))
         .map_err(|e| run_failure(&e))?;
-    follow(shop, &active, begun, chosen, yes, out)
+    Ok(active)
+}
+
+/// A run that stopped somewhere, and what it was begun with.
+pub(crate) fn taken_up(shop: &Workshop, id: &RunId) -> Result<(ActiveRun, Begun), Failure> {
+    let registry = shop.registry()?;
+    let begun = registry
+        .step_get(id, "begun")
+        .map_err(|e| run_failure(&e))?;
+    let active = registry.resume_run(id).map_err(|e| run_failure(&e))?;
+    let Some(begun) = begun else {
+        return Err(
+            Failure::failed("not_begun", format!("run {id} ended before it had begun"))
+                .hint("ask again; nothing was paid for"),
+        );
+    };
+    let begun = serde_json::from_value(begun)
+        .map_err(|e| Failure::failed("record", format!("run {id} cannot be read back: {e}")))?;
+    Ok((active, begun))
 }
 
 /// Walks a run, new or taken up again, and tells how it ended.
@@ -117,10 +171,24 @@ pub(crate) fn follow(
     yes: bool,
     out: &Path,
 ) -> Outcome {
-    let registry = shop.registry()?;
-    let watcher = Arc::new(Watcher::new(&shop.out));
     let cancel = Cancel::default();
     shop.cancel_on_interrupt(&cancel);
+    let (report, files) = walked(shop, active, begun, chosen, yes, out, &cancel)?;
+    tell(shop, &report, &files)
+}
+
+/// Walks a run as far as it goes; its report, and the files that it produced.
+fn walked(
+    shop: &Workshop,
+    active: &ActiveRun,
+    begun: &Begun,
+    chosen: &Chosen,
+    yes: bool,
+    out: &Path,
+    cancel: &Cancel,
+) -> Result<(Report, Vec<PathBuf>), Failure> {
+    let registry = shop.registry()?;
+    let watcher = Arc::new(Watcher::new(&shop.out));
     let minds = models::minds(shop, chosen, begun)?;
     let actor = minds.id();
     let mut policy = shop.home()?.policy.clone();
@@ -134,7 +202,7 @@ pub(crate) fn follow(
         policy,
         minds,
         reporter: Arc::clone(&watcher) as Arc<dyn handaxe_types::Reporter>,
-        cancel,
+        cancel: cancel.clone(),
         max_repairs: begun.max_repairs,
     };
     let approver: Box<dyn Approver> = if yes {
@@ -160,7 +228,7 @@ pub(crate) fn follow(
         .end_run(active.id(), &end)
         .map_err(|e| run_failure(&e))?;
     let files = hand_over(&report, &staging, out)?;
-    tell(shop, &report, &files)
+    Ok((report, files))
 }
 
 /// A run that broke off stays resumable, but for one whose own input can never work.
@@ -264,7 +332,12 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
     }
     match report.state {
         RunState::Done => {
-            if report.answer.is_none() {
+            if let (None, Some(plan), true) =
+                (&report.answer, &report.plan, report.tools.is_empty())
+            {
+                shop.out
+                    .say(format!("The plan is to {}.", plan.route.as_str()));
+            } else if report.answer.is_none() {
                 for tool in &report.tools {
                     shop.out.say(format!(
                         "{}@{} is ready: handaxe run {}",

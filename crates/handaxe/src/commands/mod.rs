@@ -4,8 +4,10 @@ mod approvals;
 mod ask;
 mod audit;
 mod bench;
+mod chat;
 mod config;
 mod doctor;
+mod eval;
 mod junit;
 mod keys;
 mod probe;
@@ -51,6 +53,7 @@ pub(crate) fn main() -> Exit {
     let shop = Workshop::new(cli.global);
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(&shop, args, Goal::Answer),
+        Command::Chat(args) => chat::run(&shop, &args),
         Command::Make(args) => ask::run(&shop, args, Goal::Make),
         Command::Run(args) => run::run(&shop, args),
         Command::Tools(command) => tools::run(&shop, command),
@@ -61,6 +64,7 @@ pub(crate) fn main() -> Exit {
         Command::Sandbox(command) => sandbox::run(&shop, command),
         Command::Keys(command) => keys::run(&shop, command),
         Command::Config(command) => config::run(&shop, command),
+        Command::Eval(args) => eval::run(&shop, &args),
         Command::Mcp(args) => serve::mcp(&shop, args),
         Command::Serve(args) => serve::http(&shop, args),
     };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use handaxe_agent::{Begun, Cost};
+use handaxe_agent::Cost;
 use handaxe_registry::Attempt;
 use handaxe_types::{Route, RunId, RunState};
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::models;
 use crate::render::text::{Lines, Shown, clip};
 use crate::render::{bad, cost_table, faint, good, proof, strong, table, when};
-use crate::workshop::{Workshop, registry_failure, run_failure};
+use crate::workshop::{Workshop, registry_failure};
 
 pub(crate) fn run(shop: &Workshop, command: RunsCommand) -> Outcome {
     match command {
@@ -226,19 +226,7 @@ fn show_attempt(shop: &Workshop, attempt: &Attempt, full: bool) {
 fn resume(shop: &Workshop, id: &str, yes: bool, out: &Path) -> Outcome {
     let id = run_id(id)?;
     shop.sandbox()?;
-    let registry = shop.registry()?;
-    let begun = registry
-        .step_get(&id, "begun")
-        .map_err(|e| run_failure(&e))?;
-    let active = registry.resume_run(&id).map_err(|e| run_failure(&e))?;
-    let Some(begun) = begun else {
-        return Err(
-            Failure::failed("not_begun", format!("run {id} ended before it had begun"))
-                .hint("ask again; nothing was paid for"),
-        );
-    };
-    let begun: Begun = serde_json::from_value(begun)
-        .map_err(|e| Failure::failed("record", format!("run {id} cannot be read back: {e}")))?;
+    let (active, begun) = ask::taken_up(shop, &id)?;
     shop.out.note(
         faint()
             .for_stderr()

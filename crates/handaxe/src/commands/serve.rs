@@ -42,6 +42,9 @@ pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
 }
 
 pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
+    if args.conformance_fixture {
+        return fixture(shop, args.addr);
+    }
     let path = match &args.token_file {
         Some(path) => path.clone(),
         None => shop.home()?.dir().join("keys").join("server-token"),
@@ -73,6 +76,25 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
             "the token is kept in {}; Ctrl-C stops the server",
             path.display()
         )));
+        tokio::spawn(async move {
+            asked_to_stop().await;
+            stop.cancel();
+        });
+        server.serve().await.map_err(|e| serve_failure(&e))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// For the protocol's own suite: no library, no token.
+fn fixture(shop: &Workshop, addr: std::net::SocketAddr) -> Outcome {
+    let stop = CancellationToken::new();
+    runtime()?.block_on(async {
+        let server = HttpServer::bind_fixture(addr, stop.clone())
+            .await
+            .map_err(|e| serve_failure(&e))?;
+        let addr = server.addr().map_err(|e| serve_failure(&e))?;
+        shop.out
+            .document(&json!({"mcp": format!("http://{addr}/mcp")}))?;
         tokio::spawn(async move {
             asked_to_stop().await;
             stop.cancel();

@@ -268,3 +268,42 @@ fn several_files_are_asked_one_by_one() {
     );
     assert_eq!(report["tools"].as_array().unwrap().len(), 1);
 }
+
+/// A tool found from examples: proved, run over a file, and used again.
+#[test]
+fn a_tool_from_examples() {
+    let lab = Lab::new();
+    let names = lab.file(
+        "names.txt",
+        "Grace Hopper\nKen Thompson\nBarbara Liskov\nEdsger Dijkstra\n",
+    );
+    let examples = [
+        "--example",
+        "Ada Lovelace => Lovelace, A.",
+        "--example",
+        "Alan Turing => Turing, A.",
+        "--example",
+        "Donald Knuth => Knuth, D.",
+    ];
+    let names = names.to_str().unwrap();
+    let first = ask(&lab, "turn the names around", names, &examples);
+    let wanted = json!(["Hopper, G.", "Thompson, K.", "Liskov, B.", "Dijkstra, E."]);
+    assert_eq!(first["result"]["results"], wanted, "{first}");
+    assert_eq!(first["tools"][0]["name"], "turn_names_around", "{first}");
+    let again = ask(&lab, "turn the names around", names, &examples);
+    assert_eq!(again["route"], "reuse", "{again}");
+
+    // Where nothing fits all of them, it says so.
+    let ran = lab.run(&[
+        "ask",
+        "no rule",
+        "--data",
+        names,
+        "--example",
+        "Ada Lovelace => 7f3a",
+        "--example",
+        "Alan Turing => [1, {\"x\": 2}]",
+        "--yes",
+    ]);
+    ran.exits(4).says("no program of the built-in author");
+}

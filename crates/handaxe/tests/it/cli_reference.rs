@@ -8,6 +8,7 @@ use crate::lab::Lab;
 const COMMANDS: &[&str] = &[
     "",
     "ask",
+    "chat",
     "make",
     "run",
     "tools",
@@ -56,6 +57,7 @@ const COMMANDS: &[&str] = &[
     "serve",
     "config show",
     "config path",
+    "eval",
 ];
 
 #[test]

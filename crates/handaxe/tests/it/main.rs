@@ -12,6 +12,8 @@ mod audit;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod cli_reference;
 #[cfg(test)]
 mod conversations;
@@ -19,6 +21,10 @@ mod conversations;
 mod critical;
 #[cfg(test)]
 mod evidence;
+#[cfg(test)]
+mod gaps;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]

@@ -307,6 +307,8 @@ fn http_asks_for_the_token_the_host_and_the_origin() {
     let (status, reply) = http(&addr, &format!("{host}{bearer}"), &hello);
     assert_eq!(status, 200, "{reply}");
     assert!(reply.contains("2025-11-25"), "{reply}");
+    let own = format!("{host}{bearer}Origin: http://{addr}\r\n");
+    assert_eq!(http(&addr, &own, &hello).0, 200);
     for (what, head, expected) in [
         ("no token", host.clone(), 401),
         (

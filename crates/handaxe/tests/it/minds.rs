@@ -210,3 +210,106 @@ fn a_roles_own_budget_is_a_bound() {
         lab.run(&["ask", QUESTION, "--yes"]).exits(2);
     }
 }
+
+/// Three grades with two boundaries, which lazy cases do not look at.
+fn grades() -> Tool {
+    Tool::new(
+        "grade_value",
+        "Grades a whole number: `low` below 10, `middle` from 10 to below 20, `high` from 20 on.",
+        ("value", json!({"type": "integer", "minimum": -1000, "maximum": 1000})),
+        ("grade", json!({"type": "string"})),
+    )
+    .code("\"\"\"Grades numbers.\"\"\"\n\n\ndef run(*, value: int) -> dict[str, str]:\n    \"\"\"Grade one number.\"\"\"\n    if value < 10:\n        return {\"grade\": \"low\"}\n    if value < 20:\n        return {\"grade\": \"middle\"}\n    return {\"grade\": \"high\"}\n")
+    .case(json!({"value": 0}), json!({"grade": "low"}))
+}
+
+fn graded(prefix: &str, cases: &[(i64, &str)]) -> Value {
+    let one = |(value, grade): &(i64, &str)| json!({"name": format!("{prefix} {value}"), "input": {"value": value}, "expect": {"grade": grade}});
+    json!(cases.iter().map(one).collect::<Vec<_>>())
+}
+
+fn ask_for_grades(lab: &Lab, script: Script) -> (Ran, Value) {
+    let model = script.save(lab, "grades");
+    let ran = lab.run(&[
+        "ask",
+        "Grade the number 15",
+        "--model",
+        &model,
+        "--yes",
+        "--json",
+        "--max-repairs",
+        "0",
+    ]);
+    let runs = lab.json(&["runs", "list"]);
+    let run = lab.json(&["runs", "show", runs["runs"][0]["id"].as_str().unwrap()]);
+    (ran, run)
+}
+
+fn prompts(lab: &Lab, run: &Value, role: &str) -> Vec<String> {
+    let registry = handaxe_registry::Registry::open(&lab.home()).unwrap();
+    let exchanges = run["exchanges"].as_array().unwrap().iter();
+    exchanges
+        .filter(|e| e["role"] == role)
+        .map(|e| {
+            let digest = handaxe_types::Digest::parse(e["prompt"].as_str().unwrap()).unwrap();
+            registry.text(digest).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn below_the_floor_the_tester_is_asked_for_cases_that_kill_the_survivors() {
+    let lab = Lab::new();
+    let sharp = [
+        (9, "low"),
+        (10, "middle"),
+        (11, "middle"),
+        (19, "middle"),
+        (20, "high"),
+        (21, "high"),
+    ];
+    let script = Script::new()
+        .plans_to_make("grade_value")
+        .writes(&grades(), json!({"value": 15}))
+        .tests(graded("far", &[(-50, "low"), (900, "high")]))
+        .tests(graded("at", &sharp))
+        .reviews(json!([]));
+    let (ran, run) = ask_for_grades(&lab, script);
+    let report = ran.exits(0).json();
+    assert_eq!(report["result"], json!({"grade": "middle"}));
+    let mutation = &run["attempts"][0]["trial"]["mutation"];
+    let (killed, left) = (
+        mutation["killed_by_output"].as_u64().unwrap(),
+        mutation["survivors"].as_array().unwrap().len() as u64,
+    );
+    assert!(killed * 10 >= (killed + left) * 7, "{mutation}");
+    assert_eq!(
+        report["verdict"]["scores"]["cases"]["tester"],
+        json!([8, 8])
+    );
+    // The tester was told what went unnoticed; the author never is.
+    let told = prompts(&lab, &run, "tester");
+    assert_eq!(told.len(), 2);
+    assert!(!told[0].contains("survivors") && told[1].contains("<data name=\"survivors\">"));
+    assert!(!told[1].contains("def run("), "{}", told[1]);
+    for prompt in prompts(&lab, &run, "author") {
+        assert!(!prompt.contains("survivors"), "{prompt}");
+    }
+}
+
+#[test]
+fn a_tester_that_kills_nothing_is_asked_once_a_round() {
+    let lab = Lab::new();
+    let lazy = || graded("far", &[(-50, "low"), (900, "high")]);
+    let script = Script::new()
+        .plans_to_make("grade_value")
+        .writes(&grades(), json!({"value": 15}))
+        .tests(lazy())
+        .tests(lazy())
+        .tests(lazy())
+        .reviews(json!([]));
+    let (_, run) = ask_for_grades(&lab, script);
+    assert_eq!(prompts(&lab, &run, "tester").len(), 2);
+    let names = run["attempts"][0]["draft"]["cases"].to_string();
+    assert!(names.contains("far 900 (further)"), "{names}");
+}

@@ -35,7 +35,7 @@ fn tracked_files() -> Vec<PathBuf> {
 /// Crate → the crates of ours that it may depend on.
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     let all = [
-        "types", "jail", "sandbox", "validate", "registry", "composer", "agent", "server",
+        "types", "jail", "sandbox", "validate", "registry", "composer", "eval", "agent", "server",
     ];
     [
         ("types", &[][..]),
@@ -44,6 +44,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("validate", &["types", "sandbox"]),
         ("registry", &["types"]),
         ("composer", &["types"]),
+        ("eval", &["types", "composer"]),
         (
             "agent",
             &["types", "sandbox", "validate", "registry", "composer"],

@@ -1,4 +1,8 @@
-FUNCS = ("count", "sum", "mean", "median", "min", "max", "distinct", "stdev")
+PERCENTILES = {
+    @PERCENTILES@
+}
+FUNCS = ("count", "sum", "mean", "median", "min", "max", "distinct", "stdev", *PERCENTILES)
+KEEPING = ("median", "stdev", *PERCENTILES)
 MAX_VALUES = 2_000_000
 
 
@@ -46,7 +50,7 @@ class Measure:
         elif self.func in ("min", "max"):
             if self.better(number, self.number):
                 self.number = number
-        elif self.func in ("median", "stdev"):
+        elif self.func in KEEPING:
             keep_one(tally)
             self.values.append(number)
         else:
@@ -66,6 +70,8 @@ class Measure:
             return median(self.values)
         if self.func == "stdev":
             return deviation(self.values)
+        if self.func in PERCENTILES:
+            return percentile(self.values, PERCENTILES[self.func])
         return self.time if self.number is None else self.number
 
 
@@ -84,6 +90,16 @@ def median(values: list):
     if len(values) % 2:
         return values[half]
     return (float(values[half - 1]) + float(values[half])) / 2
+
+
+def percentile(values: list, percent: int) -> float | None:
+    """The value below which so many of a hundred lie, interpolated between neighbours."""
+    if not values:
+        return None
+    values, place = sorted(values), (len(values) - 1) * percent / 100
+    low = math.floor(place)
+    under, over = float(values[low]), float(values[min(low + 1, len(values) - 1)])
+    return under + (over - under) * (place - low)
 
 
 def deviation(values: list) -> float | None:

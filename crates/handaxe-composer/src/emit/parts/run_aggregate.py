@@ -19,10 +19,10 @@
     for key in sorted(groups, key=lambda key: [order_key(text) for text in key]):
         values = {label(measure): measure.result() for measure in groups[key]}
         rows.append({"group": {n: t or None for n, t in zip(names, key)}, "values": values})
-    if order is not None:
+@WINDOW_ROWS@    if order is not None:
         rows = in_order(rows, label(Measure(*measures[0])), order)
     return {
-        "groups": rows[:limit],
+        "groups": rows[@OFFSET@:limit],
         "groups_total": len(rows),
         "ignored": tally["ignored"],
         **summary(tally),

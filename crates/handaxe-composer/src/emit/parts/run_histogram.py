@@ -19,4 +19,4 @@
         {"bucket": name, "value": buckets[name].result(), "records": records[name]}
         for name in sorted(buckets, key=bucket_key)
     ]
-    return {"buckets": rows, "undated": undated, "ignored": tally["ignored"], **summary(tally)}
+@WINDOW_BUCKETS@    return {"buckets": rows, "undated": undated, "ignored": tally["ignored"], **summary(tally)}

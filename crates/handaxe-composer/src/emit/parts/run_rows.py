@@ -17,7 +17,7 @@
     best = [record for _, record in pick(most, filled(), key=lambda pair: pair[0])]
     if limit is None and tally["matched"] > MAX_ROWS:
         raise ValueError(f"more than {MAX_ROWS} records; give a limit")
-    rows = (best + blank)[:most]
+    rows = (best + blank)[@OFFSET@:most]
     if fields:
         rows = [{name: record.get(name) for name in fields} for record in rows]
     return {"rows": rows, **summary(tally)}

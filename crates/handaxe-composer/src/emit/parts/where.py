@@ -1,5 +1,5 @@
 OPS = (
-    "eq ne lt le gt ge contains not_contains starts_with ends_with empty not_empty"
+    "eq ne lt le gt ge contains not_contains starts_with ends_with any_of none_of empty not_empty"
 ).split()
 
 
@@ -28,6 +28,11 @@ def passes(value, test: dict) -> bool:
         return not text
     if op == "not_empty":
         return bool(text)
+    if op in ("any_of", "none_of"):
+        found = any(
+            compare(value, text, one) == 0 or not (text or one["text"]) for one in test["any"]
+        )
+        return found == (op == "any_of")
     if op == "contains":
         return test["text"] in text.lower()
     if op == "not_contains":
@@ -46,6 +51,12 @@ def passes(value, test: dict) -> bool:
     )
 
 
+def read_value(value) -> dict:
+    """A test's value as text, number and time."""
+    text = text_of(value)
+    return {"text": text.lower(), "number": number_of(value), "time": time_of(text)}
+
+
 def prepare(where: list[dict] | None) -> list[dict]:
     """The tests of a filter with their values read once as text, number and time."""
     tests = []
@@ -55,16 +66,15 @@ def prepare(where: list[dict] | None) -> list[dict]:
         value = test.get("value")
         if value is None and test["op"] not in ("empty", "not_empty"):
             raise ValueError(f"`{test['op']}` needs a value")
-        text = text_of(value)
-        tests.append(
-            {
-                "field": test["field"],
-                "op": test["op"],
-                "text": text.lower(),
-                "number": number_of(value),
-                "time": time_of(text),
-            }
-        )
+        several = isinstance(value, list)
+        if several != (test["op"] in ("any_of", "none_of")):
+            raise ValueError("`any_of` and `none_of` take a list, and nothing else does")
+        ready = {"field": test["field"], "op": test["op"]}
+        if several:
+            ready["any"] = [read_value(one) for one in value]
+        else:
+            ready |= read_value(value)
+        tests.append(ready)
     return tests
 
 

@@ -1,0 +1,33 @@
+//! The small suites that travel with the binary: two data sets of free licence with their
+//! questions, and the open half of the by-example tasks.
+
+use std::path::Path;
+
+use crate::error::SuiteError;
+
+const FILES: [(&str, &str); 4] = [
+    ("penguins.csv", include_str!("../suites/data/penguins.csv")),
+    (
+        "seattle-weather.csv",
+        include_str!("../suites/data/seattle-weather.csv"),
+    ),
+    (
+        "questions.jsonl",
+        include_str!("../suites/data/questions.jsonl"),
+    ),
+    ("tasks.jsonl", include_str!("../suites/example/tasks.jsonl")),
+];
+
+/// Lays the small suites out in a folder.
+pub fn unpack(dir: &Path) -> Result<(), SuiteError> {
+    let failed = |path: &Path, source| SuiteError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
+    for (name, text) in FILES {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(|e| failed(&path, e))?;
+    }
+    Ok(())
+}

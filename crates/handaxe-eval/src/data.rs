@@ -1,0 +1,90 @@
+//! Data questions: files whose questions were answered by another program (pandas), asked of the
+//! composer and run by its evaluation, which the equality tests hold equal to the Python.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use handaxe_composer::{ComposeError, Profile, compose, evaluate, profile_path};
+use serde::Deserialize;
+
+use crate::answer::{Expected, agrees};
+use crate::error::{SuiteError, items};
+use crate::report::{Item, Outcome, Report};
+
+/// One question of the suite.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Question {
+    pub id: String,
+    /// The file's name.
+    pub data: String,
+    pub family: String,
+    pub style: String,
+    pub question: String,
+    pub answer: Expected,
+}
+
+/// The questions of one suite file.
+pub fn questions(path: &Path) -> Result<Vec<Question>, SuiteError> {
+    items(path)
+}
+
+/// Asks every question over the files in `data`. `progress` is told how many are done, of how many.
+pub fn run(
+    suite: &str,
+    questions: &[Question],
+    data: &Path,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Report, SuiteError> {
+    let mut known: BTreeMap<&str, (Profile, Vec<u8>)> = BTreeMap::new();
+    let mut done = Vec::with_capacity(questions.len());
+    for (i, question) in questions.iter().enumerate() {
+        if !known.contains_key(question.data.as_str()) {
+            let path = data.join(&question.data);
+            let profile =
+                profile_path(&question.data, &path).map_err(|source| SuiteError::Data {
+                    name: question.data.clone(),
+                    source,
+                })?;
+            let bytes = std::fs::read(&path).map_err(|source| SuiteError::Read { path, source })?;
+            known.insert(&question.data, (profile, bytes));
+        }
+        let (profile, bytes) = &known[question.data.as_str()];
+        let started = Instant::now();
+        let (outcome, detail) = ask(question, profile, bytes);
+        done.push(Item {
+            id: question.id.clone(),
+            labels: BTreeMap::from([
+                ("data".to_owned(), question.data.clone()),
+                ("family".to_owned(), question.family.clone()),
+                ("style".to_owned(), question.style.clone()),
+            ]),
+            asked: question.question.clone(),
+            outcome,
+            detail,
+            ms: started.elapsed().as_secs_f64() * 1000.0,
+        });
+        progress(i + 1, questions.len());
+    }
+    Ok(Report::new(suite, done))
+}
+
+fn ask(question: &Question, profile: &Profile, bytes: &[u8]) -> (Outcome, String) {
+    let composed = match compose(&question.question, std::slice::from_ref(profile)) {
+        Ok(composed) => composed,
+        Err(ComposeError::Refused(refusal)) => return (Outcome::Refused, refusal.reason()),
+        Err(error @ ComposeError::Emit(_)) => return (Outcome::Failed, error.to_string()),
+    };
+    let plan = composed.steps.join(" ");
+    let Some(chain) = &composed.chain else {
+        return (Outcome::Failed, plan);
+    };
+    match evaluate(chain, bytes) {
+        Err(error) => (Outcome::Failed, format!("{plan} {error}")),
+        Ok(output) if agrees(&question.answer, &output) => (Outcome::Right, plan),
+        Ok(output) => {
+            let shown: String = output.to_string().chars().take(300).collect();
+            (Outcome::Wrong, format!("{plan} gave {shown}"))
+        }
+    }
+}
