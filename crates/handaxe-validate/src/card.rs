@@ -2,6 +2,7 @@
 //! is a refusal; [`crate::judge`] reads its reasons from the rows.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use handaxe_types::{
     Capability, CaseResult, CostReport, Coverage, FuzzReport, Origin, Policy, ScoreRow,
@@ -179,13 +180,11 @@ fn fuzz(report: Option<&FuzzReport>, policy: &Policy, deeper: bool) -> ScoreRow 
         report.runs
     );
     if documented > 0 {
-        value.push_str(&format!(", {documented} of them by a documented error"));
+        let _ = write!(value, ", {documented} of them by a documented error");
     }
     if report.repeated > 0 {
-        value.push_str(&format!(
-            ", {} repeated under another hash seed",
-            report.repeated
-        ));
+        let repeated = report.repeated;
+        let _ = write!(value, ", {repeated} repeated under another hash seed");
     }
     // A small schema has no more inputs than it has.
     let least = policy
@@ -259,7 +258,7 @@ fn mutants(trial: &Trial, policy: &Policy, deeper: bool) -> ScoreRow {
         (report.not_run, "not run"),
     ] {
         if n > 0 {
-            value.push_str(&format!(", {n} {what}"));
+            let _ = write!(value, ", {n} {what}");
         }
     }
     let floor = if trial.composed {

@@ -31,8 +31,11 @@ pub fn judge(trial: &Trial, policy: &Policy) -> Verdict {
         // Which cases failed, and which of them were generated, has been said.
         let told = |r: &&ScoreRow| {
             let failing = trial.cases.iter().any(|c| counts(c) && !c.passed);
-            !matches!(r.name.as_str(), "cases" | "independent_cases")
-                && !(failing && r.name == "fuzz")
+            match r.name.as_str() {
+                "cases" | "independent_cases" => false,
+                "fuzz" => !failing,
+                _ => true,
+            }
         };
         reasons.extend(failed.filter(told).map(reason));
     }
@@ -285,7 +288,7 @@ mod tests {
             // Too few to say, and none at all: shown, not refused.
             ("mutants", None, |t| survivors(t, 1, 3)),
             ("mutants", None, |t| {
-                t.mutation = Some(MutationReport::default())
+                t.mutation = Some(MutationReport::default());
             }),
             ("near_valid", Some("let through: `n` is missing"), |t| {
                 let fuzz = t.fuzz.as_mut().unwrap();
@@ -301,7 +304,7 @@ mod tests {
                 (fuzz.generated, fuzz.runs) = (2, 2);
             }),
             ("growth", Some("max_exponent = 2.5"), |t| {
-                t.cost = Some(grows(2.9))
+                t.cost = Some(grows(2.9));
             }),
             ("growth", None, |t| t.cost = Some(grows(2.6))),
             ("growth", None, |t| t.cost = Some(grows(2.0))),

@@ -208,7 +208,7 @@ fn inserted(bytes: &[u8], what: &[u8], source: &mut Source) -> Vec<u8> {
 
 /// The separator that a line seems to have.
 fn separator(line: &[u8]) -> u8 {
-    let count = |b: &u8| line.iter().filter(|c| *c == b).count();
+    let count = |b: &u8| line.split(|c| c == b).count();
     *[b',', b'\t', b';', b' ']
         .iter()
         .max_by_key(|b| count(b))

@@ -174,14 +174,9 @@ pub(crate) fn formatted(format: &str, source: &mut Source) -> Option<String> {
             let hex: String = (0..32)
                 .map(|_| char::from(b"0123456789abcdef"[source.below(16)]))
                 .collect();
-            let [a, b, c, d, e] = [
-                &hex[..8],
-                &hex[8..12],
-                &hex[12..16],
-                &hex[16..20],
-                &hex[20..],
-            ];
-            format!("{a}-{b}-{c}-{d}-{e}")
+            let ends = [0, 8, 12, 16, 20, 32];
+            let parts: Vec<&str> = ends.windows(2).map(|w| &hex[w[0]..w[1]]).collect();
+            parts.join("-")
         }
         "uri" => format!(
             "{}://{}{}",

@@ -337,7 +337,7 @@ fn odd_folders_are_told_what_to_do_next() {
         move |dir: &Path| std::fs::write(dir.join(file), text).unwrap()
     };
     let none = odd("none", &|d| {
-        std::fs::remove_file(d.join("spec.json")).unwrap()
+        std::fs::remove_file(d.join("spec.json")).unwrap();
     });
     lab.run(&["tools", "test", &none])
         .exits(2)

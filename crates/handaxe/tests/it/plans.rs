@@ -173,7 +173,7 @@ fn files_go_from_step_to_step_as_paths() {
 
 /// Counts words of at least so many letters, and otherwise as before.
 fn longer_words(broken: bool) -> Tool {
-    let empty = if broken { 1 } else { 0 };
+    let empty = i32::from(broken);
     let mut tool = count_words();
     tool.spec["description"] = json!(
         "Counts the words of a text that have at least `least` letters; words are what stands between blanks."
