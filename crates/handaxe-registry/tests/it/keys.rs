@@ -99,7 +99,7 @@ fn gov03_a_signature_is_not_replayed() {
         ("another tool", alice.sign_approval(home_id, &other)),
         (
             "another home",
-            alice.sign_approval(elsewhere.registry.home_id(), &there),
+            alice.sign_approval(elsewhere.registry.home_id(), &first),
         ),
         (
             "another digest",
