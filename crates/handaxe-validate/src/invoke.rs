@@ -135,10 +135,15 @@ impl Contract {
     }
 
     fn limits_for(&self, arguments: &Arguments) -> Limits {
-        arguments.limits.clone().unwrap_or_else(|| {
+        let mut limits = arguments.limits.clone().unwrap_or_else(|| {
             let inline = arguments.files.iter().map(|f| f.bytes.len() as u64).sum();
             self.limits.for_data(inline, !self.file_outputs.is_empty())
-        })
+        });
+        // What was not asked for is granted to no caller: a trial and production look alike.
+        if self.limits.file_bytes == 0 {
+            limits.file_bytes = 0;
+        }
+        limits
     }
 
     /// Whether an input may reach the tool: it fits the schema, and the files that it names are

@@ -319,6 +319,7 @@ mod tests {
             .lines()
             .map(|l| {
                 l.strip_prefix("# \"")
+                    .filter(|r| r.contains("\" = \""))
                     .map_or(l.to_owned(), |r| format!("\"{r}"))
                     + "\n"
             })

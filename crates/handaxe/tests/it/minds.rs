@@ -259,7 +259,7 @@ fn prompts(lab: &Lab, run: &Value, role: &str) -> Vec<String> {
 
 #[test]
 fn below_the_floor_the_tester_is_asked_for_cases_that_kill_the_survivors() {
-    let lab = Lab::new();
+    let lab = Lab::with_the_whole_proof();
     let sharp = [
         (9, "low"),
         (10, "middle"),
@@ -299,7 +299,7 @@ fn below_the_floor_the_tester_is_asked_for_cases_that_kill_the_survivors() {
 
 #[test]
 fn a_tester_that_kills_nothing_is_asked_once_a_round() {
-    let lab = Lab::new();
+    let lab = Lab::with_the_whole_proof();
     let lazy = || graded("far", &[(-50, "low"), (900, "high")]);
     let script = Script::new()
         .plans_to_make("grade_value")
