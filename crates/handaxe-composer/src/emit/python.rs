@@ -120,9 +120,10 @@ pub(crate) fn shaken(description: &str, sources: &[&str], own: &str) -> String {
     let mut open = vec![own];
     while let Some(code) = open.pop() {
         for (i, (name, block)) in blocks.iter().enumerate() {
-            // Functions by their calls: their names are words that documentation uses too.
+            // Functions by their calls, or handed on by keyword: their names are words that
+            // documentation uses too.
             let wanted = if block.starts_with("def ") {
-                mentions(code, &format!("{name}("))
+                mentions(code, &format!("{name}(")) || code.contains(&format!("={name}"))
             } else {
                 mentions(code, name)
             };
