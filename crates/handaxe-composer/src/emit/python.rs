@@ -120,7 +120,14 @@ pub(crate) fn shaken(description: &str, sources: &[&str], own: &str) -> String {
     let mut open = vec![own];
     while let Some(code) = open.pop() {
         for (i, (name, block)) in blocks.iter().enumerate() {
-            if !used[i] && mentions(code, name) {
+            // Functions by their calls, or handed on by keyword: their names are words that
+            // documentation uses too.
+            let wanted = if block.starts_with("def ") {
+                mentions(code, &format!("{name}(")) || code.contains(&format!("={name}"))
+            } else {
+                mentions(code, name)
+            };
+            if !used[i] && wanted {
                 used[i] = true;
                 open.push(block);
             }
