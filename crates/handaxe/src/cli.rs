@@ -51,7 +51,8 @@ pub(crate) struct Global {
         value_name = "PATH"
     )]
     pub(crate) python: Option<PathBuf>,
-    /// What isolates the tools: native, oci, oci:RUNTIME (crun, runc, youki, runsc, kata) or docker
+    /// What isolates the tools: native, oci, oci:RUNTIME (crun, runc, youki, runsc, kata),
+    /// docker, or landlock where policy.toml allows it
     #[arg(
         long,
         global = true,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use handaxe_sandbox::{
     ContainerConfig, DockerConfig, DockerSandbox, NativeConfig, NativeSandbox, OciConfig,
-    OciSandbox, Runtime, Sandbox, SandboxError, oci_runtimes,
+    OciSandbox, Runtime, Sandbox, SandboxError, Shape, oci_runtimes,
 };
 use handaxe_types::LayerStatus;
 use serde::Serialize;
@@ -20,6 +20,8 @@ pub(crate) enum Choice {
     /// A runtime by name; the first that is found where none is.
     Oci(Option<String>),
     Docker,
+    /// No namespaces: only where the policy names this level by hand.
+    Landlock,
 }
 
 impl fmt::Display for Choice {
@@ -29,6 +31,7 @@ impl fmt::Display for Choice {
             Self::Oci(None) => f.write_str("oci"),
             Self::Oci(Some(name)) => write!(f, "oci:{name}"),
             Self::Docker => f.write_str("docker"),
+            Self::Landlock => f.write_str("landlock"),
         }
     }
 }
@@ -42,6 +45,7 @@ impl FromStr for Choice {
             ("native", _) => Ok(Self::Native),
             ("oci", _) => Ok(Self::Oci(None)),
             ("docker", _) => Ok(Self::Docker),
+            ("landlock", _) => Ok(Self::Landlock),
             (_, Some(name)) if runtimes.contains(&name) => Ok(Self::Oci(Some(name.to_owned()))),
             _ => Err(UnknownSandbox(runtimes.join("|"))),
         }
@@ -54,7 +58,11 @@ pub(crate) struct UnknownSandbox(String);
 
 impl fmt::Display for UnknownSandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a sandbox is native, oci, oci:{} or docker", self.0)
+        write!(
+            f,
+            "a sandbox is native, oci, oci:{}, docker or landlock",
+            self.0
+        )
     }
 }
 
@@ -81,6 +89,13 @@ pub(crate) fn make(
 ) -> Result<Arc<dyn Sandbox>, SandboxError> {
     Ok(match choice {
         Choice::Native => Arc::new(NativeSandbox::with_runtime(config.clone(), runtime)),
+        Choice::Landlock => {
+            let config = NativeConfig {
+                shape: Shape::Landlock,
+                ..config.clone()
+            };
+            Arc::new(NativeSandbox::with_runtime(config, runtime))
+        }
         Choice::Oci(name) => Arc::new(OciSandbox::new(
             OciConfig {
                 containers: containers(config),
@@ -128,6 +143,7 @@ pub(crate) fn survey(config: &NativeConfig, runtime: &Runtime) -> Vec<Found> {
         choices.push((format!("oci:{name}"), choice));
     }
     choices.push(("docker".to_owned(), Choice::Docker));
+    choices.push(("landlock".to_owned(), Choice::Landlock));
     choices
         .into_iter()
         .map(|(backend, choice)| look(backend, &choice, config, runtime.clone()))
@@ -171,6 +187,7 @@ mod tests {
             ("oci", Choice::Oci(None)),
             ("oci:runsc", Choice::Oci(Some("runsc".to_owned()))),
             ("docker", Choice::Docker),
+            ("landlock", Choice::Landlock),
         ] {
             assert_eq!(text.parse::<Choice>().unwrap(), choice);
         }

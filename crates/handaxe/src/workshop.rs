@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use handaxe_registry::{Registry, RegistryError};
 use handaxe_sandbox::{Cancel, NativeConfig, NativeSandbox, Sandbox, SandboxError};
-use handaxe_types::ToolRef;
+use handaxe_types::{Isolation, ToolRef};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure, chain};
@@ -51,6 +51,8 @@ impl Workshop {
 
     pub(crate) fn sandbox(&self) -> Result<&Arc<dyn Sandbox>, Failure> {
         get_or_try(&self.sandbox, || {
+            let choice = self.sandbox_choice()?;
+            self.named_by_hand(&choice)?;
             let config = self.native_config()?;
             let home = self.home()?.dir();
             let runtime = if let Some(runtime) = interpreter::recall(home, &config) {
@@ -60,9 +62,26 @@ impl Workshop {
                 interpreter::keep(home, &config, found.runtime());
                 found.runtime().clone()
             };
-            sandboxes::make(&self.sandbox_choice()?, &config, runtime)
-                .map_err(|e| sandbox_failure(&e))
+            sandboxes::make(&choice, &config, runtime).map_err(|e| sandbox_failure(&e))
         })
+    }
+
+    /// The level without namespaces is for policies that name it; asking for it is not enough.
+    fn named_by_hand(&self, choice: &Choice) -> Result<(), Failure> {
+        let isolation = &self.home()?.policy.isolation;
+        let levels = || isolation.domains.values().chain([&isolation.least]);
+        if *choice != Choice::Landlock || levels().any(|l| *l == Isolation::Landlock) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::Refused,
+            "isolation",
+            format!(
+                "the sandbox `landlock` isolates least, and no line of the policy allows it: policy.toml [isolation] least = \"{}\"",
+                isolation.least.as_str()
+            ),
+        )
+        .hint("where nothing stronger can be had, a person may write [isolation] least = \"landlock\" into policy.toml (`handaxe config path`)"))
     }
 
     /// The flag or its variable, else the settings, else native.

@@ -112,3 +112,33 @@ fn a_function_runs_by_itself() {
     ])
     .exits(6);
 }
+
+/// The sandbox without namespaces is nobody's fallback: a person writes its name into the policy.
+#[test]
+fn landlock_alone_is_for_policies_that_name_it() {
+    let lab = Lab::new();
+    let code = lab.file("f.py", "def run(n):\n    return n + 1\n");
+    let run = || {
+        lab.run(&[
+            "sandbox",
+            "run",
+            "--sandbox",
+            "landlock",
+            // Without a mount namespace the interpreter must be where anyone may read it.
+            "--python",
+            "/usr/bin/python3",
+            "--code",
+            code.to_str().unwrap(),
+            "--input",
+            r#"{"n": 1}"#,
+            "--json",
+        ])
+    };
+    let refused = run().exits(4);
+    refused.says("[isolation] least").says("landlock");
+    lab.file("home/policy.toml", "[isolation]\nleast = \"landlock\"\n");
+    let ran = run().exits(0).json();
+    assert_eq!(ran["output"], 2, "{ran}");
+    // It says what it is: no namespace is claimed.
+    assert!(!ran["layers"].to_string().contains("namespace"), "{ran}");
+}
