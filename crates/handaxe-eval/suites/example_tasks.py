@@ -15,7 +15,7 @@ import string
 import sys
 from pathlib import Path
 
-FIRST = "Ada Grace Alan Edsger Barbara Donald Margaret Linus Guido Ken Radia Tim Frances John Jean Niklaus Anita Leslie Hedy Claude".split()
+FIRST = "Ada Grace Alan Edsger Barbara Donald Margaret Linus Guido Ken Radia Tim Frances John Jean Niklaus Anita Leslie Hedy Claire".split()
 LAST = "Lovelace Hopper Turing Dijkstra Liskov Knuth Hamilton Torvalds Rossum Thompson Perlman Lee Allen Backus Bartik Wirth Borg Lamport Lamarr Shannon".split()
 CITY = "Lisbon Hanoi Osaka Accra Oslo Lima Quito Turin Perth Dakar Tunis Sofia".split()
 WORD = "lamp chair desk table mirror carpet shelf sofa stool bench frame vase clock basket candle".split()

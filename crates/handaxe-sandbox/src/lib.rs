@@ -32,6 +32,10 @@ pub use api::{
 pub use batch::{Batch, BatchItem, BatchRun, BatchStop};
 pub use container::ContainerConfig;
 pub use docker::{DockerConfig, DockerSandbox};
+/// The host's part of a call by itself; only for this crate's own bench.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub use exchange::bench;
 pub use handaxe_types::Profile;
 pub use helper::{Helper, HelperError, HelperLimits, serve_helper};
 pub use interpreter::Runtime;

@@ -137,7 +137,7 @@ pub(crate) struct ServeArgs {
     /// A name by which the server may be asked, besides localhost; may be given again
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,
-    /// A page's origin that may ask, e.g. https://example.org:443; may be given again
+    /// A page's origin that may ask, scheme, name and port; may be given again
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
     /// Serve what the protocol's conformance suite asks for, and nothing else

@@ -2,6 +2,8 @@
 //! comes back, and say how it ended. Nothing here starts or kills anything.
 
 pub(crate) mod artifacts;
+#[cfg(feature = "testing")]
+pub mod bench;
 pub(crate) mod ending;
 pub(crate) mod hearing;
 pub(crate) mod request;
