@@ -29,7 +29,7 @@ const REPEATS: usize = 2;
 const MAX_BYTES: usize = 900 << 10;
 /// Milliseconds of processor time that tell something from nothing, and that are enough.
 const NOISE_MS: f64 = 1.0;
-const STEEP_MS: f64 = 12.0;
+const STEEP_MS: f64 = 3.0;
 const ENOUGH_MS: f64 = 100.0;
 /// One run, and one part of the input.
 const WALL_MS: u64 = 1_500;
