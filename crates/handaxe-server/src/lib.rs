@@ -10,6 +10,7 @@
 mod http;
 mod jobs;
 mod kept;
+mod library;
 mod mcp;
 mod roots;
 mod service;
