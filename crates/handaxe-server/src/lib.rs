@@ -13,6 +13,7 @@ mod http;
 mod jobs;
 mod kept;
 mod login;
+mod library;
 mod mcp;
 mod roots;
 mod service;
