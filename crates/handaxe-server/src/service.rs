@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use handaxe_agent::{
     Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
-use handaxe_registry::{LoadError, Offer, Registry, RegistryError, RunError};
+use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
 use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{
     ApprovalId, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance, Reporter, RunId,
@@ -153,6 +153,10 @@ impl Service {
         &self.registry
     }
 
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Changes when the list of active tools may have changed.
     pub(crate) fn library_version(&self) -> Result<i64, ServiceError> {
         Ok(self.registry.library_version()?)
@@ -215,6 +219,33 @@ impl Service {
         let registry = self.registry.acting_as(actor);
         let approved = registry.load_approved(tool, self.sandbox.profile())?;
         let files = self.attach(&approved.spec().input_files(), &mut input)?;
+        self.call(registry, &approved, input, &files, reporter, cancel)
+    }
+
+    /// The same on files that are attached already, by the names that the input has.
+    pub(crate) fn run_on(
+        &self,
+        actor: &str,
+        tool: &ToolRef,
+        input: Map<String, Value>,
+        files: &[DataFile],
+        reporter: Arc<dyn Reporter>,
+        cancel: Cancel,
+    ) -> Result<Ran, ServiceError> {
+        let registry = self.registry.acting_as(actor);
+        let approved = registry.load_approved(tool, self.sandbox.profile())?;
+        self.call(registry, &approved, input, files, reporter, cancel)
+    }
+
+    fn call(
+        &self,
+        registry: Registry,
+        approved: &ApprovedTool,
+        input: Map<String, Value>,
+        files: &[DataFile],
+        reporter: Arc<dyn Reporter>,
+        cancel: Cancel,
+    ) -> Result<Ran, ServiceError> {
         let artifacts = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
         let what = Use {
             input,
@@ -232,7 +263,7 @@ impl Service {
             cancel,
             max_repairs: 0,
         };
-        match use_tool(&ctx, &approved, &what) {
+        match use_tool(&ctx, approved, &what) {
             Ok(invocation) => Ok(Ran {
                 invocation,
                 artifacts,
@@ -407,7 +438,7 @@ fn next(id: i64, state: ApprovalState) -> Option<String> {
 }
 
 /// A name of one plain component for a file inside, different for each `n`.
-fn plain(path: &str, n: usize) -> String {
+pub(crate) fn plain(path: &str, n: usize) -> String {
     let base = path.rsplit('/').next().unwrap_or_default();
     let name: String = base
         .chars()

@@ -1,11 +1,13 @@
 //! What the pages and the HTTP API show, read once and for both: the same figures at every door.
 //! Reads only; what changes something is the service's own.
 
+mod detail;
 mod insight;
 mod journal;
 mod runs;
 mod tools;
 
+pub(crate) use detail::ToolView;
 pub(crate) use insight::{Insight, ToolWorth};
 pub(crate) use journal::{JournalPage, JournalQuery};
 pub(crate) use runs::{RunList, RunQuery, RunView};
