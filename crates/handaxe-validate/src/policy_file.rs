@@ -270,7 +270,7 @@ two_person = {}
 # Hours until a waiting approval expires.
 expires_hours = {}
 # true: several waiting tools may be approved at once in the browser, where nothing about any of them
-# asks for a closer look (no warning, no file, nothing that it takes the place of).
+# asks for a closer look (no warning, not a person's own, no files handed back, not a new version).
 batch = {}
 
 [isolation]

@@ -15,7 +15,7 @@ use super::approve::Card;
 pub enum Concern {
     /// Something measured or said about it is a warning.
     Close,
-    /// It touches files, or takes the place of something.
+    /// It hands files back, brings data, or takes the place of something.
     Ordinary,
     /// Nothing of either.
     Plain,
@@ -60,7 +60,8 @@ impl Card {
             return (Concern::Close, close);
         }
         let mut ordinary = Vec::new();
-        if !self.draft.spec.capabilities.is_empty() {
+        // Reading what a call attaches is what most tools are for; handing files back is more.
+        if self.draft.spec.capabilities.contains(&Capability::WriteFiles) {
             ordinary.push(may_use(&self.draft.spec.capabilities));
         }
         if self.request.version.0 > 1 {

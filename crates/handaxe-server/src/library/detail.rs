@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use handaxe_registry::{
     Inspection, Invocation, RunSummary, ToolDetail, ToolSummary, inspect_folder,
 };
-use handaxe_types::{RunId, ToolName, ToolRef};
+use handaxe_types::{RunId, ToolRef};
 
 use super::UsageDay;
 use crate::service::{Service, ServiceError};
@@ -87,21 +87,5 @@ impl Service {
                 version: Some(t.version),
             })
             .collect())
-    }
-
-    /// Two versions of a tool, for comparing.
-    pub(crate) fn two_versions(
-        &self,
-        name: &ToolName,
-        versions: [handaxe_types::Version; 2],
-    ) -> Result<Option<[ToolDetail; 2]>, ServiceError> {
-        let find = |version| {
-            self.registry().tool(&ToolRef {
-                name: name.clone(),
-                version: Some(version),
-            })
-        };
-        let [from, to] = versions;
-        Ok(find(from)?.zip(find(to)?).map(|(from, to)| [from, to]))
     }
 }

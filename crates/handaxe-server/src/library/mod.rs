@@ -2,14 +2,16 @@
 //! Reads only; what changes something is the service's own.
 
 mod detail;
+mod diff;
 mod insight;
 mod journal;
 mod runs;
 mod tools;
 
 pub(crate) use detail::ToolView;
+pub(crate) use diff::{ScoreChange, VersionDiff};
 pub(crate) use insight::{Insight, ToolWorth};
-pub(crate) use journal::{JournalPage, JournalQuery};
+pub(crate) use journal::{JournalPage, JournalQuery, exported};
 pub(crate) use runs::{RunList, RunQuery, RunView};
 pub(crate) use tools::{Proof, ToolCard, ToolList, ToolQuery, ToolSort, UsageDay};
 

@@ -217,7 +217,6 @@ struct CardPage {
     scores: Vec<Score>,
     /// Line, 0 for the whole, and why.
     risks: Vec<(u32, String)>,
-    whole: Vec<String>,
     code: Vec<Line>,
     diffs: Vec<Columns>,
     examples: Vec<Example>,
@@ -316,7 +315,6 @@ fn drawn(visitor: Visitor, detail: &ApprovalDetail, card: Card, how: How) -> Car
             .iter()
             .map(|r| (r.line, line(&r.why.join("; "))))
             .collect(),
-        whole: reasons(0),
         code,
         diffs: diffs.collect(),
         examples: card

@@ -8,8 +8,8 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use handaxe_agent::{limit_words, may_use, text_diff};
-use handaxe_registry::{ToolDetail, ToolSummary};
+use handaxe_agent::{limit_words, may_use};
+use handaxe_registry::ToolSummary;
 use handaxe_sandbox::Cancel;
 use handaxe_types::text::bytes;
 use handaxe_types::{
@@ -30,7 +30,7 @@ use super::parts::{Bars, When, line, lines};
 use super::session::Visitor;
 use super::upload::{MAX_UPLOAD_BYTES, Uploaded};
 use crate::library::{Proof, ToolView};
-use crate::service::{Ran, ServiceError, actor};
+use crate::service::{Ran, ServiceError};
 
 /// Calls that the page lists.
 const CALLS: usize = 15;
@@ -422,13 +422,12 @@ async fn attempt(
                 version: Some(view.detail.summary.version),
             };
             let files: Vec<DataFile> = sent.files.iter().map(|(_, f)| f.clone()).collect();
-            let who = actor("web", Some(&person));
             let kept = Arc::clone(&web.kept);
             let ran = web
                 .ask(move |service| {
                     let reporter = Arc::new(Silent);
                     let cancel = Cancel::default();
-                    let ran = service.run_on(&who, &tool, input, &files, reporter, cancel);
+                    let ran = service.run_on(&person, &tool, input, &files, reporter, cancel);
                     Ok(ran.map(|ran| shown(&ran, &kept)))
                 })
                 .await?;
@@ -524,7 +523,7 @@ struct DiffPage {
     to: u32,
     versions: Vec<u32>,
     diffs: Vec<Columns>,
-    scores: Vec<(String, String, String, bool)>,
+    scores: Vec<(String, String, String)>,
 }
 
 async fn diff(
@@ -535,18 +534,19 @@ async fn diff(
 ) -> Result<Response, WebError> {
     let name = named(&name)?;
     let asked = name.clone();
-    let found = web
+    let (found, versions) = web
         .ask(move |service| {
-            let two = service.two_versions(&asked, [Version(two.from), Version(two.to)])?;
-            Ok((two, service.registry().versions(&asked)?))
+            let found = service.version_diff(&asked, Version(two.from), Version(two.to))?;
+            Ok((found, service.registry().versions(&asked)?))
         })
         .await?;
-    let (Some([from, to]), versions) = found else {
-        return Err(WebError::NotFound(format!(
-            "version {} or {} of `{name}`",
-            two.from, two.to
-        )));
-    };
+    let columns = [
+        ("Code", &found.code),
+        ("Promise, capabilities, limits", &found.promise),
+        ("Input schema", &found.input_schema),
+        ("Output schema", &found.output_schema),
+    ];
+    let value = |v: &Option<String>| v.as_ref().map_or_else(|| "–".to_owned(), |v| line(v));
     let page = DiffPage {
         page: Page::new(
             Room::Gallery,
@@ -557,66 +557,15 @@ async fn diff(
         from: two.from,
         to: two.to,
         versions: versions.iter().map(|v| v.version.0).collect(),
-        diffs: compared(&from, &to),
-        scores: scores(&from, &to),
+        diffs: columns
+            .into_iter()
+            .map(|(title, diff)| Columns::of(title, diff))
+            .collect(),
+        scores: found
+            .scores
+            .iter()
+            .map(|s| (s.name.replace('_', " "), value(&s.from), value(&s.to)))
+            .collect(),
     };
     Ok(html(StatusCode::OK, &page)?)
-}
-
-fn compared(from: &ToolDetail, to: &ToolDetail) -> Vec<Columns> {
-    let pretty = |v: &Value| serde_json::to_string_pretty(v).unwrap_or_default() + "\n";
-    let promise = |d: &ToolDetail| {
-        let spec = &d.spec;
-        format!(
-            "{}\ndomain {}\n{}\nlimits: {}\n{}\n",
-            spec.description,
-            spec.domain,
-            may_use(&spec.capabilities),
-            limit_words(&spec.limits),
-            if spec.deterministic {
-                "the same input gives the same output"
-            } else {
-                "the same input may give another output"
-            },
-        )
-    };
-    [
-        ("Code", from.code.clone(), to.code.clone()),
-        ("Promise, capabilities, limits", promise(from), promise(to)),
-        (
-            "Input schema",
-            pretty(&from.spec.input_schema),
-            pretty(&to.spec.input_schema),
-        ),
-        (
-            "Output schema",
-            pretty(&from.spec.output_schema),
-            pretty(&to.spec.output_schema),
-        ),
-    ]
-    .into_iter()
-    .map(|(title, old, new)| Columns::of(title, &text_diff(&old, &new, "old", "new")))
-    .collect()
-}
-
-/// Name, before, after, whether they differ.
-fn scores(from: &ToolDetail, to: &ToolDetail) -> Vec<(String, String, String, bool)> {
-    let value = |d: &ToolDetail, name: &str| {
-        let row = d.verdict.card.iter().find(|r| r.name == name);
-        row.map_or_else(|| "–".to_owned(), |r| line(&r.value))
-    };
-    let mut names: Vec<&str> = Vec::new();
-    for row in from.verdict.card.iter().chain(&to.verdict.card) {
-        if !names.contains(&row.name.as_str()) {
-            names.push(&row.name);
-        }
-    }
-    names
-        .into_iter()
-        .map(|name| {
-            let (old, new) = (value(from, name), value(to, name));
-            let differ = old != new;
-            (name.replace('_', " "), old, new, differ)
-        })
-        .collect()
 }

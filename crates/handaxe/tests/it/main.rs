@@ -44,4 +44,6 @@ mod shadow;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
+mod web;
+#[cfg(test)]
 mod workspace;
