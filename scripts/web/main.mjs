@@ -35,6 +35,7 @@ const step = async (name, work) => {
 /** A browser of its own; every page error and every refused load of its pages is a failure. */
 const visit = async (options = {}) => {
   const context = await browser.newContext({ baseURL: web, viewport: { width: 1024, height: 900 }, ...options });
+  context.setDefaultTimeout(15_000);
   context.troubles = [];
   context.on("weberror", (e) => context.troubles.push(`script: ${e.error()}`));
   context.on("console", (m) => {

@@ -2,7 +2,7 @@
 //! door's own.
 
 use handaxe_types::{
-    Author, Capability, Limits, Origin, ScoreStatus, Severity, Verdict, text::bytes,
+    Author, Capability, Limits, Origin, ScoreRow, ScoreStatus, Severity, Verdict, text::bytes,
 };
 use serde::Serialize;
 
@@ -37,7 +37,12 @@ impl Card {
     /// How close a look it asks for, and why.
     pub fn concern(&self) -> (Concern, Vec<String>) {
         let mut close = Vec::new();
-        for row in &self.verdict.card {
+        // The composer's tools carry more than their question needs by design, and the policy has a
+        // floor of its own for that: said every time, it would not be heard.
+        let chronic = |row: &&ScoreRow| {
+            self.draft.provenance.author == Author::Composer && row.name == "mutants"
+        };
+        for row in self.verdict.card.iter().filter(|row| !chronic(row)) {
             if matches!(row.status, ScoreStatus::Warn | ScoreStatus::Fail) {
                 close.push(format!("{}: {}", row.name.replace('_', " "), row.why));
             }
@@ -61,7 +66,12 @@ impl Card {
         }
         let mut ordinary = Vec::new();
         // Reading what a call attaches is what most tools are for; handing files back is more.
-        if self.draft.spec.capabilities.contains(&Capability::WriteFiles) {
+        if self
+            .draft
+            .spec
+            .capabilities
+            .contains(&Capability::WriteFiles)
+        {
             ordinary.push(may_use(&self.draft.spec.capabilities));
         }
         if self.request.version.0 > 1 {

@@ -155,8 +155,8 @@ fn waiting(lab: &Lab, questions: &[&str]) {
     }
 }
 
-const LARGEST: &str = "What is the largest price by region?";
-const COUNT: &str = "How many orders are there in each region?";
+const SHARE: &str = "What is the share of quantity by region?";
+const DEAREST: &str = "Which are the five most expensive orders?";
 
 #[test]
 fn nobody_enters_without_a_link_and_a_link_opens_once() {
@@ -164,22 +164,40 @@ fn nobody_enters_without_a_link_and_a_link_opens_once() {
     let server = Server::start(&lab);
     let token = std::fs::read_to_string(lab.home().join("keys/server-token")).unwrap();
     let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
-    for path in ["/", "/approvals", "/approvals/1", "/tools/abc", "/results/1/x"] {
+    for path in [
+        "/",
+        "/approvals",
+        "/approvals/1",
+        "/tools/abc",
+        "/results/1/x",
+    ] {
         for head in ["", "Cookie: handaxe=x\r\n", bearer.as_str()] {
             let reply = server.ask("GET", path, head, "");
-            assert_eq!((reply.status, reply.header("location")), (303, Some("/login")), "{path}");
+            assert_eq!(
+                (reply.status, reply.header("location")),
+                (303, Some("/login")),
+                "{path}"
+            );
         }
     }
     // Asking whether it is there does not use it up; neither does a guess.
     assert_eq!(server.ask("HEAD", &server.login, "", "").status, 200);
     let guess = format!("/login?token={}", "0".repeat(64));
     assert_eq!(server.ask("GET", &guess, "", "").status, 410);
-    assert_eq!(server.ask("GET", "/login?token=../server-token", "", "").status, 410);
+    assert_eq!(
+        server
+            .ask("GET", "/login?token=../server-token", "", "")
+            .status,
+        410
+    );
     let alice = server.sign_in(&server.login);
     assert_eq!(alice.get("/").status, 200);
     assert_eq!(server.ask("GET", &server.login, "", "").status, 410);
     // Another process of the home makes another.
-    let link = lab.json(&["serve", "login"])["login"].as_str().unwrap().to_owned();
+    let link = lab.json(&["serve", "login"])["login"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let link = link.split_once(&server.addr).unwrap().1.to_owned();
     let again = server.sign_in(&link);
     let csrf = again.get("/").field("csrf");
@@ -196,7 +214,12 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
     let page = alice.get("/");
     let css = page.body.split("href=\"/assets/").nth(2).unwrap();
     let css = format!("/assets/{}", css.split('"').next().unwrap());
-    for (path, status) in [("/", 200), ("/nothing", 404), ("/login", 200), (css.as_str(), 200)] {
+    for (path, status) in [
+        ("/", 200),
+        ("/nothing", 404),
+        ("/login", 200),
+        (css.as_str(), 200),
+    ] {
         let reply = alice.get(path);
         assert_eq!(reply.status, status, "{path}");
         let policy = reply.header("content-security-policy").unwrap();
@@ -207,7 +230,10 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
         assert_eq!(cache.contains("immutable"), path == css, "{path}: {cache}");
         // No line of script or style is in a page.
         for inline in [" style=", "<style", "javascript:", " onclick="] {
-            assert!(!reply.body.contains(inline) || path == css, "{path}: {inline}");
+            assert!(
+                !reply.body.contains(inline) || path == css,
+                "{path}: {inline}"
+            );
         }
     }
     assert_eq!(alice.get("/assets/0000000000000000/app.css").status, 404);
@@ -222,12 +248,15 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
 #[test]
 fn what_changes_something_comes_from_our_own_page() {
     let lab = Lab::new();
-    waiting(&lab, &[LARGEST]);
+    waiting(&lab, &[SHARE]);
     let server = Server::start(&lab);
     let alice = server.sign_in(&server.login);
     let page = alice.get("/approvals/1");
     let (csrf, digest) = (page.field("csrf"), page.field("digest"));
-    let ours = format!("Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\n", server.addr);
+    let ours = format!(
+        "Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\n",
+        server.addr
+    );
     let good = ("csrf", csrf.as_str());
     for path in [
         "/approvals/1/approve",
@@ -235,16 +264,28 @@ fn what_changes_something_comes_from_our_own_page() {
         "/approvals/batch",
         "/logout",
     ] {
-        let fields = [("digest", digest.as_str()), ("reason", "no"), ("pick", "1:x")];
+        let fields = [
+            ("digest", digest.as_str()),
+            ("reason", "no"),
+            ("pick", "1:x"),
+        ];
         let with = |token| [&[token], &fields[..]].concat();
         let wrong = ("csrf", "0000");
         for (what, head, fields) in [
             ("no token", ours.as_str(), fields.to_vec()),
             ("another token", &ours, with(wrong)),
             ("an empty token", &ours, with(("csrf", ""))),
-            ("another origin", "Origin: http://evil.example\r\n", with(good)),
+            (
+                "another origin",
+                "Origin: http://evil.example\r\n",
+                with(good),
+            ),
             ("another port", "Origin: http://localhost:1\r\n", with(good)),
-            ("no origin that can be named", "Origin: null\r\n", with(good)),
+            (
+                "no origin that can be named",
+                "Origin: null\r\n",
+                with(good),
+            ),
             ("another site", "Sec-Fetch-Site: cross-site\r\n", with(good)),
         ] {
             let reply = alice.post(path, head, &fields);
@@ -255,10 +296,19 @@ fn what_changes_something_comes_from_our_own_page() {
     let multipart = |token: &str| {
         format!("--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{token}\r\n--b--\r\n")
     };
-    let head = format!("{}Content-Type: multipart/form-data; boundary=b\r\n", alice.head);
+    let head = format!(
+        "{}Content-Type: multipart/form-data; boundary=b\r\n",
+        alice.head
+    );
     let path = "/tools/abc/1/try";
-    assert_eq!(server.ask("POST", path, &head, &multipart("0000")).status, 403);
-    assert_eq!(server.ask("POST", path, &head, &multipart(&csrf)).status, 404);
+    assert_eq!(
+        server.ask("POST", path, &head, &multipart("0000")).status,
+        403
+    );
+    assert_eq!(
+        server.ask("POST", path, &head, &multipart(&csrf)).status,
+        404
+    );
     let state = |id: &str| lab.json(&["approvals", "show", id])["approval"]["state"].clone();
     assert_eq!(state("1"), "waiting");
     let reply = alice.post("/approvals/1/approve", &ours, &[good, ("digest", &digest)]);
@@ -269,7 +319,7 @@ fn what_changes_something_comes_from_our_own_page() {
 #[test]
 fn a_decision_is_about_what_was_shown_and_is_taken_once() {
     let lab = Lab::new();
-    waiting(&lab, &[LARGEST, COUNT]);
+    waiting(&lab, &[SHARE, DEAREST]);
     let server = Server::start(&lab);
     let alice = server.sign_in(&server.login);
     let page = alice.get("/approvals/1");
@@ -283,7 +333,10 @@ fn a_decision_is_about_what_was_shown_and_is_taken_once() {
     let before = events();
     let stale = alice.post("/approvals/1/approve", "", &[csrf, ("digest", &other)]);
     assert_eq!(stale.status, 409);
-    assert!(stale.body.contains(&digest) && stale.body.contains(&other), "both are named");
+    assert!(
+        stale.body.contains(&digest) && stale.body.contains(&other),
+        "both are named"
+    );
     for none in ["", "xyz", &digest[1..]] {
         let reply = alice.post("/approvals/1/approve", "", &[csrf, ("digest", none)]);
         assert_eq!(reply.status, 400, "{none}");
@@ -301,7 +354,11 @@ fn a_decision_is_about_what_was_shown_and_is_taken_once() {
     let no = [csrf, ("digest", digest.as_str()), ("reason", "late")];
     let late = alice.post("/approvals/1/reject", "", &no);
     assert_eq!(late.status, 409);
-    assert!(late.body.contains("is approved already, by tester"), "{}", late.body);
+    assert!(
+        late.body.contains("is approved already, by tester"),
+        "{}",
+        late.body
+    );
     let shown = lab.json(&["approvals", "show", "1"]);
     assert_eq!(shown["approval"]["method"], "browser");
     assert_eq!(shown["approval"]["approver"], "tester");
@@ -310,9 +367,15 @@ fn a_decision_is_about_what_was_shown_and_is_taken_once() {
     let reason = "<script>alert(1)</script> \u{202e}\"'&";
     let no = [csrf, ("digest", other.as_str()), ("reason", reason)];
     assert_eq!(alice.post("/approvals/2/reject", "", &no).status, 303);
-    assert_eq!(lab.json(&["approvals", "show", "2"])["approval"]["reason"], reason);
+    assert_eq!(
+        lab.json(&["approvals", "show", "2"])["approval"]["reason"],
+        reason
+    );
     let page = alice.get("/approvals/2").body;
-    assert!(page.contains("&#60;script&#62;alert(1)") && page.contains("\\u{202e}"), "{page}");
+    assert!(
+        page.contains("&#60;script&#62;alert(1)") && page.contains("\\u{202e}"),
+        "{page}"
+    );
     assert!(!page.contains("<script>alert") && !page.contains('\u{202e}'));
 }
 
@@ -320,15 +383,21 @@ fn a_decision_is_about_what_was_shown_and_is_taken_once() {
 #[test]
 fn where_the_policy_asks_for_a_key_the_passphrase_is_needed() {
     let lab = Lab::new();
-    waiting(&lab, &[LARGEST]);
+    waiting(&lab, &[SHARE]);
     lab.file(
         "home/policy.toml",
         "[trial]\nfuzz_inputs = 24\nmutants = 0\n[approval]\nhow = \"key\"\n",
     );
     let pass = "four words put together";
     let file = lab.file("pass", pass);
-    lab.run(&["keys", "approver", "create", "--passphrase-file", file.to_str().unwrap()])
-        .exits(0);
+    lab.run(&[
+        "keys",
+        "approver",
+        "create",
+        "--passphrase-file",
+        file.to_str().unwrap(),
+    ])
+    .exits(0);
     let server = Server::start(&lab);
     let alice = server.sign_in(&server.login);
     let page = alice.get("/approvals/1");
@@ -367,13 +436,18 @@ fn where_the_policy_asks_for_a_key_the_passphrase_is_needed() {
 #[test]
 fn a_batch_is_the_policys_to_allow() {
     let lab = Lab::new();
-    waiting(&lab, &[LARGEST, COUNT]);
+    waiting(&lab, &[SHARE, DEAREST]);
     let pick = |server: &Server| {
         let alice = server.sign_in(&server.login);
         let csrf = alice.get("/").field("csrf");
         let picks: Vec<String> = ["1", "2"]
             .iter()
-            .map(|id| format!("{id}:{}", alice.get(&format!("/approvals/{id}")).field("digest")))
+            .map(|id| {
+                format!(
+                    "{id}:{}",
+                    alice.get(&format!("/approvals/{id}")).field("digest")
+                )
+            })
             .collect();
         let fields = [
             ("csrf", csrf.as_str()),
@@ -394,7 +468,10 @@ fn a_batch_is_the_policys_to_allow() {
     let reply = pick(&server);
     assert_eq!(reply.status, 200, "{}", reply.body);
     let state = |id: &str| lab.json(&["approvals", "show", id])["approval"]["state"].clone();
-    assert_eq!((state("1"), state("2")), ("approved".into(), "approved".into()));
+    assert_eq!(
+        (state("1"), state("2")),
+        ("approved".into(), "approved".into())
+    );
 
     // What a person wrote asks for a look of its own, whatever is picked.
     let spec = r#"{"name":"same_text","description":"Gives a text back.","domain":"text",
@@ -402,18 +479,30 @@ fn a_batch_is_the_policys_to_allow() {
         "properties":{"text":{"type":"string"}}},"output_schema":{"type":"string"}}"#;
     let code = "\"\"\"Gives it back.\"\"\"\n\n\ndef run(*, text: str) -> str:\n    return text\n";
     let cases = "{\"name\":\"a\",\"input\":{\"text\":\"a\"},\"expect\":\"a\"}\n";
-    for (name, text) in [("tool.py", code), ("spec.json", spec), ("cases.jsonl", cases)] {
+    for (name, text) in [
+        ("tool.py", code),
+        ("spec.json", spec),
+        ("cases.jsonl", cases),
+    ] {
         lab.file(&format!("own/{name}"), text);
     }
     let own = lab.dir().join("own");
-    lab.run(&["tools", "import", own.to_str().unwrap()]).exits(3);
-    let link = lab.json(&["serve", "login"])["login"].as_str().unwrap().to_owned();
+    lab.run(&["tools", "import", own.to_str().unwrap()])
+        .exits(3);
+    let link = lab.json(&["serve", "login"])["login"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let alice = server.sign_in(link.split_once(&server.addr).unwrap().1);
     let page = alice.get("/approvals/3");
     let pick = format!("3:{}", page.field("digest"));
     let fields = [("csrf", page.field("csrf")), ("pick", pick)];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
     let reply = alice.post("/approvals/batch", "", &fields);
-    assert!(reply.body.contains("it asks for a look of its own"), "{}", reply.body);
+    assert!(
+        reply.body.contains("it asks for a look of its own"),
+        "{}",
+        reply.body
+    );
     assert_eq!(state("3"), "waiting");
 }
