@@ -56,6 +56,7 @@ const COMMANDS: &[&str] = &[
     "config",
     "mcp",
     "serve",
+    "serve login",
     "config show",
     "config path",
     "eval",
