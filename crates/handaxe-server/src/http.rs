@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -21,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::api::{self, Api, Problem};
 use crate::login::Logins;
 use crate::mcp::{Fixture, McpDoor};
 use crate::service::{Service, ServiceError};
@@ -89,8 +89,10 @@ impl HttpServer {
         let access = Arc::new(Access::new(port, options.hosts, options.origins));
         let mcp = transport(move || door.clone(), &access, &stop);
         let web = Web::new(Arc::clone(&service), access, options.logins, port);
+        let token = Digest::of(options.token.as_bytes());
+        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token, stop.clone());
         let gate = Arc::new(Gate {
-            token: Digest::of(options.token.as_bytes()),
+            token,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
             bucket: Mutex::new((BURST, Instant::now())),
         });
@@ -98,7 +100,8 @@ impl HttpServer {
             .nest_service("/mcp", mcp)
             .layer(from_fn_with_state(Arc::clone(&gate), admit))
             .layer(from_fn_with_state(Arc::clone(&gate), bearer))
-            .merge(web::router(web).layer(from_fn_with_state(gate, admit)))
+            .merge(web::router(web).layer(from_fn_with_state(Arc::clone(&gate), admit)))
+            .merge(api::router(api).layer(from_fn_with_state(gate, admit)))
             // Says only that somebody is there.
             .route("/healthz", get(|| async { "ok\n" }));
         Ok(Self {
@@ -182,22 +185,10 @@ fn transport<H: ServerHandler>(
 
 /// A program's token, before anything is read.
 async fn bearer(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
+    let given = api::bearer(request.headers());
     // Digests are compared, so that the time taken says nothing of how much was right.
     if given.is_none_or(|token| Digest::of(token.as_bytes()) != gate.token) {
-        let wanted = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (
-            StatusCode::UNAUTHORIZED,
-            wanted,
-            "a bearer token is needed\n",
-        )
-            .into_response();
+        return Problem::new("unauthenticated", "a bearer token is needed").into_response();
     }
     next.run(request).await
 }
@@ -205,12 +196,10 @@ async fn bearer(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> 
 /// Rate and number at once, whoever asks.
 async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if !gate.admit() {
-        let later = [(header::RETRY_AFTER, "1")];
-        return (StatusCode::TOO_MANY_REQUESTS, later, "too many requests\n").into_response();
+        return Problem::new("too_many", "come back in a second").into_response();
     }
     let Ok(_permit) = Arc::clone(&gate.at_once).try_acquire_owned() else {
-        let later = [(header::RETRY_AFTER, "1")];
-        return (StatusCode::SERVICE_UNAVAILABLE, later, "busy\n").into_response();
+        return Problem::new("busy", "too many requests are under way").into_response();
     };
     next.run(request).await
 }
