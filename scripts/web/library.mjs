@@ -205,7 +205,7 @@ export const journeys = {
     await page.goto("/approvals");
     const boxes = page.getByRole("checkbox");
     const n = await boxes.count();
-    if (n === 0) return;
+    assert.ok(n >= 2, `${n} to choose`);
     for (let i = 0; i < n; i++) await boxes.nth(i).check();
     await page.getByRole("button", { name: "Approve the chosen" }).click();
     assert.equal(await page.locator(".status.good").count(), n);

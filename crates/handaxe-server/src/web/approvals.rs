@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
@@ -25,7 +25,7 @@ use super::page::{Page, Room, html};
 use super::parts::{When, line, lines};
 use super::session::Visitor;
 use super::tool::{CaseRow, Score};
-use super::visit::Posted;
+use super::visit::{At, Posted};
 use crate::decisions::{DecideError, OfferedKey, Seen, Signing, Waiting};
 
 /// Failed examples that the card shows.
@@ -236,7 +236,7 @@ struct CardPage {
 async fn show(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
 ) -> Result<Response, WebError> {
     let page = card_page(&web, visitor, ApprovalId(id)).await?;
     Ok(html(StatusCode::OK, &page)?)
@@ -406,7 +406,7 @@ fn signing(key: &str, passphrase: Zeroizing<String>) -> Option<Signing> {
 
 async fn approve(
     State(web): State<Arc<Web>>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     Posted { visitor, form }: Posted<Yes>,
 ) -> Result<Response, WebError> {
     let seen = seen(id, &form.digest)?;
@@ -420,7 +420,7 @@ async fn approve(
 
 async fn reject(
     State(web): State<Arc<Web>>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     Posted { visitor, form }: Posted<No>,
 ) -> Result<Response, WebError> {
     let seen = seen(id, &form.digest)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -17,6 +17,7 @@ use super::error::WebError;
 use super::page::{Page, Room, html};
 use super::parts::{Bars, When, line, percent};
 use super::session::Visitor;
+use super::visit::Asked;
 use crate::library::{Proof, ToolCard, ToolQuery, ToolSort};
 
 /// Cards on one page.
@@ -28,7 +29,7 @@ pub(crate) fn routes() -> Router<Arc<Web>> {
 
 /// As the address says it; what it does not know filters nothing.
 #[derive(Clone, Debug, Default, Deserialize)]
-struct Asked {
+struct Filters {
     #[serde(default)]
     q: String,
     #[serde(default)]
@@ -61,7 +62,7 @@ const SORTS: [(&str, &str, ToolSort); 5] = [
     ("recent", "Last used", ToolSort::LastUsed),
 ];
 
-impl Asked {
+impl Filters {
     fn page(&self) -> usize {
         self.page.parse().unwrap_or(1).clamp(1, 10_000)
     }
@@ -232,7 +233,7 @@ struct GalleryPage {
 async fn gallery(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
-    Query(asked): Query<Asked>,
+    Asked(asked): Asked<Filters>,
 ) -> Result<Response, WebError> {
     let query = asked.query();
     let list = web.ask(move |service| service.list_tools(&query)).await?;

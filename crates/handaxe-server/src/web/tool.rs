@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -29,6 +29,7 @@ use super::page::{Page, Room, html};
 use super::parts::{Bars, When, line, lines};
 use super::session::Visitor;
 use super::upload::{MAX_UPLOAD_BYTES, Uploaded};
+use super::visit::{Asked, At};
 use crate::library::{Proof, ToolView};
 use crate::service::{Ran, ServiceError};
 
@@ -228,7 +229,7 @@ struct TriedPart {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct Which {
     v: Option<u32>,
 }
 
@@ -256,8 +257,8 @@ async fn view(web: &Web, name: &str, version: Option<u32>) -> Result<ToolView, W
 async fn tool(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
-    Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    At(name): At<String>,
+    Asked(asked): Asked<Which>,
 ) -> Result<Response, WebError> {
     let view = view(&web, &name, asked.v).await?;
     Ok(html(StatusCode::OK, &page(view, visitor))?)
@@ -401,7 +402,7 @@ fn evidence(view: &ToolView) -> Option<Evidence> {
 /// Runs the tool on what the form says.
 async fn attempt(
     State(web): State<Arc<Web>>,
-    Path((name, version)): Path<(String, u32)>,
+    At((name, version)): At<(String, u32)>,
     headers: HeaderMap,
     sent: Uploaded,
 ) -> Result<Response, WebError> {
@@ -495,7 +496,7 @@ fn shown(ran: &Ran, kept: &crate::kept::Kept) -> ResultView {
 async fn result(
     State(web): State<Arc<Web>>,
     _visitor: Visitor,
-    Path((n, name)): Path<(u64, String)>,
+    At((n, name)): At<(u64, String)>,
 ) -> Result<Response, WebError> {
     let item = web.kept.find(&format!("handaxe://results/{n}/{name}"));
     let item = item.ok_or_else(|| WebError::NotFound("such file any more".to_owned()))?;
@@ -529,8 +530,8 @@ struct DiffPage {
 async fn diff(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
-    Path(name): Path<String>,
-    Query(two): Query<Two>,
+    At(name): At<String>,
+    Asked(two): Asked<Two>,
 ) -> Result<Response, WebError> {
     let name = named(&name)?;
     let asked = name.clone();

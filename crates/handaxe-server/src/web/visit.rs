@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
@@ -47,6 +47,32 @@ impl FromRequestParts<Arc<Web>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, WebError> {
         Self::of(web, &parts.headers).ok_or(WebError::SignedOut)
+    }
+}
+
+/// What an address names; one that names nothing of the kind leads nowhere.
+pub(crate) struct At<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Web>> for At<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, WebError> {
+        let found = Path::<T>::from_request_parts(parts, web).await;
+        let Path(found) = found.map_err(|_| WebError::NotFound("such page".to_owned()))?;
+        Ok(Self(found))
+    }
+}
+
+/// What an address asks, after its question mark.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Web>> for Asked<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, WebError> {
+        let asked = Query::<T>::from_request_parts(parts, web).await;
+        let Query(asked) = asked.map_err(|_| WebError::NotFound("such page".to_owned()))?;
+        Ok(Self(asked))
     }
 }
 

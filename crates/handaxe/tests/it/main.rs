@@ -22,6 +22,8 @@ mod critical;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod gaps;
 #[cfg(test)]
 mod hostile;

@@ -237,6 +237,22 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
         }
     }
     assert_eq!(alice.get("/assets/0000000000000000/app.css").status, 404);
+    for odd in [
+        "/approvals/x",
+        "/approvals/99999999999999999999",
+        "/tools/%00",
+        "/tools/A%20b",
+        "/tools/abc?v=x",
+        "/tools/abc?v=-1",
+        "/tools/abc/diff",
+        "/tools/abc/diff?from=1&to=2",
+        "/results/1/..%2f..%2fhandaxe.db",
+        "/%ff",
+    ] {
+        let reply = alice.get(odd);
+        assert_eq!(reply.status, 404, "{odd}: {}", reply.body);
+        assert!(reply.body.starts_with("<!doctype html>"), "{odd}");
+    }
     let rebound = format!("Host: evil.example\r\n{}", alice.head);
     assert_eq!(server.ask("GET", "/", &rebound, "").status, 403);
     assert_eq!(server.ask("DELETE", "/", &alice.head, "").status, 405);
