@@ -11,6 +11,7 @@ mod code;
 mod diff;
 mod door;
 mod error;
+mod export;
 mod form;
 mod gallery;
 mod page;
@@ -127,6 +128,7 @@ pub(crate) fn router(web: Arc<Web>) -> Router {
         .merge(door::routes())
         .merge(gallery::routes())
         .merge(tool::routes())
+        .merge(export::routes())
         .merge(approvals::routes())
         .route("/assets/{digest}/{name}", get(assets::serve))
         .fallback(async || WebError::NotFound("such page".to_owned()))

@@ -53,7 +53,9 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ),
         (
             "server",
-            &["types", "sandbox", "validate", "registry", "agent"],
+            &[
+                "types", "sandbox", "validate", "registry", "agent", "export",
+            ],
         ),
         ("", &all),
     ]
