@@ -42,6 +42,8 @@ mod sandbox_cli;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod shadow;
 #[cfg(test)]
 mod tools;
