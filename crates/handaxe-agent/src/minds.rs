@@ -249,6 +249,9 @@ fn file_names(task: &Task) -> Vec<String> {
     task.data.iter().map(|f| f.name.clone()).collect()
 }
 
+/// A role's own budget within the run's.
+type Twice = Budgeted<Budgeted<Arc<dyn Model>>>;
+
 /// A conversation of one role in a run: remembered, within its budgets, cancellable.
 struct Talk<'a> {
     mind: &'a ModelMind,
@@ -256,7 +259,7 @@ struct Talk<'a> {
     memory: &'a Memory,
     seat: Seat,
     sample: u32,
-    model: Memo<Observed<Budgeted<Budgeted<Arc<dyn Model>>>>, Memory>,
+    model: Memo<Observed<Twice>, Memory>,
 }
 
 impl Talk<'_> {

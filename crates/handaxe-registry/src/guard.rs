@@ -1,6 +1,8 @@
 //! The last line before the disk: a row that holds a secret is refused, whoever writes it. What is
 //! known to quote people's words is redacted before; this finds what was forgotten.
 
+use std::fmt::Write as _;
+
 use std::sync::Arc;
 
 use handaxe_types::Redactor;
@@ -44,7 +46,8 @@ pub(crate) fn install(conn: &Connection, redactor: Arc<Redactor>) -> Result<(), 
             .map(|c| format!("holds_secret(NEW.\"{c}\")"))
             .collect();
         for (event, when) in [("insert", "INSERT"), ("update", "UPDATE")] {
-            script += &format!(
+            let _ = write!(
+                script,
                 "CREATE TEMP TRIGGER IF NOT EXISTS \"guard_{event}_{table}\"
                  BEFORE {when} ON main.\"{table}\" WHEN {}
                  BEGIN SELECT RAISE(ABORT, '{REFUSED}'); END;",

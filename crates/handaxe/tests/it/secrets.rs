@@ -55,10 +55,13 @@ fn folder(lab: &Lab, code: &str) -> String {
     lab.dir().join("tool").to_str().unwrap().to_owned()
 }
 
+/// A request's head and body.
+type Request = (String, Vec<u8>);
+
 /// A server of ours that keeps what it was sent.
 struct Fake {
     url: String,
-    seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    seen: Arc<Mutex<Vec<Request>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -96,7 +99,7 @@ impl Fake {
         }
     }
 
-    fn seen(&self) -> Vec<(String, Vec<u8>)> {
+    fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -110,7 +113,7 @@ impl Drop for Fake {
     }
 }
 
-fn served(stream: TcpStream, answer: fn(&str) -> String) -> Option<(String, Vec<u8>)> {
+fn served(stream: TcpStream, answer: fn(&str) -> String) -> Option<Request> {
     let mut from = BufReader::new(stream.try_clone().ok()?);
     let mut head = String::new();
     let mut length = 0;
@@ -364,7 +367,7 @@ impl Server {
                 break said;
             }
             assert!(
-                begun.elapsed() < Duration::from_secs(60),
+                begun.elapsed() < Duration::from_mins(1),
                 "{}",
                 std::fs::read_to_string(&log).unwrap()
             );
@@ -407,7 +410,7 @@ fn ask(url: &str, method: &str, headers: &[(&str, &str)], body: &str) -> (u16, S
         body.len()
     );
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        head.extend([*name, ": ", *value, "\r\n"]);
     }
     write!(stream, "{head}\r\n{body}").unwrap();
     let mut said = Vec::new();
