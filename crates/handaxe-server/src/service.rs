@@ -159,8 +159,8 @@ pub(crate) struct Ask {
     pub(crate) goal: Goal,
     /// Paths beneath the server's roots.
     pub(crate) paths: Vec<String>,
-    /// Files that came with it.
-    pub(crate) uploads: Vec<Upload>,
+    /// Files that came with it; they are kept with the run.
+    pub(crate) files: Vec<DataFile>,
 }
 
 /// A file that came with a call, for a property of its input.
@@ -204,6 +204,11 @@ impl Service {
 
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether files can be named by their path.
+    pub(crate) fn has_roots(&self) -> bool {
+        self.roots.paths().next().is_some()
     }
 
     /// Changes when the list of active tools may have changed.
@@ -382,9 +387,12 @@ impl Service {
         for path in &ask.paths {
             data.push(self.roots.file(path, &plain(path, data.len()))?);
         }
-        for upload in &ask.uploads {
-            let name = plain(&upload.name, data.len());
-            data.push(self.uploads.keep(&name, &upload.bytes)?);
+        for file in &ask.files {
+            let name = plain(&file.name, data.len());
+            data.push(DataFile {
+                name,
+                ..self.uploads.keep(file)?
+            });
         }
         self.begin(actor, &ask.question, data, ask.goal, reporter)
     }
