@@ -89,9 +89,15 @@ impl HttpServer {
         let port = port(&listener)?;
         let access = Arc::new(Access::new(port, options.hosts, options.origins));
         let mcp = transport(move || door.clone(), &access, &stop);
-        let web = Web::new(Arc::clone(&service), access, options.logins, port);
+        let web = Web::new(
+            Arc::clone(&service),
+            access,
+            options.logins,
+            port,
+            stop.clone(),
+        );
         let token = Digest::of(options.token.as_bytes());
-        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token, stop.clone());
+        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token);
         let gate = Arc::new(Gate {
             token,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),

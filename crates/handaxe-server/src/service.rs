@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use handaxe_agent::{
     Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
-use handaxe_registry::{LoadError, Offer, Registry, RegistryError, RunError};
+use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
 use handaxe_sandbox::{Cancel, Sandbox, SessionStats};
 use handaxe_types::{
     ApprovalId, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance, Reporter, RunId,
@@ -159,8 +159,8 @@ pub(crate) struct Ask {
     pub(crate) goal: Goal,
     /// Paths beneath the server's roots.
     pub(crate) paths: Vec<String>,
-    /// Files that came with it.
-    pub(crate) uploads: Vec<Upload>,
+    /// Files that came with it; they are kept with the run.
+    pub(crate) files: Vec<DataFile>,
 }
 
 /// A file that came with a call, for a property of its input.
@@ -208,6 +208,15 @@ impl Service {
     /// What is kept, for the doors that show it.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether files can be named by their path.
+    pub(crate) fn has_roots(&self) -> bool {
+        self.roots.paths().next().is_some()
     }
 
     /// Changes when the list of active tools may have changed.
@@ -298,6 +307,33 @@ impl Service {
             files.push(file);
         }
         self.attach(&properties, &mut input, &mut files)?;
+        self.call(registry, &approved, input, &files, reporter, cancel)
+    }
+
+    /// The same on files that are attached already, by the names that the input has.
+    pub(crate) fn run_on(
+        &self,
+        actor: &str,
+        tool: &ToolRef,
+        input: Map<String, Value>,
+        files: &[DataFile],
+        reporter: Arc<dyn Reporter>,
+        cancel: Cancel,
+    ) -> Result<Ran, ServiceError> {
+        let registry = self.registry.acting_as(actor);
+        let approved = registry.load_approved(tool, self.sandbox.profile())?;
+        self.call(registry, &approved, input, files, reporter, cancel)
+    }
+
+    fn call(
+        &self,
+        registry: Registry,
+        approved: &ApprovedTool,
+        input: Map<String, Value>,
+        files: &[DataFile],
+        reporter: Arc<dyn Reporter>,
+        cancel: Cancel,
+    ) -> Result<Ran, ServiceError> {
         let artifacts = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
         let what = Use {
             input,
@@ -315,7 +351,7 @@ impl Service {
             cancel,
             max_repairs: 0,
         };
-        match use_tool(&ctx, &approved, &what) {
+        match use_tool(&ctx, approved, &what) {
             Ok(invocation) => Ok(Ran {
                 invocation,
                 artifacts,
@@ -359,9 +395,12 @@ impl Service {
         for path in &ask.paths {
             data.push(self.roots.file(path, &plain(path, data.len()))?);
         }
-        for upload in &ask.uploads {
-            let name = plain(&upload.name, data.len());
-            data.push(self.uploads.keep(&name, &upload.bytes)?);
+        for file in &ask.files {
+            let name = plain(&file.name, data.len());
+            data.push(DataFile {
+                name,
+                ..self.uploads.keep(file)?
+            });
         }
         self.begin(actor, &ask.question, data, ask.goal, reporter)
     }
@@ -540,7 +579,7 @@ fn next(id: i64, state: ApprovalState) -> Option<String> {
 }
 
 /// A name of one plain component for a file inside, different for each `n`.
-fn plain(path: &str, n: usize) -> String {
+pub(crate) fn plain(path: &str, n: usize) -> String {
     let base = path.rsplit('/').next().unwrap_or_default();
     let name: String = base
         .chars()

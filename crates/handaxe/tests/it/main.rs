@@ -6,6 +6,8 @@
 )]
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod audit;
@@ -44,8 +46,12 @@ mod script;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod shadow;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod web;
 #[cfg(test)]
 mod workspace;
