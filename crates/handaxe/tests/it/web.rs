@@ -123,8 +123,7 @@ fn nobody_enters_without_a_link_and_a_link_opens_once() {
     let guess = format!("/login?token={}", "0".repeat(64));
     assert_eq!(ask(&server, "GET", &guess, "").status, 410);
     assert_eq!(
-        ask(&server, "GET", "/login?token=../server-token", "")
-            .status,
+        ask(&server, "GET", "/login?token=../server-token", "").status,
         410
     );
     let alice = sign_in(&server, &server.login);
