@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use handaxe_types::Digest;
@@ -20,11 +21,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::mcp::strict::{self, MAX_MESSAGE_BYTES};
 use crate::mcp::{Fixture, McpDoor};
 use crate::service::{Service, ServiceError};
 
-/// The largest request body.
-const MAX_BODY_BYTES: usize = 4 << 20;
 /// Requests under way at once; more are told to come back.
 const AT_ONCE: usize = 256;
 /// Requests a second that are let through over time, and how many may come in one burst.
@@ -55,6 +55,8 @@ pub struct HttpOptions {
     pub hosts: Vec<String>,
     /// Origins of pages that may ask; none by default.
     pub origins: Vec<String>,
+    /// Where a person finds the approval pages, as a URL without its path.
+    pub pages: Option<String>,
 }
 
 /// A server that listens and does not answer yet.
@@ -79,7 +81,7 @@ impl HttpServer {
         stop: CancellationToken,
     ) -> Result<Self, HttpError> {
         let listener = listen(options.addr).await?;
-        let door = McpDoor::open(Arc::clone(&service), "http", stop.clone())?;
+        let door = McpDoor::open(Arc::clone(&service), "http", options.pages, stop.clone())?;
         let mcp = transport(
             move || door.clone(),
             port(&listener)?,
@@ -94,6 +96,7 @@ impl HttpServer {
         });
         let router = Router::new()
             .nest_service("/mcp", mcp)
+            .layer(from_fn(strictly))
             .layer(from_fn_with_state(gate, guard))
             // Says only that somebody is there.
             .route("/healthz", get(|| async { "ok\n" }));
@@ -176,7 +179,7 @@ fn transport<H: ServerHandler>(
         .with_cancellation_token(stop.child_token())
         .with_allowed_origins(origins)
         .enforce_origin_validation();
-    config.max_request_body_bytes = MAX_BODY_BYTES;
+    config.max_request_body_bytes = MAX_MESSAGE_BYTES;
     config.allowed_hosts.extend(hosts);
     StreamableHttpService::new(
         move || Ok(handler()),
@@ -213,6 +216,24 @@ async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
         return (StatusCode::SERVICE_UNAVAILABLE, later, "busy\n").into_response();
     };
     next.run(request).await
+}
+
+/// Reads a message strictly before the protocol library does; what is refused gets the protocol's
+/// own error.
+async fn strictly(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let (status, error) = match to_bytes(body, MAX_MESSAGE_BYTES).await {
+        Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, strict::too_large()),
+        Ok(bytes) => match strict::refusal(&bytes) {
+            None => return next.run(Request::from_parts(head, Body::from(bytes))).await,
+            Some(error) => (StatusCode::BAD_REQUEST, error),
+        },
+    };
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (status, json, serde_json::json!(error).to_string()).into_response()
 }
 
 impl Gate {

@@ -116,6 +116,10 @@ pub(crate) struct DoorArgs {
     /// A folder that clients may name files in; may be given again
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Vec<PathBuf>,
+    /// Where `handaxe serve` shows its pages: a client that can open one is sent to
+    /// URL/approvals/ID when a person must decide
+    #[arg(long, value_name = "URL")]
+    pub(crate) pages: Option<String>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }

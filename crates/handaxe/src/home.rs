@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use handaxe_agent::model::RoleName;
 use handaxe_agent::{Price, RoleSettings};
-use handaxe_types::{Policy, Preview};
+use handaxe_types::{Policy, Preview, ToolName};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure};
@@ -96,6 +96,11 @@ impl Home {
 
     pub(crate) fn policy_path(&self) -> PathBuf {
         self.dir.join("policy.toml")
+    }
+
+    /// What the owner expects of a tool of that name, where there is something: JSON Lines.
+    pub(crate) fn goldens_path(&self, tool: &ToolName) -> PathBuf {
+        self.dir.join("goldens").join(format!("{tool}.jsonl"))
     }
 
     pub(crate) fn templates_dir(&self) -> PathBuf {

@@ -9,13 +9,14 @@ use handaxe_agent::{Begun, Goal, Minds};
 use handaxe_server::{
     HttpError, HttpOptions, HttpServer, MindSource, Parts, Roots, Service, serve_stdio,
 };
-use handaxe_types::Task;
+use handaxe_types::{Case, Task, ToolName};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::begun;
 use crate::cli::{DoorArgs, McpArgs, ModelArgs, ServeArgs};
 use crate::failure::{Exit, Failure, Outcome, chain};
+use crate::inputs;
 use crate::models::{self, Chosen};
 use crate::render::{faint, strong};
 use crate::workshop::Workshop;
@@ -26,6 +27,7 @@ const MAX_TOKEN_BYTES: u64 = 4096;
 const MIN_TOKEN_CHARS: usize = 32;
 
 pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
+    let pages = args.door.pages.clone();
     let service = open(shop, args.door)?;
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
@@ -34,7 +36,7 @@ pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
             asked_to_stop().await;
             end.cancel();
         });
-        serve_stdio(service, stop)
+        serve_stdio(service, pages, stop)
             .await
             .map_err(|e| Failure::failed("mcp", chain(&e)))
     })?;
@@ -50,12 +52,14 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         None => shop.home()?.dir().join("keys").join("server-token"),
     };
     let token = token(&path)?;
+    let pages = args.door.pages.clone();
     let service = open(shop, args.door)?;
     let options = HttpOptions {
         addr: args.addr,
         token: token.clone(),
         hosts: args.allow_host,
         origins: args.allow_origin,
+        pages,
     };
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
@@ -174,6 +178,15 @@ impl MindSource for Source {
     fn begun(&self, task: Task, goal: Goal) -> Result<Begun, String> {
         let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
         begun(&shop, task, goal, &self.args, &self.chosen).map_err(|f| f.message)
+    }
+
+    fn goldens(&self, tool: &ToolName) -> Result<Vec<Case>, String> {
+        let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = shop.home().map_err(|f| f.message)?.goldens_path(tool);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        inputs::goldens(&[path]).map_err(|f| f.message)
     }
 
     fn minds(&self, begun: &Begun) -> Result<Minds, String> {

@@ -20,6 +20,8 @@ mod conversations;
 #[cfg(test)]
 mod critical;
 #[cfg(test)]
+mod door;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod gaps;
@@ -29,6 +31,10 @@ mod hostile;
 mod lab;
 #[cfg(test)]
 mod mcp;
+#[cfg(test)]
+mod mcp_people;
+#[cfg(test)]
+mod mcp_strict;
 #[cfg(test)]
 mod minds;
 #[cfg(test)]
