@@ -187,21 +187,31 @@ impl Registry {
         Ok(event)
     }
 
-    /// Events that match, oldest first.
-    pub fn log(&self, filter: &LogFilter) -> Result<Vec<Event>, RegistryError> {
+    /// The number of the newest event; 0 in an empty journal. Cheap enough to ask often.
+    pub fn last_event(&self) -> Result<i64, RegistryError> {
         self.read(|tx| {
-            let mut statement = tx
-                .prepare_cached(
-                    "SELECT seq, at_ms, kind, actor, subject, detail, prev, hash FROM event
-                     WHERE seq > ?1
-                       AND (?2 IS NULL OR kind = ?2)
-                       AND (?3 IS NULL OR actor = ?3)
-                       AND (?4 IS NULL OR subject = ?4 OR subject GLOB ?5)
-                       AND (?6 IS NULL OR at_ms >= ?6)
-                       AND (?7 IS NULL OR at_ms < ?7)
-                     ORDER BY seq LIMIT ?8",
-                )
-                .step("read the journal")?;
+            tx.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")
+                .and_then(|mut s| s.query_row([], |r| r.get(0)))
+                .step("read the journal")
+        })
+    }
+
+    /// Events that match, in the order of the filter.
+    pub fn log(&self, filter: &LogFilter) -> Result<Vec<Event>, RegistryError> {
+        const DOING: &str = "read the journal";
+        let order = if filter.newest_first { "DESC" } else { "ASC" };
+        let sql = format!(
+            "SELECT seq, at_ms, kind, actor, subject, detail, prev, hash FROM event
+             WHERE seq > ?1 AND (?9 IS NULL OR seq < ?9)
+               AND (?2 IS NULL OR kind = ?2)
+               AND (?3 IS NULL OR actor = ?3)
+               AND (?4 IS NULL OR subject = ?4 OR subject GLOB ?5)
+               AND (?6 IS NULL OR at_ms >= ?6)
+               AND (?7 IS NULL OR at_ms < ?7)
+             ORDER BY seq {order} LIMIT ?8"
+        );
+        self.read(|tx| {
+            let mut statement = tx.prepare_cached(&sql).step(DOING)?;
             let versions = filter
                 .subject
                 .as_ref()
@@ -217,12 +227,13 @@ impl Registry {
                     filter.since_ms,
                     filter.until_ms,
                     filter.limit.map_or(-1, i64::from),
+                    filter.before,
                 ))
-                .step("read the journal")?;
+                .step(DOING)?;
             let mut events = Vec::new();
-            while let Some(row) = rows.next().step("read the journal")? {
+            while let Some(row) = rows.next().step(DOING)? {
                 events.push(read_event(row).map_err(|e| match e {
-                    EventError::Sql(e) => RegistryError::sql("read the journal", e),
+                    EventError::Sql(e) => RegistryError::sql(DOING, e),
                     EventError::Digest(text) => crate::registry::unknown("event hash", &text),
                     EventError::Detail(source) => RegistryError::Unreadable {
                         what: "event",
@@ -268,6 +279,10 @@ pub struct LogFilter {
     pub until_ms: Option<i64>,
     /// Only events after this sequence number.
     pub after: i64,
+    /// Only events before this sequence number.
+    pub before: Option<i64>,
+    /// Oldest first where it is not set.
+    pub newest_first: bool,
     pub limit: Option<u32>,
 }
 

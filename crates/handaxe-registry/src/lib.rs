@@ -18,6 +18,7 @@ mod dsse;
 mod duplicates;
 mod error;
 mod evidence;
+mod figures;
 mod fitness;
 mod folder;
 mod group;
@@ -48,6 +49,7 @@ pub use error::{
     StateError, Unfit, ViewError,
 };
 pub use evidence::{ApprovalEvidence, CaseEvidence, Evidence, Proof, SandboxEvidence};
+pub use figures::{BuildCost, UsagePeriod, VersionFigures};
 pub use folder::{FolderProblem, Inspection, SpecError, inspect_folder, read_cases, read_spec};
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
@@ -56,7 +58,7 @@ pub use load::ApprovedTool;
 pub use names::confusable;
 pub use offered::Offer;
 pub use registry::{Clock, Registry};
-pub use runs::{ActiveRun, RunDetail, RunEnd, RunSummary};
+pub use runs::{ActiveRun, RunDetail, RunEnd, RunFilter, RunSummary};
 pub use search::Hit;
 pub use tools::{StateChange, ToolDetail, ToolSummary};
 pub use verify::{Bad, Head, Verification};

@@ -59,6 +59,16 @@ pub struct RunSummary {
     pub updated_ms: i64,
 }
 
+/// Which runs to list; an absent field filters nothing.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    pub state: Option<RunState>,
+    /// Words that are in the question, as they stand.
+    pub question: Option<String>,
+    /// Only runs that began before this one.
+    pub before: Option<RunId>,
+}
+
 /// Everything of one run; its attempts, exchanges and calls are asked for by themselves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunDetail {
@@ -310,8 +320,29 @@ impl Registry {
 
     /// Runs, newest first.
     pub fn runs(&self, limit: u32) -> Result<Vec<RunSummary>, RegistryError> {
+        self.runs_that(&RunFilter::default(), limit)
+    }
+
+    /// Runs that match, newest first.
+    pub fn runs_that(
+        &self,
+        filter: &RunFilter,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>, RegistryError> {
         let mut runs = self.read::<_, RegistryError>(|tx| {
-            summaries(tx, "1 ORDER BY created_ms DESC, id DESC LIMIT ?1", [limit])
+            summaries(
+                tx,
+                "(?1 IS NULL OR state = ?1)
+                 AND (?2 IS NULL OR instr(lower(question), lower(?2)))
+                 AND (?3 IS NULL OR (created_ms, id) < (SELECT created_ms, id FROM run WHERE id = ?3))
+                 ORDER BY created_ms DESC, id DESC LIMIT ?4",
+                (
+                    filter.state.map(RunState::as_str),
+                    filter.question.as_deref(),
+                    filter.before.as_ref().map(RunId::as_str),
+                    limit,
+                ),
+            )
         })?;
         for run in &mut runs {
             run.live = self.is_live(&run.id);

@@ -1,6 +1,6 @@
-//! The doors that listen: one HTTP server, bound to an address that the edge names. Nothing is
-//! answered without the token, whoever asks from wherever; a page in a browser is told apart by
-//! its `Origin`, a rebound name by its `Host`.
+//! The doors that listen: one HTTP server, bound to an address that the edge names. Programs show
+//! the bearer token and people a session; neither opens the other's door. What is asked by another
+//! name or from another's page is refused (`access`).
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +21,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
+use crate::login::Logins;
 use crate::mcp::strict::{self, MAX_MESSAGE_BYTES};
 use crate::mcp::{Fixture, McpDoor};
 use crate::service::{Service, ServiceError};
+use crate::web::{self, Web};
 
 /// Requests under way at once; more are told to come back.
 const AT_ONCE: usize = 256;
@@ -49,8 +52,10 @@ pub enum HttpError {
 /// What the edge decides.
 pub struct HttpOptions {
     pub addr: SocketAddr,
-    /// Asked for as `Authorization: Bearer …` on every request.
+    /// Asked for as `Authorization: Bearer …` on every request of a program.
     pub token: String,
+    /// Where people's one-time links wait.
+    pub logins: Logins,
     /// Names by which the server may be asked, besides loopback's.
     pub hosts: Vec<String>,
     /// Origins of pages that may ask; none by default.
@@ -81,14 +86,19 @@ impl HttpServer {
         stop: CancellationToken,
     ) -> Result<Self, HttpError> {
         let listener = listen(options.addr).await?;
-        let door = McpDoor::open(Arc::clone(&service), "http", options.pages, stop.clone())?;
-        let mcp = transport(
-            move || door.clone(),
-            port(&listener)?,
-            options.hosts,
-            options.origins,
-            &stop,
-        );
+        // Where a client is told to send its person, unless the edge knows a better name for it.
+        let pages = match options.pages {
+            Some(pages) => pages,
+            None => format!(
+                "http://{}",
+                listener.local_addr().map_err(HttpError::Serve)?
+            ),
+        };
+        let door = McpDoor::open(Arc::clone(&service), "http", Some(pages), stop.clone())?;
+        let port = port(&listener)?;
+        let access = Arc::new(Access::new(port, options.hosts, options.origins));
+        let mcp = transport(move || door.clone(), &access, &stop);
+        let web = Web::new(Arc::clone(&service), access, options.logins, port);
         let gate = Arc::new(Gate {
             token: Digest::of(options.token.as_bytes()),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
@@ -97,7 +107,9 @@ impl HttpServer {
         let router = Router::new()
             .nest_service("/mcp", mcp)
             .layer(from_fn(strictly))
-            .layer(from_fn_with_state(gate, guard))
+            .layer(from_fn_with_state(Arc::clone(&gate), admit))
+            .layer(from_fn_with_state(Arc::clone(&gate), bearer))
+            .merge(web::router(web).layer(from_fn_with_state(gate, admit)))
             // Says only that somebody is there.
             .route("/healthz", get(|| async { "ok\n" }));
         Ok(Self {
@@ -115,13 +127,8 @@ impl HttpServer {
     ) -> Result<Self, HttpError> {
         let listener = listen(addr).await?;
         let fixture = Fixture::default();
-        let mcp = transport(
-            move || fixture.clone(),
-            port(&listener)?,
-            Vec::new(),
-            Vec::new(),
-            &stop,
-        );
+        let access = Access::new(port(&listener)?, Vec::new(), Vec::new());
+        let mcp = transport(move || fixture.clone(), &access, &stop);
         Ok(Self {
             listener,
             router: Router::new().nest_service("/mcp", mcp),
@@ -168,19 +175,15 @@ fn port(listener: &TcpListener) -> Result<u16, HttpError> {
 /// The protocol over HTTP, with the checks of host, origin and size that every server here has.
 fn transport<H: ServerHandler>(
     handler: impl Fn() -> H + Send + Sync + 'static,
-    port: u16,
-    hosts: Vec<String>,
-    mut origins: Vec<String>,
+    access: &Access,
     stop: &CancellationToken,
 ) -> StreamableHttpService<H, LocalSessionManager> {
-    // Our own pages, by any name of this machine; pages of other ports are others'.
-    origins.extend(["localhost", "127.0.0.1", "[::1]"].map(|h| format!("http://{h}:{port}")));
     let mut config = StreamableHttpServerConfig::default()
         .with_cancellation_token(stop.child_token())
-        .with_allowed_origins(origins)
+        .with_allowed_origins(access.origins().to_vec())
         .enforce_origin_validation();
     config.max_request_body_bytes = MAX_MESSAGE_BYTES;
-    config.allowed_hosts.extend(hosts);
+    config.allowed_hosts.extend(access.hosts().iter().cloned());
     StreamableHttpService::new(
         move || Ok(handler()),
         Arc::new(LocalSessionManager::default()),
@@ -188,8 +191,8 @@ fn transport<H: ServerHandler>(
     )
 }
 
-/// Token, rate and number at once, before anything is read.
-async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+/// A program's token, before anything is read.
+async fn bearer(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let given = request
         .headers()
         .get(header::AUTHORIZATION)
@@ -207,6 +210,11 @@ async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
         )
             .into_response();
     }
+    next.run(request).await
+}
+
+/// Rate and number at once, whoever asks.
+async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if !gate.admit() {
         let later = [(header::RETRY_AFTER, "1")];
         return (StatusCode::TOO_MANY_REQUESTS, later, "too many requests\n").into_response();

@@ -1,6 +1,7 @@
 //! Runs that go on by themselves: each on a thread of its own, few at once, stopped with the
 //! server.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,17 @@ impl Job {
     }
 }
 
+/// An error with everything that it came of.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 impl Jobs {
     pub(crate) fn start(&self, ctx: Context, begun: Begun) -> Result<Arc<Job>, ServiceError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +123,7 @@ impl Jobs {
                             stopped_by: Some("broke_off".to_owned()),
                         };
                         let _ = ctx.registry.end_run(active.id(), &end);
-                        Stands::BrokeOff(error.to_string())
+                        Stands::BrokeOff(chain(&error))
                     }
                 };
                 drop(active);

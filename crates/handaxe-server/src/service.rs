@@ -156,6 +156,11 @@ impl Service {
         }
     }
 
+    /// What is kept, for the doors that show it.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Changes when the list of active tools may have changed.
     pub(crate) fn library_version(&self) -> Result<i64, ServiceError> {
         Ok(self.registry.library_version()?)

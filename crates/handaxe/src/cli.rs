@@ -107,7 +107,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Serve the library to an agent over standard input and output (MCP)
     Mcp(McpArgs),
-    /// Serve the library over HTTP
+    /// Serve the library over HTTP: pages for people, MCP for agents
     Serve(ServeArgs),
 }
 
@@ -116,8 +116,8 @@ pub(crate) struct DoorArgs {
     /// A folder that clients may name files in; may be given again
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Vec<PathBuf>,
-    /// Where `handaxe serve` shows its pages: a client that can open one is sent to
-    /// URL/approvals/ID when a person must decide
+    /// Where the pages of `handaxe serve` are: a client that can open one is sent to
+    /// URL/approvals/ID when a person must decide [default for serve: its own address]
     #[arg(long, value_name = "URL")]
     pub(crate) pages: Option<String>,
     #[command(flatten)]
@@ -131,7 +131,10 @@ pub(crate) struct McpArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServeArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServeCommand>,
     /// Where to listen; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7333")]
     pub(crate) addr: std::net::SocketAddr,
@@ -149,6 +152,12 @@ pub(crate) struct ServeArgs {
     pub(crate) conformance_fixture: bool,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServeCommand {
+    /// Print a one-time link that signs a person in to the server of this home
+    Login,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod common;
 mod concurrency;
 mod crash;
 mod evidence;
+mod figures;
 mod keys;
 mod opening;
 mod retrieval;

@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_agent::{Begun, Goal, Minds};
 use handaxe_server::{
-    HttpError, HttpOptions, HttpServer, MindSource, Parts, Roots, Service, serve_stdio,
+    HttpError, HttpOptions, HttpServer, LINK_LIFE, Logins, MindSource, Parts, Roots, Service,
+    serve_stdio,
 };
 use handaxe_types::{Case, Task, ToolName};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::begun;
-use crate::cli::{DoorArgs, McpArgs, ModelArgs, ServeArgs};
+use crate::cli::{DoorArgs, McpArgs, ModelArgs, ServeArgs, ServeCommand};
 use crate::failure::{Exit, Failure, Outcome, chain};
+use crate::home::login;
 use crate::inputs;
 use crate::models::{self, Chosen};
 use crate::render::{faint, strong};
@@ -23,6 +25,8 @@ use crate::workshop::Workshop;
 
 /// A token file is one line; more than this is not one.
 const MAX_TOKEN_BYTES: u64 = 4096;
+/// In the home: where its server was last started.
+const URL_FILE: &str = "server-url";
 /// Shorter tokens could be guessed.
 const MIN_TOKEN_CHARS: usize = 32;
 
@@ -44,6 +48,9 @@ pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
 }
 
 pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
+    if let Some(ServeCommand::Login) = args.command {
+        return new_link(shop);
+    }
     if args.conformance_fixture {
         return fixture(shop, args.addr);
     }
@@ -54,9 +61,12 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
     let token = token(&path)?;
     let pages = args.door.pages.clone();
     let service = open(shop, args.door)?;
+    let logins = logins(shop)?;
+    let named = args.allow_host.first().cloned();
     let options = HttpOptions {
         addr: args.addr,
         token: token.clone(),
+        logins: logins.clone(),
         hosts: args.allow_host,
         origins: args.allow_origin,
         pages,
@@ -66,16 +76,20 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         let server = HttpServer::bind(service, options, stop.clone())
             .await
             .map_err(|e| serve_failure(&e))?;
-        let url = format!(
-            "http://{}/mcp",
-            server.addr().map_err(|e| serve_failure(&e))?
-        );
+        let addr = server.addr().map_err(|e| serve_failure(&e))?;
+        let url = format!("http://{addr}/mcp");
+        let web = web_url(addr, named);
+        keep_url(shop, &web)?;
+        let link = link(&logins, &web)?;
         shop.out
-            .document(&json!({"mcp": url, "token_file": path}))?;
+            .document(&json!({"mcp": url, "token_file": path, "web": web, "login": link}))?;
+        shop.out
+            .say(format!("people   {}", strong().apply_to(&link)));
         shop.out
             .say(format!("MCP      {}", strong().apply_to(&url)));
         shop.out
             .say(format!("header   Authorization: Bearer {token}"));
+        shop.out.note(faint().for_stderr().apply_to(link_note()));
         shop.out.note(faint().for_stderr().apply_to(format!(
             "the token is kept in {}; Ctrl-C stops the server",
             path.display()
@@ -87,6 +101,57 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         server.serve().await.map_err(|e| serve_failure(&e))
     })?;
     Ok(Exit::Done)
+}
+
+/// A new link to the server that was started last in this home.
+fn new_link(shop: &Workshop) -> Outcome {
+    let path = shop.home()?.dir().join(URL_FILE);
+    let web = std::fs::read_to_string(&path).map_err(|_| {
+        Failure::failed("no_server", "no server was started in this home")
+            .hint("handaxe serve, which prints a link of its own")
+    })?;
+    let link = link(&logins(shop)?, web.trim())?;
+    shop.out.document(&json!({ "login": link }))?;
+    shop.out.say(strong().apply_to(&link));
+    shop.out.note(faint().for_stderr().apply_to(link_note()));
+    Ok(Exit::Done)
+}
+
+fn link_note() -> String {
+    format!(
+        "the link signs {} in, once, within {} minutes; `handaxe serve login` prints another",
+        login(),
+        LINK_LIFE.as_secs() / 60
+    )
+}
+
+fn logins(shop: &Workshop) -> Result<Logins, Failure> {
+    let dir = shop.home()?.dir().join("keys").join("logins");
+    Ok(Logins::in_dir(dir))
+}
+
+fn link(logins: &Logins, web: &str) -> Result<String, Failure> {
+    let token = logins
+        .offer(&login())
+        .map_err(|e| Failure::failed("login", chain(&e)))?;
+    Ok(format!("{web}login?token={token}"))
+}
+
+/// Where a person's browser finds the server.
+fn web_url(addr: std::net::SocketAddr, named: Option<String>) -> String {
+    match named {
+        Some(host) if !addr.ip().is_loopback() && host.contains(':') => format!("http://{host}/"),
+        Some(host) if !addr.ip().is_loopback() => format!("http://{host}:{}/", addr.port()),
+        _ if addr.ip().is_unspecified() => format!("http://localhost:{}/", addr.port()),
+        _ => format!("http://{addr}/"),
+    }
+}
+
+/// For `serve login`, which is another process.
+fn keep_url(shop: &Workshop, web: &str) -> Result<(), Failure> {
+    let path = shop.home()?.dir().join(URL_FILE);
+    std::fs::write(&path, format!("{web}\n"))
+        .map_err(|e| Failure::failed("serve", format!("{}: {e}", path.display())))
 }
 
 /// For the protocol's own suite: no library, no token.

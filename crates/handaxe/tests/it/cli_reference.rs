@@ -55,6 +55,7 @@ const COMMANDS: &[&str] = &[
     "config",
     "mcp",
     "serve",
+    "serve login",
     "config show",
     "config path",
     "eval",

@@ -1,0 +1,1 @@
+// Enhances pages that are whole without it.

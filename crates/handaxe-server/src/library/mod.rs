@@ -1,0 +1,17 @@
+//! What the pages and the HTTP API show, read once and for both: the same figures at every door.
+//! Reads only; what changes something is the service's own.
+
+mod insight;
+mod journal;
+mod runs;
+mod tools;
+
+pub(crate) use insight::{Insight, ToolWorth};
+pub(crate) use journal::{JournalPage, JournalQuery};
+pub(crate) use runs::{RunList, RunQuery, RunView};
+pub(crate) use tools::{Proof, ToolCard, ToolList, ToolQuery, ToolSort, UsageDay};
+
+/// Milliseconds of a day.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+/// Days that a card's sparkline covers.
+pub(crate) const CARD_DAYS: i64 = 30;
