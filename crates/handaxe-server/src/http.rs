@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::api::{self, Api, Problem};
 use crate::login::Logins;
 use crate::mcp::strict::{self, MAX_MESSAGE_BYTES};
 use crate::mcp::{Fixture, McpDoor};
@@ -99,8 +100,10 @@ impl HttpServer {
         let access = Arc::new(Access::new(port, options.hosts, options.origins));
         let mcp = transport(move || door.clone(), &access, &stop);
         let web = Web::new(Arc::clone(&service), access, options.logins, port);
+        let token = Digest::of(options.token.as_bytes());
+        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token, stop.clone());
         let gate = Arc::new(Gate {
-            token: Digest::of(options.token.as_bytes()),
+            token,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
             bucket: Mutex::new((BURST, Instant::now())),
         });
@@ -109,7 +112,8 @@ impl HttpServer {
             .layer(from_fn(strictly))
             .layer(from_fn_with_state(Arc::clone(&gate), admit))
             .layer(from_fn_with_state(Arc::clone(&gate), bearer))
-            .merge(web::router(web).layer(from_fn_with_state(gate, admit)))
+            .merge(web::router(web).layer(from_fn_with_state(Arc::clone(&gate), admit)))
+            .merge(api::router(api).layer(from_fn_with_state(gate, admit)))
             // Says only that somebody is there.
             .route("/healthz", get(|| async { "ok\n" }));
         Ok(Self {
@@ -193,22 +197,10 @@ fn transport<H: ServerHandler>(
 
 /// A program's token, before anything is read.
 async fn bearer(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
+    let given = api::bearer(request.headers());
     // Digests are compared, so that the time taken says nothing of how much was right.
     if given.is_none_or(|token| Digest::of(token.as_bytes()) != gate.token) {
-        let wanted = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (
-            StatusCode::UNAUTHORIZED,
-            wanted,
-            "a bearer token is needed\n",
-        )
-            .into_response();
+        return Problem::new("unauthenticated", "a bearer token is needed").into_response();
     }
     next.run(request).await
 }
@@ -216,12 +208,10 @@ async fn bearer(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> 
 /// Rate and number at once, whoever asks.
 async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if !gate.admit() {
-        let later = [(header::RETRY_AFTER, "1")];
-        return (StatusCode::TOO_MANY_REQUESTS, later, "too many requests\n").into_response();
+        return Problem::new("too_many", "come back in a second").into_response();
     }
     let Ok(_permit) = Arc::clone(&gate.at_once).try_acquire_owned() else {
-        let later = [(header::RETRY_AFTER, "1")];
-        return (StatusCode::SERVICE_UNAVAILABLE, later, "busy\n").into_response();
+        return Problem::new("busy", "too many requests are under way").into_response();
     };
     next.run(request).await
 }

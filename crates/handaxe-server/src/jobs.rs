@@ -1,16 +1,16 @@
 //! Runs that go on by themselves: each on a thread of its own, few at once, stopped with the
 //! server.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use handaxe_agent::{Begun, Context, NoOne, walk};
+use handaxe_agent::{Begun, Context, NoOne, PipelineError, Stop, walk};
 use handaxe_registry::RunEnd;
 use handaxe_sandbox::Cancel;
 use handaxe_types::{RunId, RunState};
 use serde_json::json;
 
+use crate::feed::Feed;
 use crate::service::ServiceError;
 
 /// Runs under way at once.
@@ -31,9 +31,16 @@ pub(crate) enum Stands {
     BrokeOff(String),
 }
 
+/// Which run a thread takes.
+pub(crate) enum Take {
+    New,
+    Again(RunId),
+}
+
 /// One run under way.
 pub(crate) struct Job {
     pub(crate) run: RunId,
+    pub(crate) feed: Arc<Feed>,
     cancel: Cancel,
     stands: Mutex<Stands>,
     told: Condvar,
@@ -64,19 +71,23 @@ impl Job {
     }
 }
 
-/// An error with everything that it came of.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 impl Jobs {
-    pub(crate) fn start(&self, ctx: Context, begun: Begun) -> Result<Arc<Job>, ServiceError> {
+    /// The run of this id, where it is under way here.
+    pub(crate) fn find(&self, run: &RunId) -> Option<Arc<Job>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running
+            .iter()
+            .find(|job| job.run == *run && job.wait(Duration::ZERO) == Stands::Working)
+            .cloned()
+    }
+
+    pub(crate) fn start(
+        &self,
+        ctx: Context,
+        begun: Begun,
+        take: Take,
+        feed: Arc<Feed>,
+    ) -> Result<Arc<Job>, ServiceError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|job| job.wait(Duration::ZERO) == Stands::Working);
         if running.len() >= MOST {
@@ -85,10 +96,17 @@ impl Jobs {
                 most: MOST,
             });
         }
-        let active = ctx.registry.start_run(&begun.task)?;
-        ctx.registry.step_put(active.id(), "begun", &json!(begun))?;
+        let active = match take {
+            Take::New => {
+                let active = ctx.registry.start_run(&begun.task)?;
+                ctx.registry.step_put(active.id(), "begun", &json!(begun))?;
+                active
+            }
+            Take::Again(run) => ctx.registry.resume_run(&run)?,
+        };
         let job = Arc::new(Job {
             run: active.id().clone(),
+            feed,
             cancel: ctx.cancel.clone(),
             stands: Mutex::default(),
             told: Condvar::new(),
@@ -117,13 +135,14 @@ impl Jobs {
                         }
                     }
                     Err(error) => {
+                        let stop = broke_off(&error);
                         let end = RunEnd {
                             state: RunState::Failed,
-                            answer: None,
-                            stopped_by: Some("broke_off".to_owned()),
+                            answer: Some(json!({ "stopped_by": stop })),
+                            stopped_by: Some(stop.kind),
                         };
                         let _ = ctx.registry.end_run(active.id(), &end);
-                        Stands::BrokeOff(chain(&error))
+                        Stands::BrokeOff(stop.message)
                     }
                 };
                 drop(active);
@@ -144,4 +163,24 @@ impl Jobs {
             let _ = job.wait(Duration::from_secs(5));
         }
     }
+}
+
+/// Why a run broke off, as its record keeps it.
+fn broke_off(error: &PipelineError) -> Stop {
+    let (kind, hint) = match error {
+        PipelineError::Cancelled => ("cancelled", "it can be resumed"),
+        PipelineError::Data { .. } => ("data", "look at the file, and ask again"),
+        _ => ("broke_off", "it can be resumed"),
+    };
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some name their cause already.
+        if !message.contains(&cause_text) {
+            message = format!("{message}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    Stop::new(kind, message).hint(hint)
 }

@@ -9,6 +9,9 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod api;
+mod feed;
+mod follow;
 mod http;
 mod jobs;
 mod kept;
@@ -18,12 +21,15 @@ mod mcp;
 mod roots;
 mod service;
 mod sessions;
+mod uploads;
 mod watch;
 mod web;
 
+pub use api::openapi;
 pub use http::{HttpError, HttpOptions, HttpServer};
 pub use kept::Kept;
 pub use login::{LINK_LIFE, LoginError, Logins};
 pub use mcp::{McpDoor, McpError, serve_stdio};
 pub use roots::{Roots, RootsError};
 pub use service::{MindSource, Parts, Service, ServiceError};
+pub use uploads::UploadError;

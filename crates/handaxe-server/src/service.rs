@@ -15,9 +15,11 @@ use handaxe_types::{
 use handaxe_validate::InvokeError;
 use serde_json::{Map, Value, json};
 
-use crate::jobs::{Job, Jobs};
+use crate::feed::{Feed, Live};
+use crate::jobs::{Job, Jobs, Take};
 use crate::roots::{Roots, RootsError};
 use crate::sessions::SharedSessions;
+use crate::uploads::{Upload, UploadError, Uploads, lay};
 
 /// Hits of one search.
 const MOST_HITS: u32 = 50;
@@ -51,6 +53,19 @@ pub enum ServiceError {
     #[error(transparent)]
     Roots(#[from] RootsError),
     #[error(transparent)]
+    Upload(#[from] UploadError),
+    #[error("`{0}` takes no file")]
+    NoFileThere(String),
+    #[error("run {0} is not one of this server's that are under way")]
+    NotUnderWay(RunId),
+    #[error("run {0} ended before it had begun")]
+    NotBegun(RunId),
+    #[error("what run {run} was begun with cannot be read back")]
+    Begun {
+        run: RunId,
+        source: serde_json::Error,
+    },
+    #[error(transparent)]
     Invoke(InvokeError),
     #[error(transparent)]
     Use(UseError),
@@ -76,8 +91,13 @@ impl ServiceError {
         match self {
             Self::Load(e) => e.kind(),
             Self::Registry(_) => "registry",
-            Self::Run(_) => "run",
-            Self::Roots(_) => "file",
+            Self::Run(RunError::NotFound(_)) => "not_found",
+            Self::Run(RunError::Live(_) | RunError::Over { .. })
+            | Self::NotUnderWay(_)
+            | Self::NotBegun(_) => "run_state",
+            Self::Run(_) | Self::Begun { .. } => "run",
+            Self::Roots(_) | Self::Upload(_) | Self::NoFileThere(_) => "file",
+            Self::Invoke(InvokeError::Output { .. }) => "output",
             Self::Invoke(_) => "input",
             Self::Use(_) | Self::Pipeline(_) => "sandbox",
             Self::Minds(_) => "model",
@@ -99,6 +119,17 @@ impl ServiceError {
                 "start the server with --root DIR for each folder that files may be named in"
                     .to_owned()
             }
+            Self::Upload(UploadError::TooLarge { .. }) => {
+                "name it by its path beneath one of the server's roots".to_owned()
+            }
+            Self::Upload(_) => "make room on the server's machine".to_owned(),
+            Self::NoFileThere(_) => {
+                "files go to properties with \"format\": \"file\"; the input schema names them"
+                    .to_owned()
+            }
+            Self::NotUnderWay(run) => format!("`handaxe runs show {run}` says where it stands"),
+            Self::NotBegun(_) => "ask again; nothing was paid for".to_owned(),
+            Self::Begun { .. } => "`handaxe audit verify`".to_owned(),
             Self::Roots(_) => "name a regular file beneath one of the server's roots".to_owned(),
             Self::Invoke(_) => "describe_tool shows the input schema".to_owned(),
             Self::Busy { .. } => "wait for one of them (tool_status), then ask again".to_owned(),
@@ -130,6 +161,22 @@ pub(crate) struct Proposed {
     pub(crate) why: String,
 }
 
+/// A question that comes in at a door.
+pub(crate) struct Ask {
+    pub(crate) question: String,
+    pub(crate) goal: Goal,
+    /// Paths beneath the server's roots.
+    pub(crate) paths: Vec<String>,
+    /// Files that came with it.
+    pub(crate) uploads: Vec<Upload>,
+}
+
+/// A file that came with a call, for a property of its input.
+pub(crate) struct Attached {
+    pub(crate) property: String,
+    pub(crate) upload: Upload,
+}
+
 type Listed = (i64, Arc<[Offer]>);
 
 /// The one layer behind every door.
@@ -140,12 +187,14 @@ pub struct Service {
     roots: Roots,
     minds: Arc<dyn MindSource>,
     jobs: Jobs,
+    uploads: Uploads,
     listed: Mutex<Option<Listed>>,
 }
 
 impl Service {
     pub fn new(parts: Parts) -> Self {
         Self {
+            uploads: Uploads::in_home(parts.registry.home()),
             registry: parts.registry,
             sandbox: Arc::new(SharedSessions::new(parts.sandbox)),
             policy: parts.policy,
@@ -187,10 +236,7 @@ impl Service {
 
     /// What a client may know of a tool: its promise, its standing and its proof, not its cases.
     pub(crate) fn describe(&self, tool: &ToolRef) -> Result<Value, ServiceError> {
-        let detail = self
-            .registry
-            .tool(tool)?
-            .ok_or_else(|| LoadError::NotFound { tool: tool.clone() })?;
+        let detail = self.tool_detail(tool)?;
         let spec = &detail.spec;
         Ok(json!({
             "name": detail.summary.name,
@@ -216,13 +262,42 @@ impl Service {
         &self,
         actor: &str,
         tool: &ToolRef,
+        input: Map<String, Value>,
+        reporter: Arc<dyn Reporter>,
+        cancel: Cancel,
+    ) -> Result<Ran, ServiceError> {
+        self.run_with(actor, tool, input, &[], reporter, cancel)
+    }
+
+    /// The same with files that came with the call; other files are paths beneath the roots.
+    pub(crate) fn run_with(
+        &self,
+        actor: &str,
+        tool: &ToolRef,
         mut input: Map<String, Value>,
+        attached: &[Attached],
         reporter: Arc<dyn Reporter>,
         cancel: Cancel,
     ) -> Result<Ran, ServiceError> {
         let registry = self.registry.acting_as(actor);
         let approved = registry.load_approved(tool, self.sandbox.profile())?;
-        let files = self.attach(&approved.spec().input_files(), &mut input)?;
+        let mut properties = approved.spec().input_files();
+        let place = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
+        let mut files = Vec::new();
+        for Attached { property, upload } in attached {
+            let Some(at) = properties.iter().position(|p| p == property) else {
+                return Err(ServiceError::NoFileThere(property.clone()));
+            };
+            properties.remove(at);
+            let file = lay(
+                place.path(),
+                &plain(&upload.name, files.len()),
+                &upload.bytes,
+            )?;
+            input.insert(property.clone(), Value::String(file.name.clone()));
+            files.push(file);
+        }
+        self.attach(&properties, &mut input, &mut files)?;
         let artifacts = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
         let what = Use {
             input,
@@ -259,8 +334,8 @@ impl Service {
         &self,
         properties: &[String],
         input: &mut Map<String, Value>,
-    ) -> Result<Vec<DataFile>, ServiceError> {
-        let mut files = Vec::new();
+        files: &mut Vec<DataFile>,
+    ) -> Result<(), ServiceError> {
         for property in properties {
             // Anything but a string is the schema's to refuse.
             let Some(path) = input.get(property).and_then(Value::as_str) else {
@@ -270,23 +345,64 @@ impl Service {
             input.insert(property.clone(), Value::String(file.name.clone()));
             files.push(file);
         }
-        Ok(files)
+        Ok(())
     }
 
-    /// Begins to make a tool for a task; it goes on by itself.
-    pub(crate) fn make(
+    /// Begins a run; it goes on by itself.
+    pub(crate) fn ask(
         &self,
         actor: &str,
-        question: &str,
-        data: &[String],
+        ask: Ask,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Arc<Job>, ServiceError> {
-        let data = data
-            .iter()
-            .enumerate()
-            .map(|(n, path)| self.roots.file(path, &plain(path, n)))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.begin(actor, question, data, Vec::new(), Goal::Make, reporter)
+        let mut data = Vec::new();
+        for path in &ask.paths {
+            data.push(self.roots.file(path, &plain(path, data.len()))?);
+        }
+        for upload in &ask.uploads {
+            let name = plain(&upload.name, data.len());
+            data.push(self.uploads.keep(&name, &upload.bytes)?);
+        }
+        self.begin(actor, &ask.question, data, Vec::new(), ask.goal, reporter)
+    }
+
+    /// Takes up a run that stopped before its end; it goes on by itself.
+    pub(crate) fn resume(
+        &self,
+        actor: &str,
+        run: &RunId,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Arc<Job>, ServiceError> {
+        // Asked first, so that one that is not there is not said to be without a beginning.
+        self.registry
+            .run(run)?
+            .ok_or_else(|| ServiceError::NoRun(run.to_string()))?;
+        let begun = self
+            .registry
+            .step_get(run, "begun")?
+            .ok_or_else(|| ServiceError::NotBegun(run.clone()))?;
+        let begun: Begun = serde_json::from_value(begun).map_err(|source| ServiceError::Begun {
+            run: run.clone(),
+            source,
+        })?;
+        self.walk(actor, begun, Take::Again(run.clone()), reporter)
+    }
+
+    /// Asks a run of this server to stop; it does so at its next step.
+    pub(crate) fn cancel(&self, run: &RunId) -> Result<(), ServiceError> {
+        match self.jobs.find(run) {
+            Some(job) => {
+                job.cancel();
+                Ok(())
+            }
+            None if self.registry.run(run)?.is_none() => Err(ServiceError::NoRun(run.to_string())),
+            None => Err(ServiceError::NotUnderWay(run.clone())),
+        }
+    }
+
+    /// What a run of this server is at; `None` where it is not under way here.
+    pub(crate) fn live(&self, run: &RunId) -> Option<Live> {
+        self.jobs.find(run).map(|job| job.feed.live())
     }
 
     /// Puts a client's own draft through the whole proof. Its held-out cases are the owner's goldens
@@ -339,20 +455,29 @@ impl Service {
             preview: handaxe_types::Preview::default(),
         };
         let begun = self.minds.begun(task, goal).map_err(ServiceError::Minds)?;
+        self.walk(actor, begun, Take::New, reporter)
+    }
+
+    fn walk(
+        &self,
+        actor: &str,
+        begun: Begun,
+        take: Take,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Arc<Job>, ServiceError> {
         let minds = self.minds.minds(&begun).map_err(ServiceError::Minds)?;
         let max_repairs = begun.max_repairs;
-        self.jobs.start(
-            Context {
-                registry: self.registry.acting_as(actor),
-                sandbox: Arc::clone(&self.sandbox),
-                policy: self.policy.clone(),
-                minds,
-                reporter,
-                cancel: Cancel::default(),
-                max_repairs,
-            },
-            begun,
-        )
+        let feed = Feed::new(reporter);
+        let ctx = Context {
+            registry: self.registry.acting_as(actor),
+            sandbox: Arc::clone(&self.sandbox),
+            policy: self.policy.clone(),
+            minds,
+            reporter: Arc::clone(&feed) as Arc<dyn Reporter>,
+            cancel: Cancel::default(),
+            max_repairs,
+        };
+        self.jobs.start(ctx, begun, take, feed)
     }
 
     /// Where a run stands, and what its approval came to.

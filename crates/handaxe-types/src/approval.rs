@@ -24,6 +24,9 @@ pub enum ApprovalState {
 }
 
 impl ApprovalState {
+    /// Every one, in the order of declaration.
+    pub const ALL: &[Self] = &[Self::Waiting, Self::Approved, Self::Rejected, Self::Expired];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",

@@ -31,6 +31,29 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every one, in the order of declaration.
+    pub const ALL: &[Self] = &[
+        Self::RunStarted,
+        Self::RunResumed,
+        Self::RunEnded,
+        Self::PlanMade,
+        Self::ModelCalled,
+        Self::AttemptRecorded,
+        Self::DomainRefused,
+        Self::ApprovalRequested,
+        Self::ApprovalGranted,
+        Self::ApprovalRejected,
+        Self::ApprovalRefused,
+        Self::ToolRegistered,
+        Self::ToolStateChanged,
+        Self::ToolInvoked,
+        Self::RunDenied,
+        Self::CheckpointSigned,
+        Self::KeyAdded,
+        Self::KeyRetired,
+        Self::KeyRevoked,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RunStarted => "run_started",

@@ -64,6 +64,15 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Every one, in the order of declaration.
+    pub const ALL: &[Self] = &[
+        Self::Running,
+        Self::Waiting,
+        Self::Done,
+        Self::Refused,
+        Self::Failed,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",

@@ -17,6 +17,16 @@ pub enum ToolState {
 }
 
 impl ToolState {
+    /// Every one, in the order of declaration.
+    pub const ALL: &[Self] = &[
+        Self::Pending,
+        Self::Active,
+        Self::Deprecated,
+        Self::Retired,
+        Self::Quarantined,
+        Self::Revoked,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",

@@ -158,6 +158,8 @@ pub(crate) struct ServeArgs {
 pub(crate) enum ServeCommand {
     /// Print a one-time link that signs a person in to the server of this home
     Login,
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 #[derive(Debug, Args)]

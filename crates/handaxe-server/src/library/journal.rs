@@ -1,9 +1,17 @@
 //! The journal, a page at a time, newest first.
 
+use std::io;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
 use handaxe_registry::LogFilter;
 use handaxe_types::{Event, EventKind};
 
 use crate::service::{Service, ServiceError};
+
+/// Events that are read at once for an export.
+const PAGE: u32 = 1_000;
 
 /// Which events to list; an absent field filters nothing.
 #[derive(Clone, Debug, Default)]
@@ -47,4 +55,36 @@ impl Service {
         let next = events.last().filter(|_| more).map(|e| e.seq);
         Ok(JournalPage { events, next })
     }
+}
+
+/// The whole journal as JSON Lines, oldest first, a page at a time as it is read.
+pub(crate) fn exported(service: Arc<Service>) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
+    try_unfold(Some(0), move |after: Option<i64>| {
+        let service = Arc::clone(&service);
+        async move {
+            let Some(after) = after else { return Ok(None) };
+            let read = move || {
+                service.registry().log(&LogFilter {
+                    after,
+                    limit: Some(PAGE),
+                    ..LogFilter::default()
+                })
+            };
+            let page = tokio::task::spawn_blocking(read)
+                .await
+                .map_err(io::Error::other)?
+                .map_err(io::Error::other)?;
+            if page.is_empty() {
+                return Ok(None);
+            }
+            let mut lines = Vec::new();
+            for event in &page {
+                serde_json::to_writer(&mut lines, event)?;
+                lines.push(b'\n');
+            }
+            let full = page.len() == PAGE as usize;
+            let next = page.last().filter(|_| full).map(|e| e.seq);
+            Ok(Some((lines, next)))
+        }
+    })
 }

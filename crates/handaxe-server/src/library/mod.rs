@@ -1,13 +1,15 @@
 //! What the pages and the HTTP API show, read once and for both: the same figures at every door.
 //! Reads only; what changes something is the service's own.
 
+mod diff;
 mod insight;
 mod journal;
 mod runs;
 mod tools;
 
+pub(crate) use diff::{ScoreChange, VersionDiff};
 pub(crate) use insight::{Insight, ToolWorth};
-pub(crate) use journal::{JournalPage, JournalQuery};
+pub(crate) use journal::{JournalPage, JournalQuery, exported};
 pub(crate) use runs::{RunList, RunQuery, RunView};
 pub(crate) use tools::{Proof, ToolCard, ToolList, ToolQuery, ToolSort, UsageDay};
 

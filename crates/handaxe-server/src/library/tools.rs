@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use handaxe_registry::{ToolSummary, UsagePeriod};
+use handaxe_registry::{LoadError, ToolDetail, ToolSummary, UsagePeriod};
 use handaxe_types::{ToolName, ToolRef, ToolState, Trial, Verdict, Version};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -105,7 +105,10 @@ impl Proof {
             cases_passed: counted().filter(|c| c.passed).count() as u32,
             held_out: counted().filter(|c| c.held_out).count() as u32,
             fuzz_runs: trial.fuzz.as_ref().map_or(0, |f| f.runs),
-            kill_rate: trial.mutation.as_ref().and_then(|m| m.rate()),
+            kill_rate: trial
+                .mutation
+                .as_ref()
+                .and_then(handaxe_types::MutationReport::rate),
             line_coverage: trial
                 .coverage
                 .as_ref()
@@ -189,6 +192,12 @@ impl Service {
         };
         let days = self.recent_days(Some(&tool))?;
         Ok(Some(self.card_of(&shown, &days)?))
+    }
+
+    /// Everything of one version: the one named, or the newest active, or the newest of all.
+    pub(crate) fn tool_detail(&self, tool: &ToolRef) -> Result<ToolDetail, ServiceError> {
+        let found = self.registry().tool(tool)?;
+        Ok(found.ok_or_else(|| LoadError::NotFound { tool: tool.clone() })?)
     }
 
     /// Calls of one tool, or of one version of it, on each of the last `days` days.

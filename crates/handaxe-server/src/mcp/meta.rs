@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use handaxe_agent::Goal;
 use handaxe_types::{Case, Spec, ToolRef};
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 use super::progress::Told;
 use super::{McpDoor, refusal};
 use crate::jobs::{Job, Stands};
-use crate::service::{Proposed, Service, ServiceError, tool_ref};
+use crate::service::{Ask, Proposed, Service, ServiceError, tool_ref};
 
 /// How long a call waits for a run where the client does not say.
 const WAIT_SECONDS: u64 = 45;
@@ -301,8 +302,14 @@ impl Meta {
                     data,
                     wait_seconds,
                 } = told!(parse(arguments));
+                let ask = Ask {
+                    question: task,
+                    goal: Goal::Make,
+                    paths: data,
+                    uploads: Vec::new(),
+                };
                 let begin = move |service: &Service, actor: &str, reporter| {
-                    service.make(actor, &task, &data, reporter)
+                    service.ask(actor, ask, reporter)
                 };
                 door.follow(context, wait_seconds, begin).await?
             }

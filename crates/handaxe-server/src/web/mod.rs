@@ -24,6 +24,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
+pub(crate) use self::page::{Page, html};
+pub(crate) use self::session::Visitor;
+pub(crate) use self::visit::CSRF_HEADER;
+
 use self::error::WebError;
 use self::session::Sessions;
 use crate::access::Access;
@@ -40,7 +44,7 @@ const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// On every answer. `same-origin` keeps addresses from others and the origin on our own forms.
-const SHIELD: [(HeaderName, HeaderValue); 6] = [
+pub(crate) const SHIELD: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     (
         header::X_CONTENT_TYPE_OPTIONS,

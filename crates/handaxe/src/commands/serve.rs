@@ -48,8 +48,15 @@ pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
 }
 
 pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
-    if let Some(ServeCommand::Login) = args.command {
-        return new_link(shop);
+    match args.command {
+        Some(ServeCommand::Login) => return new_link(shop),
+        Some(ServeCommand::Openapi) => {
+            let document = handaxe_server::openapi();
+            shop.out.document(&document)?;
+            shop.out.say(format!("{document:#}"));
+            return Ok(Exit::Done);
+        }
+        None => {}
     }
     if args.conformance_fixture {
         return fixture(shop, args.addr);

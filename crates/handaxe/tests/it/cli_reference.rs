@@ -56,6 +56,7 @@ const COMMANDS: &[&str] = &[
     "mcp",
     "serve",
     "serve login",
+    "serve openapi",
     "config show",
     "config path",
     "eval",
