@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_agent::roles::{Failure, feedback};
 use handaxe_agent::{
-    Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
+    Begun, Context, Externals, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
 use handaxe_registry::{LoadError, Offer, Registry, RegistryError, RunError};
 use handaxe_sandbox::{Cancel, Sandbox};
@@ -40,6 +40,7 @@ pub struct Parts {
     pub policy: Policy,
     pub roots: Roots,
     pub minds: Arc<dyn MindSource>,
+    pub externals: Arc<dyn Externals>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -186,6 +187,7 @@ pub struct Service {
     policy: Policy,
     roots: Roots,
     minds: Arc<dyn MindSource>,
+    externals: Arc<dyn Externals>,
     jobs: Jobs,
     uploads: Uploads,
     listed: Mutex<Option<Listed>>,
@@ -200,6 +202,7 @@ impl Service {
             policy: parts.policy,
             roots: parts.roots,
             minds: parts.minds,
+            externals: parts.externals,
             jobs: Jobs::default(),
             listed: Mutex::default(),
         }
@@ -311,6 +314,7 @@ impl Service {
             sandbox: Arc::clone(&self.sandbox),
             policy: self.policy.clone(),
             minds: Minds::Composer,
+            externals: Arc::clone(&self.externals),
             reporter,
             cancel,
             max_repairs: 0,
@@ -473,6 +477,7 @@ impl Service {
             sandbox: Arc::clone(&self.sandbox),
             policy: self.policy.clone(),
             minds,
+            externals: Arc::clone(&self.externals),
             reporter: Arc::clone(&feed) as Arc<dyn Reporter>,
             cancel: Cancel::default(),
             max_repairs,

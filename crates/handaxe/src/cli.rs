@@ -126,6 +126,8 @@ pub(crate) struct DoorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct McpArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<McpCommand>,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
 }
@@ -152,6 +154,34 @@ pub(crate) struct ServeArgs {
     pub(crate) conformance_fixture: bool,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// Other programs' servers ([mcp.NAME] in config.toml) and what was accepted of them
+    #[command(subcommand)]
+    Servers(ServersCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServersCommand {
+    /// Every server: accepted, changed, not accepted or unreachable
+    List,
+    /// All that a server says of its tools, and what it said when it was accepted
+    Show {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Let plans use a server's tools as they are listed now
+    Accept {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The listing's digest, or at least 6 characters of it, as `show` gave it
+        #[arg(long, value_name = "DIGEST")]
+        digest: Option<String>,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -39,9 +39,26 @@ pub(crate) struct Config {
     /// `[roles.author]` and so on: a model, a temperature and bounds of its own for a role.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) roles: BTreeMap<RoleName, RoleSettings>,
+    /// `[mcp.NAME]`: another program whose tools a plan may use, once a person accepted them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) mcp: BTreeMap<String, McpServer>,
     /// `[prices."openai:NAME"]`: what a million tokens cost.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) prices: BTreeMap<String, Price>,
+}
+
+/// Another program's server: a command, or a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct McpServer {
+    pub(crate) command: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) args: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) url: Option<String>,
+    /// The environment variable that holds the bearer token.
+    pub(crate) token_env: Option<String>,
 }
 
 impl Home {

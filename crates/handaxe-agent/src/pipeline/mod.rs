@@ -13,6 +13,7 @@ mod cost;
 pub(crate) mod data;
 mod decide;
 mod error;
+pub(crate) mod external;
 mod invoke;
 pub(crate) mod make;
 mod memo;
@@ -41,6 +42,7 @@ pub use reprove::{Difference, Reproof, reprove, split};
 pub use risks::{RiskyLine, risks};
 pub use run::walk;
 
+use crate::external::Externals;
 use crate::minds::Minds;
 
 /// What a run works with. Everything in it is shared; nothing in it is global.
@@ -49,6 +51,8 @@ pub struct Context {
     pub sandbox: Arc<dyn Sandbox>,
     pub policy: Policy,
     pub minds: Minds,
+    /// Other programs whose tools a plan may use.
+    pub externals: Arc<dyn Externals>,
     pub reporter: Arc<dyn Reporter>,
     pub cancel: Cancel,
     /// How often a refused draft goes back to its author.

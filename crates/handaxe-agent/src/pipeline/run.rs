@@ -41,6 +41,7 @@ pub fn walk(
         approval: None,
         verdict: None,
         invocations: Vec::new(),
+        external: Vec::new(),
         model: ctx.minds.id(),
         stopped_by: None,
         cost: None,
@@ -122,6 +123,16 @@ impl<'a> Walk<'a> {
             }
             Route::Direct { answer } => {
                 self.report.answer = Some(answer.clone());
+                return Ok(RunState::Done);
+            }
+            Route::External {
+                server,
+                tool,
+                input,
+            } => {
+                let (text, result) = self.ask_external(server, tool, input)?;
+                self.report.answer = Some(text);
+                self.report.result = Some(result);
                 return Ok(RunState::Done);
             }
             Route::Compose { flow } => {

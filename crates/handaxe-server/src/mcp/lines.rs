@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::strict::{self, MAX_MESSAGE_BYTES};
 
 /// What has been read and not been taken yet, in bytes.
-const AHEAD: usize = 256 << 10;
+pub(super) const AHEAD: usize = 256 << 10;
 /// Refusals that wait to be written; a client that does not read is not read from either.
 const WAITING: usize = 16;
 
@@ -86,7 +86,7 @@ impl<W: AsyncWrite + Send + Unpin + 'static> Transport<RoleServer> for StrictLin
 }
 
 /// Hands on the lines that are strict JSON, and a refusal for each of the others.
-async fn sort<R: AsyncRead + Send + Unpin>(
+pub(super) async fn sort<R: AsyncRead + Send + Unpin>(
     mut from: BufReader<R>,
     mut good: DuplexStream,
     refuse: mpsc::Sender<JsonRpcError>,

@@ -13,6 +13,7 @@ mod lines;
 mod meta;
 mod person;
 mod progress;
+mod servers;
 mod stdio;
 pub(crate) mod strict;
 
@@ -35,6 +36,7 @@ use crate::service::{Service, ServiceError, actor, tool_ref};
 use crate::watch as library_watch;
 
 pub(crate) use fixture::Fixture;
+pub use servers::{ExternalServers, Reach};
 pub use stdio::{McpError, serve_stdio};
 
 /// Tools on one page of the list.

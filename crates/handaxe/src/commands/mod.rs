@@ -15,6 +15,7 @@ mod run;
 mod runs;
 mod sandbox;
 mod serve;
+mod servers;
 mod test;
 mod tools;
 mod verify;

@@ -15,7 +15,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::begun;
-use crate::cli::{DoorArgs, McpArgs, ModelArgs, ServeArgs, ServeCommand};
+use super::servers;
+use crate::cli::{DoorArgs, McpArgs, McpCommand, ModelArgs, ServeArgs, ServeCommand};
 use crate::failure::{Exit, Failure, Outcome, chain};
 use crate::home::login;
 use crate::inputs;
@@ -31,6 +32,9 @@ const URL_FILE: &str = "server-url";
 const MIN_TOKEN_CHARS: usize = 32;
 
 pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
+    if let Some(McpCommand::Servers(command)) = args.command {
+        return servers::servers(shop, command);
+    }
     let pages = args.door.pages.clone();
     let service = open(shop, args.door)?;
     let stop = CancellationToken::new();
@@ -221,6 +225,7 @@ fn open(shop: &Workshop, args: DoorArgs) -> Result<Arc<Service>, Failure> {
         policy: shop.home()?.policy.clone(),
         roots,
         minds: Arc::new(Source::new(shop, args.model)?),
+        externals: servers::externals(shop)?,
     };
     Ok(Arc::new(Service::new(parts)))
 }

@@ -121,23 +121,27 @@ pub(crate) fn text(reply: &Value) -> String {
 
 /// One HTTP/1.1 exchange; the status and the body.
 pub(crate) fn http(addr: &str, head: &str, body: &[u8]) -> (u16, String) {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    try_http(addr, head, body).unwrap()
+}
+
+/// The same, of a server that may be gone.
+fn try_http(addr: &str, head: &str, body: &[u8]) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "POST /mcp HTTP/1.1\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\nConnection: close\r\n\
          Content-Length: {}\r\n{head}\r\n",
         body.len()
-    )
-    .unwrap();
+    )?;
     // A body that is not wanted may be cut off.
     let _ = stream.write_all(body);
     let mut reply = Vec::new();
     let _ = stream.read_to_end(&mut reply);
     let reply = String::from_utf8_lossy(&reply).into_owned();
     let status = reply.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0);
-    (status, reply)
+    Ok((status, reply))
 }
 
 /// A `handaxe serve`; it dies with this.
@@ -194,7 +198,12 @@ impl Serving {
         answer(&reply).unwrap_or_else(|| panic!("{status} {reply}"))
     }
 
-    pub(crate) fn try_ask(&self, method: &str, mut params: Value) -> (u16, String) {
+    pub(crate) fn try_ask(&self, method: &str, params: Value) -> (u16, String) {
+        self.reach(method, params).unwrap()
+    }
+
+    /// The status and the reply; none where the server is gone.
+    pub(crate) fn reach(&self, method: &str, mut params: Value) -> Option<(u16, String)> {
         params["_meta"] = modern(&json!({}));
         let name = params["name"]
             .as_str()
@@ -205,7 +214,7 @@ impl Serving {
             name.unwrap_or_default()
         );
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        http(&self.addr, &head, message.to_string().as_bytes())
+        try_http(&self.addr, &head, message.to_string().as_bytes()).ok()
     }
 }
 

@@ -16,6 +16,8 @@ mod chat;
 #[cfg(test)]
 mod cli_reference;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod critical;
@@ -31,6 +33,10 @@ mod hostile;
 mod lab;
 #[cfg(test)]
 mod mcp;
+#[cfg(test)]
+mod mcp_crash;
+#[cfg(test)]
+mod mcp_external;
 #[cfg(test)]
 mod mcp_people;
 #[cfg(test)]
