@@ -326,16 +326,11 @@ pub(crate) enum ToolsCommand {
     Test(TestArgs),
     /// Check a tool's signed evidence, and prove it again
     Verify(VerifyArgs),
-    /// Write a tool's folder, with its evidence, for another machine
-    Export {
-        /// NAME or NAME@VERSION
-        tool: String,
-        /// A folder that does not exist yet
-        #[arg(long, short, value_name = "DIR")]
-        out: PathBuf,
-    },
-    /// Prove a hand-written tool folder and ask for its approval
+    /// Write a tool with its evidence, for another machine or another program
+    Export(ExportArgs),
+    /// Prove a hand-written or exported tool folder and ask for its approval
     Import {
+        /// A tool folder, or an exported package or skill
         dir: PathBuf,
         #[arg(long, value_name = "FILE")]
         golden: Vec<PathBuf>,
@@ -345,6 +340,15 @@ pub(crate) enum ToolsCommand {
         /// Approve it as the person who runs this command
         #[arg(long, short)]
         yes: bool,
+    },
+    /// Write the whole library as a static site
+    Docs {
+        /// A folder that does not exist yet
+        #[arg(long, value_name = "DIR")]
+        site: PathBuf,
+        /// Replace an earlier site
+        #[arg(long)]
+        force: bool,
     },
     /// Keep a tool callable but offer another in its place
     Deprecate {
@@ -378,6 +382,41 @@ pub(crate) struct TestArgs {
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// NAME or NAME@VERSION
+    #[arg(value_name = "NAME[@V]")]
+    pub(crate) tool: String,
+    /// Which form
+    #[arg(long = "as", value_enum, value_name = "FORM", default_value_t = FormArg::Folder)]
+    pub(crate) form: FormArg,
+    /// A folder that does not exist yet; a skill goes into it under its own name
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Replace an earlier export
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// For a provider: keep the whole schema and leave `strict` off where strict cannot express it
+    #[arg(long)]
+    pub(crate) no_strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormArg {
+    /// The signed folder, for another home
+    Folder,
+    /// A package for pip whose tests run under plain pytest
+    Python,
+    /// An Agent Skill
+    Skill,
+    /// A function tool for OpenAI's API
+    Openai,
+    /// A tool for Anthropic's API
+    Anthropic,
+    /// A stand-alone MCP server
+    Mcp,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! What a freshly forked child does to itself before it may meet untrusted code, top to bottom.
 
 use super::landlock;
-use super::plan::{Plan, Report, STEPS, layer};
+use super::plan::{IDENTITY, Plan, Report, STEPS, layer};
 use super::sys::{self, Errno, call, nr, prctl};
 use super::text::Text;
 
@@ -88,44 +88,51 @@ fn join_cgroups(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The namespaces' identities, as the host's `/proc` shows them.
+/// The namespaces' identities, as the host's `/proc/self` shows them.
 const NAMESPACES: [(u32, &[u8]); 5] = [
-    (layer::USER_NAMESPACE, b"self/ns/user\0"),
-    (layer::MOUNT_NAMESPACE, b"self/ns/mnt\0"),
-    (layer::IPC_NAMESPACE, b"self/ns/ipc\0"),
-    (layer::UTS_NAMESPACE, b"self/ns/uts\0"),
-    (layer::CGROUP_NAMESPACE, b"self/ns/cgroup\0"),
+    (layer::USER_NAMESPACE, b"ns/user\0"),
+    (layer::MOUNT_NAMESPACE, b"ns/mnt\0"),
+    (layer::IPC_NAMESPACE, b"ns/ipc\0"),
+    (layer::UTS_NAMESPACE, b"ns/uts\0"),
+    (layer::CGROUP_NAMESPACE, b"ns/cgroup\0"),
 ];
 
-fn identity(plan: &Plan<'_>, path: &[u8]) -> Result<[u8; 32], Errno> {
-    let mut out = [0; 32];
+/// The process's own directory in `/proc`: every path through it would look the process up again.
+fn own_directory(plan: &Plan<'_>) -> Result<usize, Errno> {
+    sys::open(plan.proc, b"self\0", sys::O_PATH | sys::O_DIRECTORY)
+}
+
+fn identity(own: usize, path: &[u8]) -> Result<[u8; IDENTITY], Errno> {
+    let mut out = [0; IDENTITY];
     let at = out.as_mut_ptr() as usize;
-    call(
-        nr::READLINKAT,
-        &[plan.proc, path.as_ptr() as usize, at, out.len()],
-    )?;
+    let args = [own, path.as_ptr() as usize, at, out.len()];
+    call(nr::READLINKAT, &args)?;
     Ok(out)
 }
 
 fn enter_namespaces(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    let mut before = [[0; 32]; NAMESPACES.len()];
-    for (seen, (_, path)) in before.iter_mut().zip(NAMESPACES) {
-        *seen = identity(plan, path)?;
+    if plan.namespaces.len() != NAMESPACES.len() * IDENTITY {
+        return Err(sys::ENOTRECOVERABLE);
     }
     let all = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     call(nr::UNSHARE, &[all])?;
-    for (seen, (layer, path)) in before.iter().zip(NAMESPACES) {
-        if *seen != identity(plan, path)? {
+    let own = own_directory(plan)?;
+    let servers = plan.namespaces.chunks_exact(IDENTITY);
+    for ((layer, path), servers) in NAMESPACES.into_iter().zip(servers) {
+        if servers != identity(own, path)? {
             report.layers |= layer;
         }
     }
+    sys::close(own);
     Ok(())
 }
 
 fn map_ids(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
-    sys::write_file(plan.proc, b"self/setgroups\0", b"deny")?;
-    sys::write_file(plan.proc, b"self/uid_map\0", b"1000 0 1")?;
-    sys::write_file(plan.proc, b"self/gid_map\0", b"1000 0 1")?;
+    let own = own_directory(plan)?;
+    sys::write_file(own, b"setgroups\0", b"deny")?;
+    sys::write_file(own, b"uid_map\0", b"1000 0 1")?;
+    sys::write_file(own, b"gid_map\0", b"1000 0 1")?;
+    sys::close(own);
     // No namespaces within: the filter says so too, and where /proc is read-only, it alone.
     let _ = sys::write_file(plan.proc, b"sys/user/max_user_namespaces\0", b"0");
     match call(nr::GETUID, &[])? {

@@ -78,9 +78,12 @@ impl Report {
     }
 }
 
-/// What the server tells a child: sixteen little-endian words, then the filter, the directories
-/// that may be read, the names mounted in `/data`, each ending in NUL, and the child's own directory
-/// where it has no namespaces, ending in NUL as well.
+/// Bytes of a namespace's identity, such as `mnt:[4026531841]`.
+pub(crate) const IDENTITY: usize = 32;
+
+/// What the server tells a child: seventeen little-endian words, then the filter, the directories
+/// that may be read, the names mounted in `/data`, each ending in NUL, the identities of the server's
+/// own namespaces, and the child's own directory where it has no namespaces, ending in NUL as well.
 pub(crate) struct Plan<'a> {
     /// Become descriptors 0, 1, 2 and 3.
     pub(crate) pipes: [usize; 4],
@@ -105,13 +108,16 @@ pub(crate) struct Plan<'a> {
     pub(crate) filter: &'a [u8],
     pub(crate) readable: &'a [u8],
     pub(crate) data: &'a [u8],
+    /// What `/proc/self/ns` shows the server, in the order of `child::NAMESPACES`, each padded with
+    /// NUL to [`IDENTITY`] bytes.
+    pub(crate) namespaces: &'a [u8],
     /// Its own directory in the host's tree, where it has no namespaces; empty otherwise.
     pub(crate) place: &'a [u8],
 }
 
 impl<'a> Plan<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        const WORDS: usize = 16;
+        const WORDS: usize = 17;
         let (head, rest) = bytes.split_at_checked(WORDS * 8)?;
         let mut words = [0_u64; WORDS];
         for (word, chunk) in words.iter_mut().zip(head.chunks_exact(8)) {
@@ -120,6 +126,7 @@ impl<'a> Plan<'a> {
         let (filter, rest) = rest.split_at_checked(words[13] as usize)?;
         let (readable, rest) = rest.split_at_checked(words[14] as usize)?;
         let (data, rest) = rest.split_at_checked(words[15] as usize)?;
+        let (namespaces, rest) = rest.split_at_checked(words[16] as usize)?;
         let (place, rest) = rest.split_at_checked(words[10] as usize)?;
         rest.is_empty().then_some(Self {
             pipes: [0, 1, 2, 3].map(|at| words[at] as usize),
@@ -133,6 +140,7 @@ impl<'a> Plan<'a> {
             filter,
             readable,
             data,
+            namespaces,
             place,
         })
     }

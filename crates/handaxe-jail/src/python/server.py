@@ -71,6 +71,15 @@ def send(control, message, fds):
     control.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
+def own_namespaces(settings):
+    """What a child must no longer be in, where there are namespaces."""
+    if settings["place"] is not None:
+        return b""
+    kinds = "user", "mnt", "ipc", "uts", "cgroup"
+    links = (os.readlink(f"self/ns/{kind}", dir_fd=PROC) for kind in kinds)
+    return b"".join(link.encode().ljust(32, b"\0") for link in links)
+
+
 def own_place(settings, ident):
     """The child's directory, where it cannot have a root of its own. The host removes it."""
     if settings["place"] is None:
@@ -137,9 +146,10 @@ def main():
     filter_program = read_all(settings["filter"])
     readable = b"".join(p.encode() + b"\0" for p in settings["readable"])
     data = b"".join(n.encode() + b"\0" for n in settings["data"])
-    lengths = len(filter_program), len(readable), len(data)
-    plan = struct.pack("<5Q", settings["skip"], settings["missing"], *lengths)
-    plan += filter_program + readable + data
+    own = own_namespaces(settings)
+    lengths = len(filter_program), len(readable), len(data), len(own)
+    plan = struct.pack("<6Q", settings["skip"], settings["missing"], *lengths)
+    plan += filter_program + readable + data + own
     freeze(hook, settings)
     serve(hook, settings, plan)
 

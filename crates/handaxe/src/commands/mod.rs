@@ -8,6 +8,7 @@ mod chat;
 mod config;
 mod doctor;
 mod eval;
+mod export;
 mod junit;
 mod keys;
 mod probe;

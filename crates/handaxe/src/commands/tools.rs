@@ -24,7 +24,8 @@ pub(crate) fn run(shop: &Workshop, command: ToolsCommand) -> Outcome {
         ToolsCommand::Search { query, limit } => search(shop, &query, limit),
         ToolsCommand::Test(args) => super::test::run(shop, &args),
         ToolsCommand::Verify(args) => super::verify::verify(shop, &args),
-        ToolsCommand::Export { tool, out } => super::verify::export(shop, &tool, &out),
+        ToolsCommand::Export(args) => super::export::export(shop, &args),
+        ToolsCommand::Docs { site, force } => super::export::docs(shop, &site, force),
         ToolsCommand::Import {
             dir,
             golden,

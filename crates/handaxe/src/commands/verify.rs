@@ -1,10 +1,11 @@
-//! `handaxe tools verify` and `export`: evidence checked by someone who doubts it, here or on a
-//! machine that has never seen the registry.
+//! `handaxe tools verify`: evidence checked by someone who doubts it, here or on a machine that has
+//! never seen the registry.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use handaxe_agent::{Difference, Reproof, reprove};
+use handaxe_export::{Entry, Folder, ReadError};
 use handaxe_registry::{Files, FolderProblem, Inspection, PublicKey, inspect_folder};
 use handaxe_types::{Digest, Silent, ToolRef};
 use serde_json::{Value, json};
@@ -143,7 +144,7 @@ fn find(shop: &Workshop, args: &VerifyArgs) -> Result<Found, Failure> {
     })
 }
 
-fn registered(shop: &Workshop, tool: &ToolRef) -> Result<(ToolRef, Files), Failure> {
+pub(super) fn registered(shop: &Workshop, tool: &ToolRef) -> Result<(ToolRef, Files), Failure> {
     shop.registry()?
         .folder(tool)
         .map_err(|e| Failure::new(Exit::Refused, "altered", chain(&e)).hint(e.hint()))?
@@ -359,64 +360,34 @@ fn tell_proof(shop: &Workshop, args: &VerifyArgs, reproof: Option<&Reproof>) {
     }
 }
 
-pub(crate) fn export(shop: &Workshop, tool: &str, out: &Path) -> Outcome {
-    let (tool, files) = registered(shop, &tool_ref(tool)?)?;
-    let failed = |e: std::io::Error| {
-        Failure::failed("write", format!("cannot write {}: {e}", out.display()))
-            .hint("name a folder that does not exist yet with --out DIR")
-    };
-    std::fs::create_dir(out).map_err(failed)?;
-    for (name, bytes) in &files {
-        let path = out.join(name);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
-        }
-        std::fs::write(&path, bytes).map_err(failed)?;
-    }
-    let names: Vec<&String> = files.keys().collect();
-    shop.out
-        .document(&json!({ "tool": tool.to_string(), "folder": out, "files": names }))?;
-    shop.out.say(format!(
-        "Wrote {tool} to {} ({} files).\n  there: handaxe tools verify {} --key FILE   (the file of `handaxe keys export`, taken there by another way)",
-        out.display(),
-        files.len(),
-        out.display()
-    ));
-    Ok(Exit::Done)
-}
-
 /// Plain files only, of the folder and of `assets/`; what is deeper or a link is refused.
 fn read_dir(dir: &Path) -> Result<Files, Failure> {
+    let folder = Folder::open(dir).map_err(|e| read_failure(&e))?;
     let mut files = Files::new();
-    for (prefix, dir) in [("", dir.to_owned()), ("assets/", dir.join("assets"))] {
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(_) if !prefix.is_empty() => continue,
-            Err(e) => {
-                return Err(
-                    Failure::usage(format!("cannot read {}: {e}", dir.display()))
-                        .hint("name an exported tool folder: it holds tool.py and evidence.json"),
-                );
-            }
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let kind = entry.file_type();
-            if prefix.is_empty()
-                && name == "assets"
-                && kind.as_ref().is_ok_and(std::fs::FileType::is_dir)
-            {
-                continue;
-            }
-            if !kind.is_ok_and(|t| t.is_file()) {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    "not_a_file",
-                    format!("{} is not a plain file", Shown(&path.display().to_string())),
-                )
-                .hint("a tool folder holds plain files, and `assets/`"));
+    for inner in ["", "assets"] {
+        for (name, kind) in folder
+            .entries(inner)
+            .map_err(|e| read_failure(&e))?
+            .unwrap_or_default()
+        {
+            let path = if inner.is_empty() {
+                name
+            } else {
+                format!("{inner}/{name}")
+            };
+            match (kind, path.as_str()) {
+                (Entry::Folder, "assets") => continue,
+                // An installed package has one; nobody signed for it, and that is told.
+                (Entry::Folder, "__pycache__") => {
+                    files.insert(format!("{path}/"), Vec::new());
+                    continue;
+                }
+                (Entry::File, _) => {}
+                _ => {
+                    return Err(read_failure(&ReadError::NotAFile {
+                        path: dir.join(Shown(&path).to_string()).display().to_string(),
+                    }));
+                }
             }
             if files.len() == MAX_FILES {
                 return Err(Failure::usage(format!(
@@ -424,11 +395,24 @@ fn read_dir(dir: &Path) -> Result<Files, Failure> {
                     dir.display()
                 )));
             }
-            files.insert(
-                format!("{prefix}{name}"),
-                read_bounded(&path, MAX_FILE_BYTES)?,
-            );
+            if let Some(bytes) = folder
+                .file(&path, MAX_FILE_BYTES)
+                .map_err(|e| read_failure(&e))?
+            {
+                files.insert(path, bytes);
+            }
         }
     }
     Ok(files)
+}
+
+fn read_failure(error: &ReadError) -> Failure {
+    match error {
+        ReadError::Link { .. } | ReadError::NotAFile { .. } => {
+            Failure::new(Exit::Refused, "not_a_file", chain(error))
+                .hint("a tool folder holds plain files, and `assets/`")
+        }
+        _ => Failure::usage(chain(error))
+            .hint("name an exported tool folder: it holds tool.py and evidence.json"),
+    }
 }

@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "tools search",
     "tools test",
     "tools verify",
+    "tools docs",
     "tools export",
     "tools import",
     "tools deprecate",

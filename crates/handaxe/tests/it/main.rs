@@ -26,6 +26,8 @@ mod door;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod gaps;
 #[cfg(test)]
 mod hostile;

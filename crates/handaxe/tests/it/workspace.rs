@@ -36,6 +36,7 @@ fn tracked_files() -> Vec<PathBuf> {
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     let all = [
         "types", "jail", "sandbox", "validate", "registry", "composer", "eval", "agent", "server",
+        "export",
     ];
     [
         ("types", &[][..]),
@@ -45,6 +46,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("registry", &["types"]),
         ("composer", &["types"]),
         ("eval", &["types", "composer"]),
+        ("export", &["types", "validate", "registry"]),
         (
             "agent",
             &["types", "sandbox", "validate", "registry", "composer"],
