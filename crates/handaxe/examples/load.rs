@@ -202,7 +202,7 @@ impl Caller {
             let l = l.strip_prefix("data:").unwrap_or(l).trim();
             serde_json::from_str::<Value>(l).ok()
         });
-        let message = messages.filter(|m| m["id"] == id).last();
+        let message = messages.rev().find(|m| m["id"] == id);
         let message = message.ok_or_else(|| format!("no reply in: {reply}"))?;
         match message["result"]["structuredContent"].clone() {
             Value::Null => Err(message.to_string().into()),
@@ -234,14 +234,12 @@ impl Caller {
         let mut body = Vec::new();
         while chunked {
             let size = usize::from_str_radix(&self.line()?, 16)?;
+            chunked = size > 0;
             let at = body.len();
             body.resize(at + size, 0);
             self.stream
                 .read_exact(body.get_mut(at..).unwrap_or_default())?;
             self.line()?;
-            if size == 0 {
-                break;
-            }
         }
         if let Some(length) = length {
             body.resize(length, 0);

@@ -117,7 +117,7 @@ fn given(question: &str, name: &str) -> Option<String> {
 
 fn quoted(question: &str) -> Vec<String> {
     let parts: Vec<&str> = question.split('"').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return Vec::new();
     }
     parts
@@ -151,13 +151,12 @@ impl Walk<'_> {
         input: &Map<String, Value>,
     ) -> Result<(String, Value), Halt> {
         const KEY: &str = "external/0";
-        let used = match self.memory.get::<ExternalUse>(KEY)? {
-            Some(used) => used,
-            None => {
-                let used = self.call_external(server, name, input)?;
-                self.memory.put(KEY, &used)?;
-                used
-            }
+        let used = if let Some(used) = self.memory.get::<ExternalUse>(KEY)? {
+            used
+        } else {
+            let used = self.call_external(server, name, input)?;
+            self.memory.put(KEY, &used)?;
+            used
         };
         let result = used
             .output

@@ -30,7 +30,7 @@ use super::lines::{AHEAD, sort};
 /// Until it speaks the protocol, and for each page of its list.
 const ANSWERS: Duration = Duration::from_secs(20);
 /// One call.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 /// How often the cancel flag is looked at.
 const CANCEL_TICK: Duration = Duration::from_millis(50);
 /// Tools of one server, and pages that they may come in.
@@ -158,23 +158,14 @@ impl Externals for ExternalServers {
             let mut connected = self.connect(server).await?;
             // Looked at on the very connection that is called on.
             let now = connected.tools().await?;
-            let tool = now.iter().find(|t| t.name == accepted.name);
-            let (server, tool) = (
-                server.to_owned(),
-                match tool {
-                    Some(tool) => tool,
-                    None => {
-                        let tool = accepted.name.clone();
-                        return Err(ExternalError::Gone {
-                            server: server.to_owned(),
-                            tool,
-                        });
-                    }
-                },
-            );
-            if tool.digest() != accepted.digest() {
-                let tool = accepted.name.clone();
-                return Err(ExternalError::Changed { server, tool });
+            let found = now.iter().find(|t| t.name == accepted.name);
+            let (server, tool) = (server.to_owned(), accepted.name.clone());
+            match found {
+                None => return Err(ExternalError::Gone { server, tool }),
+                Some(found) if found.digest() != accepted.digest() => {
+                    return Err(ExternalError::Changed { server, tool });
+                }
+                Some(_) => {}
             }
             let reply = connected.call(&accepted.name, input).await;
             connected.close().await;
@@ -348,12 +339,11 @@ impl Connected {
         most: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, ExternalError> {
-        let done = match &mut self.owned {
-            Some(owned) => owned.within(&self.server, doing, most, work).await?,
-            None => {
-                let done = tokio::time::timeout(most, work).await;
-                done.map_err(|_| late(&self.server, doing, most))?
-            }
+        let done = if let Some(owned) = &mut self.owned {
+            owned.within(&self.server, doing, most, work).await?
+        } else {
+            let done = tokio::time::timeout(most, work).await;
+            done.map_err(|_| late(&self.server, doing, most))?
         };
         done.map_err(|e| ExternalError::Failed {
             server: self.server.clone(),

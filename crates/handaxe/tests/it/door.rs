@@ -233,5 +233,5 @@ pub(crate) fn answer(reply: &str) -> Option<Value> {
     let messages = body
         .lines()
         .filter_map(|l| serde_json::from_str(l.strip_prefix("data:").unwrap_or(l).trim()).ok());
-    messages.filter(|m: &Value| m.get("id").is_some()).last()
+    messages.rev().find(|m: &Value| m.get("id").is_some())
 }
