@@ -55,7 +55,7 @@ pub use figures::{BuildCost, UsagePeriod, VersionFigures};
 pub use folder::{FolderProblem, Inspection, SpecError, inspect_folder, read_cases, read_spec};
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
-pub use keys::{KeyInfo, KeyKind, KeyState, Rotated};
+pub use keys::{APPROVERS, KeyInfo, KeyKind, KeyState, Rotated, sealed_keys};
 pub use load::ApprovedTool;
 pub use names::confusable;
 pub use offered::Offer;

@@ -3,13 +3,14 @@
 //!
 //! What may not enter: no program approves, and no door of theirs has a way to ask for it; a person
 //! does, signed in, in `web`. Wire types stop in the door that speaks them: the MCP library is
-//! named in `mcp` alone. Nothing here prints or
-//! reads an environment; the edge gives roots, tokens and models.
+//! named in `mcp` alone. Nothing here prints or reads an environment; the edge gives roots, tokens
+//! and models.
 
 #![forbid(unsafe_code)]
 
 mod access;
 mod api;
+mod decisions;
 mod feed;
 mod follow;
 mod http;

@@ -6,7 +6,7 @@ use handaxe_agent::roles::{Failure, feedback};
 use handaxe_agent::{
     Begun, Context, Externals, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
-use handaxe_registry::{LoadError, Offer, Registry, RegistryError, RunError};
+use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
 use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{
     ApprovalId, ApprovalRequest, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance,
@@ -213,6 +213,10 @@ impl Service {
         &self.registry
     }
 
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Changes when the list of active tools may have changed.
     pub(crate) fn library_version(&self) -> Result<i64, ServiceError> {
         Ok(self.registry.library_version()?)
@@ -301,6 +305,33 @@ impl Service {
             files.push(file);
         }
         self.attach(&properties, &mut input, &mut files)?;
+        self.call(registry, &approved, input, &files, reporter, cancel)
+    }
+
+    /// The same on files that are attached already, by the names that the input has.
+    pub(crate) fn run_on(
+        &self,
+        actor: &str,
+        tool: &ToolRef,
+        input: Map<String, Value>,
+        files: &[DataFile],
+        reporter: Arc<dyn Reporter>,
+        cancel: Cancel,
+    ) -> Result<Ran, ServiceError> {
+        let registry = self.registry.acting_as(actor);
+        let approved = registry.load_approved(tool, self.sandbox.profile())?;
+        self.call(registry, &approved, input, files, reporter, cancel)
+    }
+
+    fn call(
+        &self,
+        registry: Registry,
+        approved: &ApprovedTool,
+        input: Map<String, Value>,
+        files: &[DataFile],
+        reporter: Arc<dyn Reporter>,
+        cancel: Cancel,
+    ) -> Result<Ran, ServiceError> {
         let artifacts = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
         let what = Use {
             input,
@@ -319,7 +350,7 @@ impl Service {
             cancel,
             max_repairs: 0,
         };
-        match use_tool(&ctx, &approved, &what) {
+        match use_tool(&ctx, approved, &what) {
             Ok(invocation) => Ok(Ran {
                 invocation,
                 artifacts,
@@ -577,7 +608,7 @@ fn next(id: i64, state: ApprovalState) -> Option<String> {
 }
 
 /// A name of one plain component for a file inside, different for each `n`.
-fn plain(path: &str, n: usize) -> String {
+pub(crate) fn plain(path: &str, n: usize) -> String {
     let base = path.rsplit('/').next().unwrap_or_default();
     let name: String = base
         .chars()

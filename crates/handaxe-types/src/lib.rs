@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod json;
+pub mod text;
 
 mod approval;
 mod card;

@@ -174,6 +174,9 @@ pub struct ApprovalPolicy {
     pub two_person: bool,
     /// Hours until a waiting approval expires.
     pub expires_hours: u32,
+    /// Several waiting tools may be approved with one word, where nothing about any of them asks
+    /// for a closer look.
+    pub batch: bool,
 }
 
 impl Default for ApprovalPolicy {
@@ -183,6 +186,7 @@ impl Default for ApprovalPolicy {
             approvers: Vec::new(),
             two_person: false,
             expires_hours: 168,
+            batch: false,
         }
     }
 }

@@ -269,6 +269,9 @@ approvers = []
 two_person = {}
 # Hours until a waiting approval expires.
 expires_hours = {}
+# true: several waiting tools may be approved at once in the browser, where nothing about any of them
+# asks for a closer look (no warning, not a person's own, no files handed back, not a new version).
+batch = {}
 
 [isolation]
 # The least isolation under which a tool is tried and run, weakest first: \"landlock\" (no
@@ -295,6 +298,7 @@ least = \"{}\"
         p.approval.how.as_str(),
         p.approval.two_person,
         p.approval.expires_hours,
+        p.approval.batch,
         p.isolation.least.as_str(),
     );
     out

@@ -22,6 +22,7 @@ mod report;
 mod reprove;
 mod risks;
 mod run;
+mod words;
 mod writers;
 
 use std::sync::Arc;
@@ -31,7 +32,9 @@ use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{Policy, Progress, Reporter};
 use handaxe_validate::Validator;
 
-pub use approve::{Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne};
+pub use approve::{
+    Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne, text_diff,
+};
 pub use begun::{Begun, Goal, Making, RoleSettings, Turn};
 pub use cost::{Cost, Price, StepCost};
 pub use error::PipelineError;
@@ -41,6 +44,7 @@ pub use report::{Invocation, Report, Stop, ToolUsed};
 pub use reprove::{Difference, Reproof, reprove, split};
 pub use risks::{RiskyLine, risks};
 pub use run::walk;
+pub use words::{Concern, limit_words, may_use, proof_words};
 
 use crate::external::Externals;
 use crate::minds::Minds;

@@ -1,12 +1,14 @@
 //! What the pages and the HTTP API show, read once and for both: the same figures at every door.
 //! Reads only; what changes something is the service's own.
 
+mod detail;
 mod diff;
 mod insight;
 mod journal;
 mod runs;
 mod tools;
 
+pub(crate) use detail::ToolView;
 pub(crate) use diff::{ScoreChange, VersionDiff};
 pub(crate) use insight::{Insight, ToolWorth};
 pub(crate) use journal::{JournalPage, JournalQuery, exported};

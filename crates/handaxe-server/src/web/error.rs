@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::page::{Page, html};
+use crate::decisions::DecideError;
 use crate::service::ServiceError;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,10 @@ pub(crate) enum WebError {
     TooLarge { most_kib: usize },
     #[error("it took too long")]
     Late,
+    #[error("what was sent could not be kept")]
+    Keep(#[source] std::io::Error),
+    #[error(transparent)]
+    Decide(#[from] DecideError),
     #[error(transparent)]
     Service(#[from] ServiceError),
     #[error("the page could not be drawn")]
@@ -46,13 +51,18 @@ impl WebError {
             Self::Form(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Decide(e) => match e.kind() {
+                "not_found" => StatusCode::NOT_FOUND,
+                "registry" => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            },
             Self::Service(e) => match e.kind() {
                 "not_found" => StatusCode::NOT_FOUND,
                 "input" => StatusCode::UNPROCESSABLE_ENTITY,
                 "busy" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
-            Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
+            Self::Keep(_) | Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
@@ -71,8 +81,9 @@ impl WebError {
             Self::Form(_) => "go back and correct it".to_owned(),
             Self::TooLarge { .. } => "send less, or use `handaxe run` on the machine".to_owned(),
             Self::Late => "try again when less is under way".to_owned(),
+            Self::Decide(e) => e.hint(),
             Self::Service(e) => e.hint(),
-            Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
+            Self::Keep(_) | Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
                 "the server's own output says more".to_owned()
             }
         }
@@ -113,7 +124,7 @@ impl IntoResponse for WebError {
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

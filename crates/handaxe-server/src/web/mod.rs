@@ -7,11 +7,17 @@
 
 mod approvals;
 mod assets;
+mod code;
+mod diff;
 mod door;
 mod error;
+mod form;
 mod gallery;
 mod page;
+mod parts;
 mod session;
+mod tool;
+mod upload;
 mod visit;
 
 use std::sync::Arc;
@@ -31,6 +37,8 @@ pub(crate) use self::visit::CSRF_HEADER;
 use self::error::WebError;
 use self::session::Sessions;
 use crate::access::Access;
+use crate::decisions::DecideError;
+use crate::kept::Kept;
 use crate::login::Logins;
 use crate::service::{Service, ServiceError};
 
@@ -73,6 +81,8 @@ pub(crate) struct Web {
     pub(crate) sessions: Sessions,
     /// The session cookie's name: cookies know no ports, so the name does.
     pub(crate) cookie: String,
+    /// Files that tools produced, for a while.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl Web {
@@ -88,6 +98,7 @@ impl Web {
             logins,
             sessions: Sessions::default(),
             cookie: format!("handaxe-{port}"),
+            kept: Arc::default(),
         })
     }
 
@@ -99,6 +110,15 @@ impl Web {
         let service = Arc::clone(&self.service);
         Ok(tokio::task::spawn_blocking(move || question(&service)).await??)
     }
+
+    /// The same of what a person decides.
+    pub(crate) async fn decide<T: Send + 'static>(
+        &self,
+        word: impl FnOnce(&Service) -> Result<T, DecideError> + Send + 'static,
+    ) -> Result<T, WebError> {
+        let service = Arc::clone(&self.service);
+        Ok(tokio::task::spawn_blocking(move || word(&service)).await??)
+    }
 }
 
 /// Every page, behind the checks of host and time and with the headers that each answer bears.
@@ -106,6 +126,7 @@ pub(crate) fn router(web: Arc<Web>) -> Router {
     Router::new()
         .merge(door::routes())
         .merge(gallery::routes())
+        .merge(tool::routes())
         .merge(approvals::routes())
         .route("/assets/{digest}/{name}", get(assets::serve))
         .fallback(async || WebError::NotFound("such page".to_owned()))

@@ -58,4 +58,6 @@ mod shadow;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
+mod web;
+#[cfg(test)]
 mod workspace;

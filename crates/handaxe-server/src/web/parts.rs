@@ -1,0 +1,184 @@
+//! Small pieces that several pages show.
+
+use askama::Template;
+use handaxe_types::text::Shown;
+use jiff::Timestamp;
+
+use crate::library::UsageDay;
+
+/// A moment: how long ago for reading, exactly for the pointer and for programs.
+#[derive(Clone, Debug, Template)]
+#[template(
+    source = r#"<time datetime="{{ exact }}" title="{{ exact }}">{{ words }}</time>"#,
+    ext = "html"
+)]
+pub(crate) struct When {
+    exact: String,
+    words: String,
+}
+
+impl When {
+    pub(crate) fn of(ms: i64) -> Self {
+        Self::seen_from(Timestamp::now().as_millisecond(), ms)
+    }
+
+    fn seen_from(now: i64, ms: i64) -> Self {
+        let exact = Timestamp::from_millisecond(ms).map_or_else(
+            |_| ms.to_string(),
+            |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        );
+        let away = now.abs_diff(ms) / 1000;
+        let (n, unit) = match away {
+            0..60 => {
+                let words = if ms > now { "in a moment" } else { "just now" };
+                let words = words.to_owned();
+                return Self { exact, words };
+            }
+            60..3_600 => (away / 60, "minute"),
+            3_600..86_400 => (away / 3_600, "hour"),
+            86_400..2_592_000 => (away / 86_400, "day"),
+            2_592_000..31_536_000 => (away / 2_592_000, "month"),
+            _ => (away / 31_536_000, "year"),
+        };
+        let s = if n == 1 { "" } else { "s" };
+        let words = if ms > now {
+            format!("in {n} {unit}{s}")
+        } else {
+            format!("{n} {unit}{s} ago")
+        };
+        Self { exact, words }
+    }
+}
+
+/// One bar: calls that gave a result below, the others on top.
+#[derive(Clone, Debug, PartialEq)]
+struct Bar {
+    x: f64,
+    ok_y: f64,
+    ok_h: f64,
+    bad_y: f64,
+    bad_h: f64,
+}
+
+/// Calls over days, as bars.
+#[derive(Clone, Debug, Template)]
+#[template(path = "bars.html")]
+pub(crate) struct Bars {
+    width: f64,
+    height: f64,
+    bar: f64,
+    bars: Vec<Bar>,
+    label: String,
+    class: &'static str,
+}
+
+impl Bars {
+    /// For a card.
+    pub(crate) fn small(days: &[UsageDay]) -> Self {
+        Self::drawn(days, 4.0, 28.0, "spark")
+    }
+
+    /// For a page.
+    pub(crate) fn wide(days: &[UsageDay]) -> Self {
+        Self::drawn(days, 8.0, 120.0, "chart")
+    }
+
+    fn drawn(days: &[UsageDay], step: f64, height: f64, class: &'static str) -> Self {
+        let most = days.iter().map(|d| d.calls).max().unwrap_or(0).max(1) as f64;
+        let scale = |n: u64| {
+            let h = n as f64 / most * (height - 1.0);
+            // What happened at all is seen.
+            if n > 0 { h.max(1.5) } else { 0.0 }
+        };
+        let bars = days
+            .iter()
+            .zip(0_u32..)
+            .filter(|(day, _)| day.calls > 0)
+            .map(|(day, n)| {
+                let (ok_h, bad_h) = (scale(day.ok), scale(day.calls.saturating_sub(day.ok)));
+                Bar {
+                    x: f64::from(n) * step,
+                    ok_y: height - ok_h,
+                    ok_h,
+                    bad_y: height - ok_h - bad_h,
+                    bad_h,
+                }
+            })
+            .collect();
+        let (calls, ok) = days
+            .iter()
+            .fold((0, 0), |(c, o), d| (c + d.calls, o + d.ok));
+        let label = match calls {
+            0 => format!("not called in {} days", days.len()),
+            _ => format!(
+                "{calls} {} in {} days, {ok} with a result",
+                if calls == 1 { "call" } else { "calls" },
+                days.len()
+            ),
+        };
+        Self {
+            width: days.len() as f64 * step,
+            height,
+            bar: step - 1.0,
+            bars,
+            label,
+            class,
+        }
+    }
+}
+
+/// `87 %`.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// Text of others on one line: what it holds is shown, not obeyed.
+pub(crate) fn line(text: &str) -> String {
+    Shown(text).to_string()
+}
+
+/// The same where a browser has several lines.
+pub(crate) fn lines(text: &str) -> String {
+    handaxe_types::text::Lines(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_in_words() {
+        let now = 1_700_000_000_000;
+        for (ms, words) in [
+            (now, "just now"),
+            (now - 60_000, "1 minute ago"),
+            (now - 7_200_000, "2 hours ago"),
+            (now + 3 * 86_400_000, "in 3 days"),
+            (i64::MIN, "292278994 years ago"),
+        ] {
+            assert_eq!(
+                When::seen_from(now.min(0).max(ms.max(0)).max(now), ms)
+                    .words
+                    .is_empty(),
+                false
+            );
+            if ms > i64::MIN {
+                assert_eq!(When::seen_from(now, ms).words, words);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bar_for_each_day_with_calls() {
+        let day = |calls, ok| UsageDay {
+            day_ms: 0,
+            calls,
+            ok,
+        };
+        let bars = Bars::small(&[day(0, 0), day(4, 3), day(1, 1)]);
+        assert_eq!(bars.bars.len(), 2);
+        assert_eq!(bars.label, "5 calls in 3 days, 4 with a result");
+        assert!(bars.bars.iter().all(|b| b.bad_y >= 0.0 && b.ok_y <= 28.0));
+        assert_eq!(Bars::small(&[]).label, "not called in 0 days");
+    }
+}
