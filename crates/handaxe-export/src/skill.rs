@@ -2,6 +2,8 @@
 //! with `name` (a-z, 0-9 and single hyphens, the folder's own name) and `description` (at most 1024
 //! characters), then instructions for an agent.
 
+use std::fmt::Write as _;
+
 use handaxe_registry::Files;
 
 use crate::formats::Format;
@@ -41,7 +43,7 @@ fn skill(subject: &Subject) -> Vec<u8> {
         quoted(&subject.digest.to_string()),
     );
     let mut out = front;
-    out += &format!("# {}\n\n", subject.name());
+    let _ = write!(out, "# {}\n\n", subject.name());
     out += &outside::markdown(&subject.line());
     out += "\n\nRun it from this folder, with the arguments as one JSON object:\n\n\
             ```\npython3 scripts/call.py '{…}'\n```\n\n\

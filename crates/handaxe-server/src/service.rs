@@ -7,7 +7,7 @@ use handaxe_agent::{
     Begun, Context, Externals, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
 use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
-use handaxe_sandbox::{Cancel, Sandbox};
+use handaxe_sandbox::{Cancel, Sandbox, SessionStats};
 use handaxe_types::{
     ApprovalId, ApprovalRequest, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance,
     Reporter, RunId, RunState, Spec, Task, ToolDigest, ToolName, ToolRef,
@@ -168,8 +168,8 @@ pub(crate) struct Ask {
     pub(crate) goal: Goal,
     /// Paths beneath the server's roots.
     pub(crate) paths: Vec<String>,
-    /// Files that came with it.
-    pub(crate) uploads: Vec<Upload>,
+    /// Files that came with it; they are kept with the run.
+    pub(crate) files: Vec<DataFile>,
 }
 
 /// A file that came with a call, for a property of its input.
@@ -184,6 +184,7 @@ type Listed = (i64, Arc<[Offer]>);
 pub struct Service {
     registry: Registry,
     sandbox: Arc<dyn Sandbox>,
+    sessions: Arc<SharedSessions>,
     policy: Policy,
     roots: Roots,
     minds: Arc<dyn MindSource>,
@@ -195,10 +196,12 @@ pub struct Service {
 
 impl Service {
     pub fn new(parts: Parts) -> Self {
+        let sessions = Arc::new(SharedSessions::new(parts.sandbox));
         Self {
             uploads: Uploads::in_home(parts.registry.home()),
             registry: parts.registry,
-            sandbox: Arc::new(SharedSessions::new(parts.sandbox)),
+            sandbox: Arc::clone(&sessions) as Arc<dyn Sandbox>,
+            sessions,
             policy: parts.policy,
             roots: parts.roots,
             minds: parts.minds,
@@ -208,6 +211,11 @@ impl Service {
         }
     }
 
+    /// The warm pool of calls without files; nothing is in it before the first.
+    pub(crate) fn pool(&self) -> SessionStats {
+        self.sessions.stats()
+    }
+
     /// What is kept, for the doors that show it.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
@@ -215,6 +223,11 @@ impl Service {
 
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether files can be named by their path.
+    pub(crate) fn has_roots(&self) -> bool {
+        self.roots.paths().next().is_some()
     }
 
     /// Changes when the list of active tools may have changed.
@@ -394,9 +407,12 @@ impl Service {
         for path in &ask.paths {
             data.push(self.roots.file(path, &plain(path, data.len()))?);
         }
-        for upload in &ask.uploads {
-            let name = plain(&upload.name, data.len());
-            data.push(self.uploads.keep(&name, &upload.bytes)?);
+        for file in &ask.files {
+            let name = plain(&file.name, data.len());
+            data.push(DataFile {
+                name,
+                ..self.uploads.keep(file)?
+            });
         }
         self.begin(actor, &ask.question, data, Vec::new(), ask.goal, reporter)
     }

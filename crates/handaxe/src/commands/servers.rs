@@ -19,6 +19,7 @@ use crate::failure::{Exit, Failure, Outcome, chain};
 use crate::home::{McpServer, login};
 use crate::render::text::Shown;
 use crate::render::{caution, faint, strong};
+use crate::telemetry::redactor;
 use crate::workshop::{Workshop, registry_failure};
 
 /// What a started server gets of our environment: what the protocol's own libraries pass on.
@@ -66,10 +67,12 @@ fn reach(name: &str, server: &McpServer) -> Result<Reach, Failure> {
         }),
         (None, Some(url)) if server.args.is_empty() && server.env.is_empty() => {
             let token = match &server.token_env {
-                Some(variable) => Some(
-                    std::env::var(variable)
-                        .map_err(|_| wrong(&format!("token_env: {variable} is not set")))?,
-                ),
+                Some(variable) => {
+                    let token = std::env::var(variable)
+                        .map_err(|_| wrong(&format!("token_env: {variable} is not set")))?;
+                    redactor().add(&token);
+                    Some(token)
+                }
                 None => None,
             };
             Ok(Reach::Url {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
+use crate::server::Server;
 
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -144,73 +145,32 @@ fn try_http(addr: &str, head: &str, body: &[u8]) -> std::io::Result<(u16, String
     Ok((status, reply))
 }
 
-/// A `handaxe serve`; it dies with this.
-pub(crate) struct Serving {
-    pub(crate) child: Child,
-    pub(crate) addr: String,
-    pub(crate) token: String,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Serving {
-    pub(crate) fn start(lab: &Lab, more: &[&str]) -> Self {
-        let mut args = vec![
-            "serve",
-            "--addr",
-            "127.0.0.1:0",
-            "--model",
-            "composer",
-            "--json",
-        ];
-        args.extend(more);
-        let mut child = lab.command(&args).stderr(Stdio::null()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut document = String::new();
-        while serde_json::from_str::<Value>(&document).is_err() {
-            assert!(out.read_line(&mut document).unwrap() > 0, "{document}");
-        }
-        let document: Value = serde_json::from_str(&document).unwrap();
-        let url = document["mcp"].as_str().unwrap();
-        let addr = url.trim_start_matches("http://").trim_end_matches("/mcp");
-        let token = std::fs::read_to_string(document["token_file"].as_str().unwrap()).unwrap();
-        Self {
-            child,
-            addr: addr.to_owned(),
-            token: token.trim().to_owned(),
-        }
-    }
-
+impl Server {
     /// The headers that let a request in.
-    pub(crate) fn head(&self) -> String {
+    pub(crate) fn mcp_head(&self) -> String {
         let Self { addr, token, .. } = self;
         format!("Host: {addr}\r\nAuthorization: Bearer {token}\r\n")
     }
 
     /// One message of 2026-07-28, which needs no session; its answer.
-    pub(crate) fn ask(&self, method: &str, params: Value) -> Value {
-        let (status, reply) = self.try_ask(method, params);
+    pub(crate) fn mcp(&self, method: &str, params: Value) -> Value {
+        let (status, reply) = self.try_mcp(method, params);
         answer(&reply).unwrap_or_else(|| panic!("{status} {reply}"))
     }
 
-    pub(crate) fn try_ask(&self, method: &str, params: Value) -> (u16, String) {
-        self.reach(method, params).unwrap()
+    pub(crate) fn try_mcp(&self, method: &str, params: Value) -> (u16, String) {
+        self.reach_mcp(method, params).unwrap()
     }
 
     /// The status and the reply; none where the server is gone.
-    pub(crate) fn reach(&self, method: &str, mut params: Value) -> Option<(u16, String)> {
+    pub(crate) fn reach_mcp(&self, method: &str, mut params: Value) -> Option<(u16, String)> {
         params["_meta"] = modern(&json!({}));
         let name = params["name"]
             .as_str()
             .map(|n| format!("Mcp-Name: {n}\r\n"));
         let head = format!(
             "{}MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{}",
-            self.head(),
+            self.mcp_head(),
             name.unwrap_or_default()
         );
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});

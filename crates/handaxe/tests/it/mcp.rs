@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::door::{Client, PATIENCE, Serving, http, text};
+use crate::door::{Client, PATIENCE, text};
 use crate::lab::{Lab, example};
+use crate::server::Server;
 
 #[test]
 fn an_agent_makes_a_tool_a_person_approves_and_it_is_there() {
@@ -156,19 +157,24 @@ fn hostile_lines_get_an_error_and_the_door_stays_open() {
 #[test]
 fn http_asks_for_the_token_the_host_and_the_origin() {
     let lab = Lab::new();
-    let mut serving = Serving::start(&lab, &[]);
-    let (addr, token) = (serving.addr.clone(), serving.token.clone());
-    let bearer = format!("Authorization: Bearer {token}\r\n");
-    let host = format!("Host: {addr}\r\n");
+    let server = Server::start(&lab, &[]);
+    let bearer = format!("Authorization: Bearer {}\r\n", server.token);
+    let host = format!("Host: {}\r\n", server.addr);
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}})
-    .to_string()
-    .into_bytes();
-    let (status, reply) = http(&addr, &format!("{host}{bearer}"), &hello);
-    assert_eq!(status, 200, "{reply}");
-    assert!(reply.contains("2025-11-25"), "{reply}");
-    let own = format!("{host}{bearer}Origin: http://{addr}\r\n");
-    assert_eq!(http(&addr, &own, &hello).0, 200);
+    .to_string();
+    let http = |head: &str, body: &str| {
+        let plain =
+            "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n";
+        server.raw("POST", "/mcp", &format!("{plain}{head}"), body.as_bytes())
+    };
+    let reply = http(&format!("{host}{bearer}"), &hello).is(200);
+    assert!(reply.body.contains("2025-11-25"), "{}", reply.body);
+    http(
+        &format!("{host}{bearer}Origin: http://{}\r\n", server.addr),
+        &hello,
+    )
+    .is(200);
     for (what, head, expected) in [
         ("no token", host.clone(), 401),
         (
@@ -178,7 +184,7 @@ fn http_asks_for_the_token_the_host_and_the_origin() {
         ),
         (
             "the token in another scheme",
-            format!("{host}Authorization: Basic {token}\r\n"),
+            format!("{host}Authorization: Basic {}\r\n", server.token),
             401,
         ),
         (
@@ -192,20 +198,10 @@ fn http_asks_for_the_token_the_host_and_the_origin() {
             403,
         ),
     ] {
-        let (status, reply) = http(&addr, &head, &hello);
-        assert_eq!(status, expected, "{what}: {reply}");
+        let reply = http(&head, &hello);
+        assert_eq!(reply.status, expected, "{what}: {}", reply.body);
     }
-    let (status, _) = http(&addr, &format!("{host}{bearer}"), &vec![b' '; 5 << 20]);
-    assert!(matches!(status, 413 | 0), "{status}");
-    let pid = rustix::process::Pid::from_child(&serving.child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let begun = std::time::Instant::now();
-    loop {
-        if let Some(status) = serving.child.try_wait().unwrap() {
-            assert!(status.success());
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "the server did not stop");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let reply = http(&format!("{host}{bearer}"), &" ".repeat(5 << 20));
+    assert!(matches!(reply.status, 413 | 0), "{}", reply.status);
+    server.stop();
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use handaxe_types::Digest;
 use serde_json::{Value, json};
 
-use crate::door::{PATIENCE, Serving, answer};
+use crate::door::{PATIENCE, answer};
 use crate::lab::Lab;
 use crate::script::{Tool, count_words, integer, text};
+use crate::server::Server;
 
 const CALLERS: usize = 16;
 /// Calls that are answered before the server is killed, and approvals that are given.
@@ -95,7 +96,7 @@ fn nothing_acknowledged_is_lost_by_kill_9_under_load() {
         lab.file(&format!("home/goldens/{name}.jsonl"), golden.to_string());
     }
     let _ = text();
-    let mut serving = Serving::start(&lab, &[]);
+    let mut serving = Server::start(&lab, &[]);
     let (acknowledged, killed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let approved = AtomicUsize::new(0);
     let (inputs, family) = std::thread::scope(|scope| {
@@ -186,10 +187,10 @@ fn nothing_acknowledged_is_lost_by_kill_9_under_load() {
     let verified = lab.json(&["audit", "verify"]);
     assert_eq!(verified["ok"], true, "{verified}");
     // It comes back, and what was approved is.
-    let serving = Serving::start(&lab, &[]);
+    let serving = Server::start(&lab, &[]);
     for n in 0..approved.load(Ordering::SeqCst) {
         let name = nth(n).spec["name"].clone();
-        let reply = serving.ask(
+        let reply = serving.mcp(
             "tools/call",
             json!({"name": name, "arguments": {"number": 5}}),
         );
@@ -199,7 +200,7 @@ fn nothing_acknowledged_is_lost_by_kill_9_under_load() {
             "{reply}"
         );
     }
-    let reply = serving.ask(
+    let reply = serving.mcp(
         "tools/call",
         json!({"name": "count_words", "arguments": {"text": "a b"}}),
     );
@@ -208,8 +209,8 @@ fn nothing_acknowledged_is_lost_by_kill_9_under_load() {
 }
 
 /// The reply, or none where the server is gone.
-fn ask(serving: &Serving, params: Value) -> Option<Value> {
-    let (status, reply) = serving.reach("tools/call", params)?;
+fn ask(serving: &Server, params: Value) -> Option<Value> {
+    let (status, reply) = serving.reach_mcp("tools/call", params)?;
     let answer = answer(&reply)?;
     assert_eq!(status, 200, "{reply}");
     Some(answer)

@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::door::{Client, PATIENCE, Serving, modern, text};
+use crate::door::{Client, PATIENCE, modern, text};
 use crate::lab::Lab;
 use crate::script::{Script, Tool, count_words, word_cases};
+use crate::server::Server;
 
 const SHORT: &str = "[trial]\nfuzz_inputs = 24\nmutants = 0\n";
 
@@ -304,9 +305,9 @@ fn granted(lab: &Lab) -> usize {
 fn nothing_unapproved_runs_and_nothing_a_client_says_approves() {
     let lab = Lab::new();
     golden(&lab, GOLDEN);
-    let serving = Serving::start(&lab, &[]);
+    let serving = Server::start(&lab, &[]);
     let call = |name: &str, arguments: Value| {
-        serving.ask("tools/call", json!({"name": name, "arguments": arguments}))
+        serving.mcp("tools/call", json!({"name": name, "arguments": arguments}))
     };
     let proposed = call("propose_tool", proposal(&count_words()));
     assert_eq!(state(&proposed)["state"], "waiting", "{proposed}");
@@ -349,7 +350,7 @@ fn nothing_unapproved_runs_and_nothing_a_client_says_approves() {
     }
     // Methods and paths of the same server.
     for method in ["approvals/approve", "tools/approve", "elicitation/create"] {
-        let (_, reply) = serving.try_ask(method, json!({"approval": 1, "action": "accept"}));
+        let (_, reply) = serving.try_mcp(method, json!({"approval": 1, "action": "accept"}));
         assert!(reply.contains("error"), "{method}: {reply}");
     }
     assert_eq!(granted(&lab), 0);

@@ -6,8 +6,9 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::door::{Client, PATIENCE, Serving, answer, http};
+use crate::door::{Client, PATIENCE, answer, http};
 use crate::lab::Lab;
+use crate::server::Server;
 
 fn call(id: u32, arguments: &str) -> String {
     format!(
@@ -91,11 +92,11 @@ fn over_stdio() {
 #[test]
 fn over_http() {
     let lab = Lab::new();
-    let serving = Serving::start(&lab, &[]);
+    let serving = Server::start(&lab, &[]);
     for (says, arguments, told) in bombs() {
         let (status, reply) = http(
             &serving.addr,
-            &serving.head(),
+            &serving.mcp_head(),
             call(7, &arguments).as_bytes(),
         );
         assert_eq!(status, 400, "{reply}");
@@ -105,7 +106,7 @@ fn over_http() {
         assert!(message.contains(says), "{says}: {message}");
         assert_eq!(answer(&reply).is_some(), told, "{says}: {reply}");
     }
-    let listed = serving.ask("tools/list", json!({}));
+    let listed = serving.mcp("tools/list", json!({}));
     assert!(
         listed["result"]["tools"].as_array().unwrap().len() > 3,
         "{listed}"
