@@ -92,11 +92,13 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
         Terminal::Words { .. } | Terminal::Extract { .. } | Terminal::Sentiment { .. }
     );
     if chain.format == Format::Text {
-        return vec![Column {
+        // Some lines are numbers.
+        let line = |role, values: [&str; ROWS]| Column {
             name: "line".to_owned(),
-            role: Role::Text,
-            values: SENTENCES.map(str::to_owned).to_vec(),
-        }];
+            role,
+            values: values.map(str::to_owned).to_vec(),
+        };
+        return vec![line(Role::Text, SENTENCES), line(Role::Number, NUMBERS)];
     }
     let role = |kind: Kind| match kind {
         Kind::Integer | Kind::Number => Role::Number,

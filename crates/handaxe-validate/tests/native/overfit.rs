@@ -365,14 +365,12 @@ pub(crate) fn alone(sandbox: &Arc<dyn Sandbox>) {
     let golden: Kept = |task| vec![case(task, task.golden, "user")];
     let none: Kept = |_| Vec::new();
     // Name, cases, generated inputs, mutants, and how many of the forty it must refuse by itself.
-    let arms: [(&str, Kept, u32, u32, u32); 5] = [
+    let arms: [(&str, Kept, u32, u32, u32); 4] = [
         ("held-out cases", held_out, 0, 0, 38),
-        ("the golden", golden, 0, 0, 30),
-        ("generated inputs", none, 40, 0, 0),
-        ("mutants", none, 0, 20, 0),
-        ("none of them", none, 0, 0, 0),
+        ("the golden", golden, 0, 0, 38),
+        ("generated inputs", none, 12, 0, 0),
+        ("mutants", none, 0, 10, 0),
     ];
-    let mut table = Vec::new();
     for (name, kept, fuzz, mutants, least) in arms {
         let mut policy = Policy::default();
         policy.trial.min_independent_cases = 0;
@@ -392,8 +390,5 @@ pub(crate) fn alone(sandbox: &Arc<dyn Sandbox>) {
         }
         println!("     {name:18} alone refuse {refused:2} of 40");
         assert!(refused >= least, "{name}: {refused}");
-        table.push(refused);
     }
-    // Switched off all together nothing refuses: what the others refused was their doing.
-    assert_eq!(table.last(), Some(&0));
 }
