@@ -6,7 +6,7 @@ use handaxe_agent::{
     Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
 use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
-use handaxe_sandbox::{Cancel, Sandbox};
+use handaxe_sandbox::{Cancel, Sandbox, SessionStats};
 use handaxe_types::{
     ApprovalId, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance, Reporter, RunId,
     Spec, Task, ToolDigest, ToolName, ToolRef,
@@ -175,6 +175,7 @@ type Listed = (i64, Arc<[Offer]>);
 pub struct Service {
     registry: Registry,
     sandbox: Arc<dyn Sandbox>,
+    sessions: Arc<SharedSessions>,
     policy: Policy,
     roots: Roots,
     minds: Arc<dyn MindSource>,
@@ -185,16 +186,23 @@ pub struct Service {
 
 impl Service {
     pub fn new(parts: Parts) -> Self {
+        let sessions = Arc::new(SharedSessions::new(parts.sandbox));
         Self {
             uploads: Uploads::in_home(parts.registry.home()),
             registry: parts.registry,
-            sandbox: Arc::new(SharedSessions::new(parts.sandbox)),
+            sandbox: Arc::clone(&sessions) as Arc<dyn Sandbox>,
+            sessions,
             policy: parts.policy,
             roots: parts.roots,
             minds: parts.minds,
             jobs: Jobs::default(),
             listed: Mutex::default(),
         }
+    }
+
+    /// The warm pool of calls without files; nothing is in it before the first.
+    pub(crate) fn pool(&self) -> SessionStats {
+        self.sessions.stats()
     }
 
     /// What is kept, for the doors that show it.

@@ -44,6 +44,8 @@ mod sandbox_cli;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod shadow;
