@@ -20,6 +20,8 @@ mod conversations;
 #[cfg(test)]
 mod critical;
 #[cfg(test)]
+mod eval;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod export;
@@ -35,6 +37,8 @@ mod mcp;
 mod minds;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod provider;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
