@@ -4,9 +4,10 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import assert from "node:assert/strict";
 import * as library from "./library.mjs";
+import * as runs from "./runs.mjs";
 
 // One entry a file of pages and journeys.
-const rooms = [library];
+const rooms = [library, runs];
 
 const [said, handaxe, chromium, pictures, only] = process.argv.slice(2);
 const require = createRequire(`${process.env.HANDAXE_WEB_PLACE}/`);

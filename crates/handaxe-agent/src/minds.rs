@@ -12,7 +12,7 @@ use handaxe_types::{
 };
 use serde_json::Value;
 
-use crate::model::{Budget, Budgeted, Memo, Model, ModelError, RoleName};
+use crate::model::{Budget, Budgeted, Memo, Model, ModelError, Observed, RoleName};
 use crate::pipeline::candidates::Considered;
 use crate::pipeline::data::Data;
 use crate::pipeline::make::{Attempt, Job, Mind};
@@ -157,13 +157,14 @@ impl ModelMind {
         let seat = self.seat(role);
         let within = Budgeted::new(Arc::clone(&seat.model), Arc::clone(&seat.budget));
         let budgeted = Budgeted::new(within, Arc::clone(&self.budget));
+        let observed = Observed::new(budgeted, Arc::clone(ctx.registry.redactor()));
         Talk {
             mind: self,
             ctx,
             memory,
             seat,
             sample,
-            model: Memo::new(budgeted, memory.clone()),
+            model: Memo::new(observed, memory.clone()),
         }
     }
 
@@ -248,6 +249,9 @@ fn file_names(task: &Task) -> Vec<String> {
     task.data.iter().map(|f| f.name.clone()).collect()
 }
 
+/// A role's own budget within the run's.
+type Twice = Budgeted<Budgeted<Arc<dyn Model>>>;
+
 /// A conversation of one role in a run: remembered, within its budgets, cancellable.
 struct Talk<'a> {
     mind: &'a ModelMind,
@@ -255,7 +259,7 @@ struct Talk<'a> {
     memory: &'a Memory,
     seat: Seat,
     sample: u32,
-    model: Memo<Budgeted<Budgeted<Arc<dyn Model>>>, Memory>,
+    model: Memo<Observed<Twice>, Memory>,
 }
 
 impl Talk<'_> {

@@ -22,6 +22,7 @@ mod figures;
 mod fitness;
 mod folder;
 mod group;
+mod guard;
 mod invocations;
 mod journal;
 mod keys;
@@ -49,7 +50,7 @@ pub use error::{
     StateError, Unfit, ViewError,
 };
 pub use evidence::{ApprovalEvidence, CaseEvidence, Evidence, Proof, SandboxEvidence};
-pub use figures::{BuildCost, UsagePeriod, VersionFigures};
+pub use figures::{BuildCost, Standing, UsagePeriod, VersionFigures};
 pub use folder::{FolderProblem, Inspection, SpecError, inspect_folder, read_cases, read_spec};
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};

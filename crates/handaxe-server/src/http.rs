@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use handaxe_types::Digest;
+use handaxe_types::{Digest, measures};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::api::{self, Api, Problem};
@@ -88,9 +89,15 @@ impl HttpServer {
         let port = port(&listener)?;
         let access = Arc::new(Access::new(port, options.hosts, options.origins));
         let mcp = transport(move || door.clone(), &access, &stop);
-        let web = Web::new(Arc::clone(&service), access, options.logins, port);
+        let web = Web::new(
+            Arc::clone(&service),
+            access,
+            options.logins,
+            port,
+            stop.clone(),
+        );
         let token = Digest::of(options.token.as_bytes());
-        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token, stop.clone());
+        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token);
         let gate = Arc::new(Gate {
             token,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
@@ -103,7 +110,8 @@ impl HttpServer {
             .merge(web::router(web).layer(from_fn_with_state(Arc::clone(&gate), admit)))
             .merge(api::router(api).layer(from_fn_with_state(gate, admit)))
             // Says only that somebody is there.
-            .route("/healthz", get(|| async { "ok\n" }));
+            .route("/healthz", get(|| async { "ok\n" }))
+            .layer(from_fn(observed));
         Ok(Self {
             listener,
             router,
@@ -154,10 +162,37 @@ impl HttpServer {
     }
 }
 
-async fn listen(addr: SocketAddr) -> Result<TcpListener, HttpError> {
+pub(crate) async fn listen(addr: SocketAddr) -> Result<TcpListener, HttpError> {
     TcpListener::bind(addr)
         .await
         .map_err(|source| HttpError::Listen { addr, source })
+}
+
+/// A request as it is told to those who watch: which door, by which method, with what status. No
+/// path, no header and no body: tokens travel in all of them.
+async fn observed(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let door = match path.split('/').nth(1) {
+        Some("mcp") => "mcp",
+        Some("api") => "api",
+        Some("healthz") => "health",
+        _ => "web",
+    };
+    let span = tracing::info_span!(
+        "http_request",
+        otel.kind = "server",
+        http.request.method = request.method().as_str(),
+        handaxe.door = door,
+        http.response.status_code = tracing::field::Empty,
+    );
+    let begun = Instant::now();
+    let response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    span.record("http.response.status_code", i64::from(status));
+    metrics::counter!(measures::HTTP_REQUESTS, "door" => door, "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!(measures::HTTP_SECONDS, "door" => door).record(begun.elapsed());
+    response
 }
 
 fn port(listener: &TcpListener) -> Result<u16, HttpError> {

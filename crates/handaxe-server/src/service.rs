@@ -6,7 +6,7 @@ use handaxe_agent::{
     Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
 use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
-use handaxe_sandbox::{Cancel, Sandbox};
+use handaxe_sandbox::{Cancel, Sandbox, SessionStats};
 use handaxe_types::{
     ApprovalId, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance, Reporter, RunId,
     Spec, Task, ToolDigest, ToolName, ToolRef,
@@ -159,8 +159,8 @@ pub(crate) struct Ask {
     pub(crate) goal: Goal,
     /// Paths beneath the server's roots.
     pub(crate) paths: Vec<String>,
-    /// Files that came with it.
-    pub(crate) uploads: Vec<Upload>,
+    /// Files that came with it; they are kept with the run.
+    pub(crate) files: Vec<DataFile>,
 }
 
 /// A file that came with a call, for a property of its input.
@@ -175,6 +175,7 @@ type Listed = (i64, Arc<[Offer]>);
 pub struct Service {
     registry: Registry,
     sandbox: Arc<dyn Sandbox>,
+    sessions: Arc<SharedSessions>,
     policy: Policy,
     roots: Roots,
     minds: Arc<dyn MindSource>,
@@ -185,16 +186,23 @@ pub struct Service {
 
 impl Service {
     pub fn new(parts: Parts) -> Self {
+        let sessions = Arc::new(SharedSessions::new(parts.sandbox));
         Self {
             uploads: Uploads::in_home(parts.registry.home()),
             registry: parts.registry,
-            sandbox: Arc::new(SharedSessions::new(parts.sandbox)),
+            sandbox: Arc::clone(&sessions) as Arc<dyn Sandbox>,
+            sessions,
             policy: parts.policy,
             roots: parts.roots,
             minds: parts.minds,
             jobs: Jobs::default(),
             listed: Mutex::default(),
         }
+    }
+
+    /// The warm pool of calls without files; nothing is in it before the first.
+    pub(crate) fn pool(&self) -> SessionStats {
+        self.sessions.stats()
     }
 
     /// What is kept, for the doors that show it.
@@ -204,6 +212,11 @@ impl Service {
 
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether files can be named by their path.
+    pub(crate) fn has_roots(&self) -> bool {
+        self.roots.paths().next().is_some()
     }
 
     /// Changes when the list of active tools may have changed.
@@ -382,9 +395,12 @@ impl Service {
         for path in &ask.paths {
             data.push(self.roots.file(path, &plain(path, data.len()))?);
         }
-        for upload in &ask.uploads {
-            let name = plain(&upload.name, data.len());
-            data.push(self.uploads.keep(&name, &upload.bytes)?);
+        for file in &ask.files {
+            let name = plain(&file.name, data.len());
+            data.push(DataFile {
+                name,
+                ..self.uploads.keep(file)?
+            });
         }
         self.begin(actor, &ask.question, data, ask.goal, reporter)
     }

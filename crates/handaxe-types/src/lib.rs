@@ -22,11 +22,13 @@ mod flow;
 mod isolation;
 mod limits;
 mod measured;
+pub mod measures;
 mod name;
 mod outcome;
 mod plan;
 mod policy;
 mod progress;
+mod redact;
 mod relation;
 mod review;
 mod run;
@@ -61,6 +63,7 @@ pub use policy::{
     ApprovalHow, ApprovalPolicy, DomainPolicy, IsolationPolicy, Policy, StaticPolicy, TrialPolicy,
 };
 pub use progress::{Progress, Reporter, Silent};
+pub use redact::{MIN_SECRET_CHARS, REDACTED, Redactor};
 pub use relation::{Change, Comparison, Relation};
 pub use review::{Objection, Review};
 pub use run::{RunId, RunState};

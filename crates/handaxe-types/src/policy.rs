@@ -7,6 +7,9 @@ use crate::{Digest, Isolation, Severity};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
+    /// What is never written down: `env:NAME` for a variable's value, anything else for itself.
+    #[serde(skip_serializing)]
+    pub secrets: Vec<String>,
     pub domains: DomainPolicy,
     pub code: StaticPolicy,
     pub trial: TrialPolicy,

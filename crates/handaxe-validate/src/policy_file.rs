@@ -189,6 +189,10 @@ pub fn default_policy_toml() -> String {
 # What tools may be made, what their code may hold, and what they must prove.
 # Remove a line to get its default back.
 
+# Values that are kept out of logs, prompts, traces and the database, besides the providers' keys:
+# \"env:NAME\" is a variable's value, anything else the value itself; 6 characters at the least.
+secrets = []
+
 [domains]
 # Kinds of tools that may be made. Anything else is refused before any code is written.
 allow = {}

@@ -19,6 +19,9 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 3 waiting for approval, 4 refused by validation or policy,
 5 sandbox unavailable, 6 a bound was hit.
 
+To watch: --log LEVEL (or HANDAXE_LOG), --otlp URL (or OTEL_EXPORTER_OTLP_ENDPOINT) with any command,
+and `serve --metrics ADDRESS`.
+
 Start with:
   handaxe ask \"Analyze the sentiment of these logs\" --data examples/logs.jsonl";
 
@@ -61,6 +64,26 @@ pub(crate) struct Global {
         value_name = "BACKEND"
     )]
     pub(crate) sandbox: Option<Choice>,
+    /// Tell on standard error what happens: error, warn, info, debug, trace, or TARGET=LEVEL
+    #[arg(
+        long,
+        global = true,
+        env = "HANDAXE_LOG",
+        hide_env_values = true,
+        hide = true,
+        value_name = "LEVEL"
+    )]
+    pub(crate) log: Option<String>,
+    /// Send traces to an OpenTelemetry collector (OTLP over HTTP), e.g. http://127.0.0.1:4318
+    #[arg(
+        long,
+        global = true,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true,
+        hide = true,
+        value_name = "URL"
+    )]
+    pub(crate) otlp: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -143,6 +166,9 @@ pub(crate) struct ServeArgs {
     /// A page's origin that may ask, scheme, name and port; may be given again
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
+    /// Figures for Prometheus at /metrics on a listener of their own, e.g. 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<std::net::SocketAddr>,
     /// Serve what the protocol's conformance suite asks for, and nothing else
     #[arg(long, hide = true)]
     pub(crate) conformance_fixture: bool,

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use handaxe_agent::model::RoleName;
 use handaxe_agent::{Price, RoleSettings};
-use handaxe_types::{Policy, Preview};
+use handaxe_types::{MIN_SECRET_CHARS, Policy, Preview};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure};
+use crate::telemetry;
 
 /// Settings are small; anything larger is not one.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
@@ -74,6 +75,14 @@ impl Home {
             let _ = std::fs::write(&policy_path, handaxe_validate::default_policy_toml());
             Policy::default()
         };
+        let short = telemetry::add_secrets(&policy.secrets);
+        if !short.is_empty() {
+            let what = format!(
+                "secrets: {} cannot be kept secret; at least {MIN_SECRET_CHARS} characters are needed",
+                short.join(", ")
+            );
+            return Err(settings_failure(&policy_path, &what));
+        }
         let config_path = dir.join("config.toml");
         let config = match read_settings(&config_path)? {
             Some(text) => toml::from_str(&text).map_err(|e| settings_failure(&config_path, &e))?,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use handaxe_types::{
     Case, CaseResult, Check, Digest, Draft, Finding, Origin, Progress, Review, Spec, Survivor,
-    Task, ToolRequest, Trial, Verdict,
+    Task, ToolRequest, Trial, Verdict, measures,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -111,6 +111,7 @@ impl Attempt {
 
 /// Runs attempts until one is accepted: first the drafts that are drawn side by side, then repairs
 /// of the best of them. `Halt::Stop` says which bound ended it, or why there is nothing left to try.
+#[tracing::instrument(name = "make", skip_all)]
 pub(crate) fn make(
     ctx: &Context,
     memory: &Memory,
@@ -408,9 +409,17 @@ pub(crate) fn regression(cases: Vec<Case>) -> Vec<Case> {
 }
 
 fn trial(ctx: &Context, memory: &Memory, draft: &Draft, held_out: &[Case]) -> Result<Trial, Halt> {
-    validator(ctx, memory)
-        .trial(draft, held_out, ctx.reporter.as_ref(), &ctx.cancel)
-        .map_err(|e| Halt::Error(PipelineError::Validate(e)))
+    let span = tracing::info_span!("trial", handaxe.tool = draft.spec.name.as_str());
+    let tried = span.in_scope(|| {
+        validator(ctx, memory).trial(draft, held_out, ctx.reporter.as_ref(), &ctx.cancel)
+    });
+    let ended = if tried.is_ok() {
+        "measured"
+    } else {
+        "broke_off"
+    };
+    metrics::counter!(measures::TRIALS, "ended" => ended).increment(1);
+    tried.map_err(|e| Halt::Error(PipelineError::Validate(e)))
 }
 
 /// When the author's own cases pass and the tester's do not (or the reverse), one of them misread

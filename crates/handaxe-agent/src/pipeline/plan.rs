@@ -20,6 +20,7 @@ pub(super) struct Planned {
     pub(super) composed: Vec<Composed>,
 }
 
+#[tracing::instrument(name = "plan", skip_all)]
 pub(super) fn plan(
     ctx: &Context,
     memory: &Memory,

@@ -28,6 +28,14 @@ pub fn walk(
     approver: &dyn Approver,
     artifacts: PathBuf,
 ) -> Result<Report, PipelineError> {
+    let _span = tracing::info_span!(
+        "ask",
+        handaxe.run = run.as_str(),
+        handaxe.model = ctx.minds.id()
+    )
+    .entered();
+    // What is secret in the question is known to nobody from here on.
+    let begun = &begun.without_secrets(ctx.registry.redactor());
     let memory = Memory::new(ctx.registry.clone(), run.clone());
     let report = Report {
         state: RunState::Running,

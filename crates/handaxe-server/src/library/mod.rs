@@ -9,10 +9,10 @@ mod runs;
 mod tools;
 
 pub(crate) use detail::ToolView;
-pub(crate) use diff::{ScoreChange, VersionDiff};
+pub(crate) use diff::VersionDiff;
 pub(crate) use insight::{Insight, ToolWorth};
-pub(crate) use journal::{JournalPage, JournalQuery, exported};
-pub(crate) use runs::{RunList, RunQuery, RunView};
+pub(crate) use journal::{JournalQuery, exported};
+pub(crate) use runs::{RunQuery, RunView};
 pub(crate) use tools::{Proof, ToolCard, ToolList, ToolQuery, ToolSort, UsageDay};
 
 /// Milliseconds of a day.

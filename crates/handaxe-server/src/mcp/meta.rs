@@ -284,7 +284,7 @@ impl Meta {
                     question: task,
                     goal: Goal::Make,
                     paths: data,
-                    uploads: Vec::new(),
+                    files: Vec::new(),
                 };
                 let begin = move |service: &Service, actor: &str, reporter| {
                     service.ask(actor, ask, reporter)

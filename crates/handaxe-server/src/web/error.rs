@@ -24,6 +24,8 @@ pub(crate) enum WebError {
     Form(&'static str),
     #[error("more than {most_kib} KiB were sent")]
     TooLarge { most_kib: usize },
+    #[error("too many pages follow runs already")]
+    Watchers,
     #[error("it took too long")]
     Late,
     #[error("what was sent could not be kept")]
@@ -50,7 +52,7 @@ impl WebError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Form(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Late => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Late | Self::Watchers => StatusCode::SERVICE_UNAVAILABLE,
             Self::Decide(e) => match e.kind() {
                 "not_found" => StatusCode::NOT_FOUND,
                 "registry" => StatusCode::INTERNAL_SERVER_ERROR,
@@ -59,6 +61,7 @@ impl WebError {
             Self::Service(e) => match e.kind() {
                 "not_found" => StatusCode::NOT_FOUND,
                 "input" => StatusCode::UNPROCESSABLE_ENTITY,
+                "run_state" => StatusCode::CONFLICT,
                 "busy" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
@@ -80,7 +83,7 @@ impl WebError {
             Self::Method => "go back and use the page's own buttons".to_owned(),
             Self::Form(_) => "go back and correct it".to_owned(),
             Self::TooLarge { .. } => "send less, or use `handaxe run` on the machine".to_owned(),
-            Self::Late => "try again when less is under way".to_owned(),
+            Self::Late | Self::Watchers => "try again when less is under way".to_owned(),
             Self::Decide(e) => e.hint(),
             Self::Service(e) => e.hint(),
             Self::Keep(_) | Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {

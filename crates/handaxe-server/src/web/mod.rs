@@ -13,8 +13,12 @@ mod door;
 mod error;
 mod form;
 mod gallery;
+mod insight;
+mod journal;
 mod page;
 mod parts;
+mod run_shown;
+mod runs;
 mod session;
 mod tool;
 mod upload;
@@ -34,6 +38,9 @@ pub(crate) use self::page::{Page, html};
 pub(crate) use self::session::Visitor;
 pub(crate) use self::visit::CSRF_HEADER;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
 use self::error::WebError;
 use self::session::Sessions;
 use crate::access::Access;
@@ -42,6 +49,8 @@ use crate::kept::Kept;
 use crate::login::Logins;
 use crate::service::{Service, ServiceError};
 
+/// Connections that follow a run at once, pages and programs together.
+const WATCHERS: usize = 64;
 /// A page that is not there by then is given up; live streams begin before.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -83,6 +92,9 @@ pub(crate) struct Web {
     pub(crate) cookie: String,
     /// Files that tools produced, for a while.
     pub(crate) kept: Arc<Kept>,
+    /// Connections that follow a run.
+    pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Web {
@@ -91,6 +103,7 @@ impl Web {
         access: Arc<Access>,
         logins: Logins,
         port: u16,
+        stop: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Self {
             service,
@@ -99,7 +112,20 @@ impl Web {
             sessions: Sessions::default(),
             cookie: format!("handaxe-{port}"),
             kept: Arc::default(),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
+            stop,
         })
+    }
+
+    pub(crate) fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.service)
+    }
+
+    /// A place among those that follow a run.
+    pub(crate) fn watcher(&self) -> Result<OwnedSemaphorePermit, WebError> {
+        Arc::clone(&self.watchers)
+            .try_acquire_owned()
+            .map_err(|_| WebError::Watchers)
     }
 
     /// Asks the service, off the threads that answer.
@@ -128,6 +154,9 @@ pub(crate) fn router(web: Arc<Web>) -> Router {
         .merge(gallery::routes())
         .merge(tool::routes())
         .merge(approvals::routes())
+        .merge(runs::routes())
+        .merge(insight::routes())
+        .merge(journal::routes())
         .route("/assets/{digest}/{name}", get(assets::serve))
         .fallback(async || WebError::NotFound("such page".to_owned()))
         .method_not_allowed_fallback(async || WebError::Method)

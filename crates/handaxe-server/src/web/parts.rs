@@ -127,9 +127,45 @@ impl Bars {
     }
 }
 
-/// `87 %`.
+/// `87 %`; less than all is never shown as all.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
+    match share * 100.0 {
+        p if p < 100.0 && p >= 99.5 => "99 %".to_owned(),
+        p => format!("{p:.0} %"),
+    }
+}
+
+/// How long something took.
+pub(crate) fn seconds(s: f64) -> String {
+    match s {
+        s if s < 0.0005 => "0 s".to_owned(),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// A number with narrow spaces between thousands.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
 }
 
 /// Text of others on one line: what it holds is shown, not obeyed.
@@ -166,6 +202,23 @@ mod tests {
                 assert_eq!(When::seen_from(now, ms).words, words);
             }
         }
+    }
+
+    #[test]
+    fn figures_in_words() {
+        assert_eq!(
+            (percent(0.999), percent(1.0), percent(0.5)),
+            ("99 %".into(), "100 %".into(), "50 %".into())
+        );
+        assert_eq!(
+            (count(999), count(1_234_567)),
+            ("999".into(), "1\u{202f}234\u{202f}567".into())
+        );
+        assert_eq!(
+            (seconds(0.0), seconds(0.25), seconds(90.0)),
+            ("0 s".into(), "250 ms".into(), "1.5 min".into())
+        );
+        assert_eq!((size(999), size(1_500)), ("999 B".into(), "1.5 kB".into()));
     }
 
     #[test]

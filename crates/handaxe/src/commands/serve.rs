@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_agent::{Begun, Goal, Minds};
 use handaxe_server::{
-    HttpError, HttpOptions, HttpServer, LINK_LIFE, Logins, MindSource, Parts, Roots, Service,
-    serve_stdio,
+    HttpError, HttpOptions, HttpServer, LINK_LIFE, Logins, MetricsServer, MindSource, Parts,
+    Render, Roots, Service, serve_stdio,
 };
 use handaxe_types::Task;
 use serde_json::json;
@@ -20,6 +20,7 @@ use crate::failure::{Exit, Failure, Outcome, chain};
 use crate::home::login;
 use crate::models::{self, Chosen};
 use crate::render::{faint, strong};
+use crate::telemetry::{figures, redactor};
 use crate::workshop::Workshop;
 
 /// A token file is one line; more than this is not one.
@@ -64,6 +65,7 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         None => shop.home()?.dir().join("keys").join("server-token"),
     };
     let token = token(&path)?;
+    redactor().add(&token);
     let service = open(shop, args.door)?;
     let logins = logins(shop)?;
     let named = args.allow_host.first().cloned();
@@ -76,6 +78,10 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
     };
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
+        let figures = match args.metrics {
+            Some(addr) => Some(watched(&service, addr, stop.clone()).await?),
+            None => None,
+        };
         let server = HttpServer::bind(service, options, stop.clone())
             .await
             .map_err(|e| serve_failure(&e))?;
@@ -84,14 +90,19 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         let web = web_url(addr, named);
         keep_url(shop, &web)?;
         let link = link(&logins, &web)?;
-        shop.out
-            .document(&json!({"mcp": url, "token_file": path, "web": web, "login": link}))?;
+        shop.out.document(&json!({
+            "mcp": url, "token_file": path, "web": web, "login": link, "metrics": figures,
+        }))?;
         shop.out
             .say(format!("people   {}", strong().apply_to(&link)));
         shop.out
             .say(format!("MCP      {}", strong().apply_to(&url)));
         shop.out
             .say(format!("header   Authorization: Bearer {token}"));
+        if let Some(figures) = &figures {
+            shop.out
+                .say(format!("metrics  {}", strong().apply_to(figures)));
+        }
         shop.out.note(faint().for_stderr().apply_to(link_note()));
         shop.out.note(faint().for_stderr().apply_to(format!(
             "the token is kept in {}; Ctrl-C stops the server",
@@ -104,6 +115,29 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         server.serve().await.map_err(|e| serve_failure(&e))
     })?;
     Ok(Exit::Done)
+}
+
+/// Starts the listener for Prometheus; where it answers.
+async fn watched(
+    service: &Arc<Service>,
+    addr: std::net::SocketAddr,
+    stop: CancellationToken,
+) -> Result<String, Failure> {
+    let handle = figures()?;
+    let render: Render = Arc::new(move || {
+        handle.run_upkeep();
+        handle.render()
+    });
+    let server = MetricsServer::bind(Arc::clone(service), addr, render, stop)
+        .await
+        .map_err(|e| serve_failure(&e))?;
+    let addr = server.addr().map_err(|e| serve_failure(&e))?;
+    tokio::spawn(async move {
+        if let Err(error) = server.serve().await {
+            tracing::warn!(%error, "the figures are served no more");
+        }
+    });
+    Ok(format!("http://{addr}/metrics"))
 }
 
 /// A new link to the server that was started last in this home.
@@ -137,6 +171,7 @@ fn link(logins: &Logins, web: &str) -> Result<String, Failure> {
     let token = logins
         .offer(&login())
         .map_err(|e| Failure::failed("login", chain(&e)))?;
+    redactor().add(&token);
     Ok(format!("{web}login?token={token}"))
 }
 

@@ -6,6 +6,8 @@
 )]
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod audit;
@@ -45,6 +47,10 @@ mod resume;
 mod sandbox_cli;
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod shadow;
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The door for agents, spoken to in raw lines: what any client would send.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, example};
+use crate::server::Server;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -256,59 +256,27 @@ fn hostile_lines_get_an_error_and_the_door_stays_open() {
     }
 }
 
-/// One HTTP/1.1 exchange; the status and the body.
-fn http(addr: &str, head: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "POST /mcp HTTP/1.1\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nConnection: close\r\n\
-         Content-Length: {}\r\n{head}\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut reply = Vec::new();
-    let _ = stream.read_to_end(&mut reply);
-    let reply = String::from_utf8_lossy(&reply).into_owned();
-    let status = reply.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0);
-    (status, reply)
-}
-
 #[test]
 fn http_asks_for_the_token_the_host_and_the_origin() {
     let lab = Lab::new();
-    let mut command = lab.command(&[
-        "serve",
-        "--addr",
-        "127.0.0.1:0",
-        "--model",
-        "composer",
-        "--json",
-    ]);
-    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut document = String::new();
-    while serde_json::from_str::<Value>(&document).is_err() {
-        assert!(out.read_line(&mut document).unwrap() > 0, "{document}");
-    }
-    let document: Value = serde_json::from_str(&document).unwrap();
-    let url = document["mcp"].as_str().unwrap().to_owned();
-    let addr = url
-        .trim_start_matches("http://")
-        .trim_end_matches("/mcp")
-        .to_owned();
-    let token = std::fs::read_to_string(document["token_file"].as_str().unwrap()).unwrap();
-    let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
-    let host = format!("Host: {addr}\r\n");
+    let server = Server::start(&lab, &[]);
+    let bearer = format!("Authorization: Bearer {}\r\n", server.token);
+    let host = format!("Host: {}\r\n", server.addr);
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}})
     .to_string();
-    let (status, reply) = http(&addr, &format!("{host}{bearer}"), &hello);
-    assert_eq!(status, 200, "{reply}");
-    assert!(reply.contains("2025-11-25"), "{reply}");
-    let own = format!("{host}{bearer}Origin: http://{addr}\r\n");
-    assert_eq!(http(&addr, &own, &hello).0, 200);
+    let http = |head: &str, body: &str| {
+        let plain =
+            "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n";
+        server.raw("POST", "/mcp", &format!("{plain}{head}"), body.as_bytes())
+    };
+    let reply = http(&format!("{host}{bearer}"), &hello).is(200);
+    assert!(reply.body.contains("2025-11-25"), "{}", reply.body);
+    http(
+        &format!("{host}{bearer}Origin: http://{}\r\n", server.addr),
+        &hello,
+    )
+    .is(200);
     for (what, head, expected) in [
         ("no token", host.clone(), 401),
         (
@@ -318,7 +286,7 @@ fn http_asks_for_the_token_the_host_and_the_origin() {
         ),
         (
             "the token in another scheme",
-            format!("{host}Authorization: Basic {}\r\n", token.trim()),
+            format!("{host}Authorization: Basic {}\r\n", server.token),
             401,
         ),
         (
@@ -332,23 +300,10 @@ fn http_asks_for_the_token_the_host_and_the_origin() {
             403,
         ),
     ] {
-        let (status, reply) = http(&addr, &head, &hello);
-        assert_eq!(status, expected, "{what}: {reply}");
+        let reply = http(&head, &hello);
+        assert_eq!(reply.status, expected, "{what}: {}", reply.body);
     }
-    let (status, _) = http(&addr, &format!("{host}{bearer}"), &" ".repeat(5 << 20));
-    assert!(matches!(status, 413 | 0), "{status}");
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let begun = std::time::Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            break;
-        }
-        if begun.elapsed() > PATIENCE {
-            let _ = child.kill();
-            panic!("the server did not stop");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let reply = http(&format!("{host}{bearer}"), &" ".repeat(5 << 20));
+    assert!(matches!(reply.status, 413 | 0), "{}", reply.status);
+    server.stop();
 }
