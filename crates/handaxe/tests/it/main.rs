@@ -22,6 +22,8 @@ mod conversations;
 #[cfg(test)]
 mod critical;
 #[cfg(test)]
+mod eval;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod export;
@@ -37,6 +39,8 @@ mod mcp;
 mod minds;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod provider;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
