@@ -73,9 +73,10 @@ fn full_stop(text: &str) -> String {
     }
 }
 
-/// A double-quoted YAML scalar; JSON's escapes are YAML's.
+/// A double-quoted YAML scalar; JSON's escapes are YAML's. Three hyphens end the front matter for
+/// readers that look for nothing else.
 fn quoted(text: &str) -> String {
-    serde_json::Value::String(text.to_owned()).to_string()
+    serde_json::Value::String(text.replace("---", "- - -")).to_string()
 }
 
 #[cfg(test)]
@@ -92,5 +93,10 @@ mod tests {
         ] {
             assert_eq!(skill_name(tool), skill);
         }
+    }
+
+    #[test]
+    fn a_description_stays_within_its_line() {
+        assert_eq!(quoted("--- a\n\"b\""), r#""- - - a\n\"b\"""#);
     }
 }

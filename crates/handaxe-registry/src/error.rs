@@ -89,7 +89,7 @@ impl RegistryError {
             Self::Unreadable { .. } | Self::UnknownWord { .. } => "see `handaxe audit verify`",
             Self::Unwritable { .. } | Self::Random(_) => "run the command again",
             Self::Secret { .. } => {
-                "leave the value out of what you ask and of the tool; `secrets` in policy.toml and the providers' keys say which values"
+                "take the value out of the question, the tool and the data that a tool is made from (a tool that is there runs on any data: `handaxe run`); `secrets` in policy.toml and the providers' keys say which values"
             }
         }
     }

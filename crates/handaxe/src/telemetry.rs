@@ -274,6 +274,45 @@ mod tests {
         assert_eq!(said, "WARN key [secret]\\nINFO forged\\u{1b}[2J\n");
     }
 
+    /// Spans as a collector would get them.
+    #[derive(Clone, Debug, Default)]
+    struct Kept(Arc<std::sync::Mutex<Vec<SpanData>>>);
+
+    impl opentelemetry_sdk::trace::SpanExporter for Kept {
+        fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+            self.0.lock().unwrap().extend(batch);
+            std::future::ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_span_holds_a_secret() {
+        const SECRET: &str = "sk-planted-in-a-span";
+        redactor().add(SECRET);
+        let kept = Kept::default();
+        let traces = SdkTracerProvider::builder()
+            .with_simple_exporter(Clean(kept.clone()))
+            .build();
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer("test"));
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            let span = tracing::info_span!(
+                "work",
+                otel.name = format!("asked {SECRET}"),
+                otel.status_description = SECRET,
+                question = format!("what of {SECRET}?"),
+            );
+            span.in_scope(|| tracing::info!(said = SECRET, "the event {SECRET}"));
+        });
+        let spans = kept.0.lock().unwrap();
+        let told = format!("{spans:?}");
+        assert!(
+            told.contains("asked [secret]") && told.contains("what of [secret]?"),
+            "{told}"
+        );
+        assert!(told.contains("the event"), "{told}");
+        assert!(!told.contains(SECRET), "{told}");
+    }
+
     #[test]
     fn what_the_policy_names() {
         let entries = ["env:HANDAXE_NO_SUCH_VARIABLE", "abc", "a long enough one"];

@@ -15,6 +15,7 @@ const COMMANDS: &[&str] = &[
     "tools list",
     "tools show",
     "tools search",
+    "tools reindex",
     "tools test",
     "tools verify",
     "tools docs",

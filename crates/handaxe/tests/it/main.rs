@@ -26,6 +26,8 @@ mod critical;
 #[cfg(test)]
 mod door;
 #[cfg(test)]
+mod eval;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod export;
@@ -49,6 +51,8 @@ mod mcp_strict;
 mod minds;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod provider;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
