@@ -8,6 +8,7 @@ use handaxe_types::{
     Task, ToolRequest, Trial, Verdict, measures,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::approve::code_diff;
 use super::memo::Memory;
@@ -204,6 +205,30 @@ fn tell(ctx: &Context, attempt: &Attempt) {
 /// What to do when the policy says no.
 pub(crate) const DOMAIN_HINT: &str = "save what the job needs to a file and ask about that file; the allowed domains are in policy.toml";
 
+/// The person's examples, where they are inputs of this tool: one that takes a file has others.
+fn fitting(spec: &Spec, examples: &[Case]) -> Vec<Case> {
+    let Ok(schema) = handaxe_validate::Schema::compile_input(&spec.input_schema) else {
+        return Vec::new();
+    };
+    let fits = |case: &&Case| schema.check_object(&case.input).is_ok();
+    examples.iter().filter(fits).map(either_kind).collect()
+}
+
+/// `a b => 2` does not say whether a number is meant or its text: a tool may give either.
+fn either_kind(example: &Case) -> Case {
+    let mut example = example.clone();
+    let Check::Expect { value, .. } = &example.check else {
+        return example;
+    };
+    let shown = value.pointer("/results/0").and_then(Value::as_str);
+    let number = shown.filter(|s| s.len() < 40 && s.parse::<serde_json::Number>().is_ok());
+    if let Some(number) = number {
+        let either = format!("output['results'][0] in ('{number}', {number})");
+        example.check = Check::Holds(either);
+    }
+    example
+}
+
 /// Vets, tries and judges one draft, and records all of it.
 pub(crate) fn try_draft(
     ctx: &Context,
@@ -230,6 +255,10 @@ pub(crate) fn try_draft(
     };
     held_out.extend(job.regression.iter().cloned());
     held_out.extend(job.task.goldens.iter().cloned());
+    if mind.repairs() {
+        // The composer's drafts have the examples among their own cases.
+        held_out.extend(fitting(&draft.spec, &job.task.examples));
+    }
     let mut trial = trial(ctx, memory, &draft, &held_out)?;
     let survivors = unnoticed(ctx, &trial);
     if !survivors.is_empty() {

@@ -130,7 +130,7 @@ impl Bars {
 /// `87 %`; less than all is never shown as all.
 pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
-        p if p < 100.0 && p >= 99.5 => "99 %".to_owned(),
+        p if (99.5..100.0).contains(&p) => "99 %".to_owned(),
         p => format!("{p:.0} %"),
     }
 }

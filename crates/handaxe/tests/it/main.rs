@@ -18,9 +18,15 @@ mod chat;
 #[cfg(test)]
 mod cli_reference;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod critical;
+#[cfg(test)]
+mod door;
+#[cfg(test)]
+mod eval;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
@@ -34,9 +40,19 @@ mod lab;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod mcp_crash;
+#[cfg(test)]
+mod mcp_external;
+#[cfg(test)]
+mod mcp_people;
+#[cfg(test)]
+mod mcp_strict;
+#[cfg(test)]
 mod minds;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod provider;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]

@@ -45,7 +45,12 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("validate", &["types", "sandbox"]),
         ("registry", &["types"]),
         ("composer", &["types"]),
-        ("eval", &["types", "composer"]),
+        (
+            "eval",
+            &[
+                "types", "sandbox", "validate", "registry", "composer", "agent",
+            ],
+        ),
         ("export", &["types", "validate", "registry"]),
         (
             "agent",
