@@ -110,8 +110,9 @@ pub struct TrialPolicy {
     pub mutants: u32,
     /// The share of judged mutants that the cases must kill, 0 to 1.
     pub kill_floor: f64,
-    /// The same for tools of the built-in composer.
-    pub composer_kill_floor: f64,
+    /// The same for tools that the built-in composer makes from examples: the helpers that these
+    /// share do more than one program calls for.
+    pub example_kill_floor: f64,
     /// With fewer judged mutants than this, a rate below the floor is a warning.
     pub min_mutants: u32,
     /// Time may grow as the size to the power of this before the card warns, and before it refuses.
@@ -134,7 +135,7 @@ impl Default for TrialPolicy {
             min_fuzz_inputs: 20,
             mutants: 60,
             kill_floor: 0.7,
-            composer_kill_floor: 0.0,
+            example_kill_floor: 0.35,
             min_mutants: 5,
             warn_exponent: 1.8,
             max_exponent: 2.5,

@@ -109,7 +109,7 @@ fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
     }
     let reals: [(&'static str, f64, f64, f64); 4] = [
         ("kill_floor", trial.kill_floor, 0.0, 1.0),
-        ("composer_kill_floor", trial.composer_kill_floor, 0.0, 1.0),
+        ("example_kill_floor", trial.example_kill_floor, 0.0, 1.0),
         ("warn_exponent", trial.warn_exponent, 0.0, 100.0),
         ("max_exponent", trial.max_exponent, 0.0, 100.0),
     ];
@@ -251,8 +251,8 @@ min_fuzz_inputs = {}
 # that the cases must notice. With fewer mutants than the minimum a low share only warns.
 mutants = {}
 kill_floor = {:?}
-# The same for tools of the built-in composer, which carry more than their question needs.
-composer_kill_floor = {:?}
+# The same for tools that the built-in composer makes from examples.
+example_kill_floor = {:?}
 min_mutants = {}
 # Its time may grow as the input's size to this power before the card warns, before it refuses.
 warn_exponent = {:?}
@@ -293,7 +293,7 @@ least = \"{}\"
         p.trial.min_fuzz_inputs,
         p.trial.mutants,
         p.trial.kill_floor,
-        p.trial.composer_kill_floor,
+        p.trial.example_kill_floor,
         p.trial.min_mutants,
         p.trial.warn_exponent,
         p.trial.max_exponent,

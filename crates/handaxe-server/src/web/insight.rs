@@ -142,14 +142,8 @@ fn drawn(page: Page, found: Insight) -> Result<InsightPage, askama::Error> {
             (success, "of them gave a result"),
             (seconds(found.saved_seconds), "saved"),
             (count(found.saved_tokens), "tokens saved"),
-            (
-                format!(
-                    "{}, {} tokens",
-                    seconds(found.build_seconds),
-                    count(found.build_tokens)
-                ),
-                "spent on making them",
-            ),
+            (seconds(found.build_seconds), "spent on making them"),
+            (count(found.build_tokens), "tokens spent on making them"),
         ],
         chart: Bars::wide(&found.by_day).render()?,
         by_day: found

@@ -254,7 +254,8 @@ fn bodies_are_strict_json_of_the_documented_shape() {
     let lab = Lab::new();
     let server = Server::start(&lab, &[]);
     let deep = |n: usize| format!("{{\"question\":{}1{}}}", "[".repeat(n), "]".repeat(n));
-    let many: String = (0..100_000).map(|n| format!("\"k{n}\":1,")).collect();
+    let keys = (0..100_000).map(|n| format!("\"k{n}\":1"));
+    let many = keys.collect::<Vec<_>>().join(",");
     for (what, body) in [
         ("nothing", String::new()),
         ("not JSON", "question=x".to_owned()),
@@ -277,7 +278,7 @@ fn bodies_are_strict_json_of_the_documented_shape() {
         ("a depth of 128", deep(128)),
         ("a depth of 5 000", deep(5_000)),
         ("a depth of 100 000", deep(100_000)),
-        ("many keys", format!("{{{many}\"z\":1}}")),
+        ("many keys", format!("{{{many}}}")),
         (
             "two documents",
             r#"{"question":"a"}{"question":"b"}"#.to_owned(),
@@ -442,7 +443,8 @@ fn naughty_strings_are_kept_and_shown_for_what_they_are() {
             let hidden = ['\u{1b}', '\u{202e}', '\u{0}', '\u{7}'];
             assert!(!page.contains(hidden), "{path}: {text:?}");
         }
-        let encoded: String = text.bytes().map(|b| format!("%{b:02x}")).collect();
+        let bytes: Vec<String> = text.bytes().map(|b| format!("%{b:02x}")).collect();
+        let encoded = bytes.concat();
         for path in [
             format!("/api/v1/tools?q={encoded}"),
             format!("/api/v1/tools?domain={encoded}"),
