@@ -5,17 +5,19 @@
 
 #![forbid(unsafe_code)]
 
+mod external;
 mod flow;
 mod minds;
 pub mod model;
 mod pipeline;
 pub mod roles;
 
+pub use external::{ExternalError, ExternalReply, Externals, NoExternals};
 pub use flow::FlowFault;
 pub use minds::{MAX_REPLY_TOKENS, Minds, ModelMind, Seat};
 pub use pipeline::{
-    Approver, Begun, Binds, Card, CardDiff, Context, Cost, Decision, Difference, FailingExample,
-    Goal, Invocation, Making, MakingCost, NoOne, PipelineError, Price, Report, Reproof, RiskyLine,
-    RoleSettings, StepCost, Stop, ToolUsed, Turn, Use, UseError, reprove, risks, split, use_tool,
-    walk,
+    Approver, Begun, Binds, Card, CardDiff, Concern, Context, Cost, Decision, Difference,
+    FailingExample, Goal, Invocation, Making, MakingCost, NoOne, PipelineError, Price, Report,
+    Reproof, RiskyLine, RoleSettings, StepCost, Stop, ToolUsed, Turn, Use, UseError, limit_words,
+    may_use, proof_words, reprove, risks, split, text_diff, use_tool, walk,
 };

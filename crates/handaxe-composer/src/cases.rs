@@ -1,8 +1,12 @@
-//! Cases from the data itself: small samples, re-encoded, each with what the chain gives in Rust.
+//! Cases with what the chain gives in Rust: small samples of the data, re-encoded, and made files
+//! that go to the edges of what the tool reads.
 //!
 //! The author's cases travel with the draft; the held-out ones stay with the tester. The two are
-//! drawn with different seeds, formats and parameters. No value of the data is invented, and only
-//! few are shown.
+//! drawn with different seeds, formats and parameters. Of the data only few values are shown.
+
+mod columns;
+mod files;
+mod variants;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,15 +32,14 @@ pub(crate) struct Cases {
 pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
     let maker = Maker::new(chain, profile);
     let own = chain.format;
-    let other = if own == Format::Jsonl {
-        Format::Csv
-    } else {
-        Format::Jsonl
-    };
-    let third = if own == Format::Tsv {
-        Format::Json
-    } else {
-        Format::Tsv
+    // The other layout that the tool reads, where there is one.
+    let any = crate::emit::reads_any(chain);
+    let other = match own {
+        Format::Jsonl if any => Format::Csv,
+        _ if any => Format::Jsonl,
+        Format::Csv => Format::Tsv,
+        Format::Tsv => Format::Csv,
+        one => one,
     };
     let varied = varied(chain, profile);
     let author = [
@@ -58,13 +61,6 @@ pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
             other,
             &maker.draw(16, 13),
         ),
-        maker.case(
-            "sample_in_a_third_format",
-            chain,
-            third,
-            &maker.draw(10, 14),
-        ),
-        maker.case("sample_as_json", chain, Format::Json, &maker.draw(12, 15)),
         maker.case("no_records", chain, own, &[]),
         maker.case(
             "blank_values",
@@ -75,7 +71,7 @@ pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
         maker.case(
             "null_values",
             chain,
-            Format::Jsonl,
+            other,
             &blanked(chain, &maker.draw(9, 17)),
         ),
         maker.case("one_record", chain, other, &maker.draw(1, 18)),
@@ -89,11 +85,54 @@ pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
     ];
     if let Some(field) = used_fields(chain).first() {
         let without = without(field, &maker.draw(4, 21));
-        held_out.push(maker.case("missing_field", chain, Format::Jsonl, &without));
+        held_out.push(maker.case("missing_field", chain, own, &without));
     }
+    let columns = columns::columns(chain, profile);
+    let plain = Chain {
+        filters: Vec::new(),
+        ..chain.clone()
+    };
+    let all = [
+        Format::Csv,
+        Format::Tsv,
+        Format::Json,
+        Format::Jsonl,
+        Format::Text,
+    ];
+    for format in all.into_iter().filter(|f| any || *f == own) {
+        let chain = in_format(&plain, format);
+        for (name, bytes) in files::files(format, &columns) {
+            let name = format!("{name}_{}", format.as_str());
+            held_out.push(Some(given(&name, &chain, bytes)));
+        }
+    }
+    for (name, chain) in variants::variants(chain, &columns) {
+        let bytes = files::usual(chain.format, &columns);
+        // What reads numbers reads those of every notation.
+        if name.starts_with("number_") && chain.format == Format::Csv {
+            let bytes = files::semicolons(&columns);
+            held_out.push(Some(given(&format!("{name}_semicolons"), &chain, bytes)));
+        }
+        if name.starts_with("other_work_") {
+            let bytes = files::sums(chain.format, &columns);
+            held_out.push(Some(given(&format!("{name}_sums"), &chain, bytes)));
+        }
+        held_out.push(Some(given(&name, &chain, bytes)));
+    }
+    let mut known = std::collections::BTreeSet::new();
     let held_out = held_out
         .into_iter()
         .flatten()
+        // Of two that ask the same of the same bytes the first says all.
+        .filter(|case| {
+            let files: Vec<_> = case.files.values().filter_map(CaseFile::bytes).collect();
+            let mut input = case.input.clone();
+            input.remove("data");
+            known.insert((
+                handaxe_types::Digest::of_json(&serde_json::Value::Object(input)),
+                files,
+            ))
+        })
         .map(|case| Case {
             origin: Origin::Tester,
             held_out: true,
@@ -104,6 +143,20 @@ pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
         author: author.into_iter().flatten().collect(),
         held_out,
     }
+}
+
+/// The same of a file that is laid out otherwise.
+fn in_format(chain: &Chain, format: Format) -> Chain {
+    let mut other = Chain {
+        format,
+        ..chain.clone()
+    };
+    if let Terminal::Sentiment { field, .. } = &mut other.terminal
+        && format == Format::Text
+    {
+        "line".clone_into(field);
+    }
+    other
 }
 
 struct Maker<'a> {
@@ -128,6 +181,7 @@ impl<'a> Maker<'a> {
                 limit: None,
             },
             shape: crate::Shape::default(),
+            times: chain.times,
         };
         let used = used_fields(chain);
         let mut fields: Vec<Arc<str>> = Vec::new();
@@ -202,32 +256,34 @@ impl<'a> Maker<'a> {
             self.fields.clone()
         };
         let bytes = encode(format, &fields, records);
-        let check = match evaluate(&chain, bytes.as_slice()) {
-            Ok(value) => Check::Expect {
-                value,
-                tolerance: Some(Tolerance {
-                    abs: 1e-9,
-                    rel: 1e-9,
-                }),
-            },
-            Err(e) => Check::Raises(Raises::Kind(e.python_kind().to_owned())),
-        };
-        let file = format!(
-            "{name}.{}",
-            if format == Format::Text {
-                "log"
-            } else {
-                format.as_str()
-            }
-        );
-        Some(Case {
-            name: format!("{name}_{}", format.as_str()),
-            origin: Origin::Author,
-            input: invocation(&chain, &file),
-            files: BTreeMap::from([(file, CaseFile::new(bytes))]),
-            check,
-            held_out: false,
-        })
+        Some(given(&format!("{name}_{}", format.as_str()), &chain, bytes))
+    }
+}
+
+/// The chain's tool over these bytes, and what the Rust reading gives.
+fn given(name: &str, chain: &Chain, bytes: Vec<u8>) -> Case {
+    let check = match evaluate(chain, bytes.as_slice()) {
+        Ok(value) => Check::Expect {
+            value,
+            tolerance: Some(Tolerance {
+                abs: 1e-9,
+                rel: 1e-9,
+            }),
+        },
+        Err(e) => Check::Raises(Raises::Kind(e.python_kind().to_owned())),
+    };
+    let ending = match chain.format {
+        Format::Text => "log",
+        format => format.as_str(),
+    };
+    let file = format!("{name}.{ending}");
+    Case {
+        name: name.to_owned(),
+        origin: Origin::Author,
+        input: invocation(chain, &file),
+        files: BTreeMap::from([(file, CaseFile::new(bytes))]),
+        check,
+        held_out: false,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a file is laid out. Every emitted tool reads all of them; the format is a parameter.
+/// How a file is laid out. A tool reads CSV and TSV, or one of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
@@ -248,4 +248,8 @@ pub struct Chain {
     pub terminal: Terminal,
     #[serde(default)]
     pub shape: Shape,
+    /// Values may be times. Where nothing in use holds any, none is read as one, and the tool
+    /// carries no code for it.
+    #[serde(default)]
+    pub times: bool,
 }

@@ -5,11 +5,12 @@
 //! that the two cannot differ. Nothing of the chain is a constant in the body: fields, bounds and
 //! filters are parameters, and two chains with the same recipe give tools that do the same work.
 
+mod params;
 mod python;
 mod schema;
 mod tools;
 
-pub(crate) use python::{literal, mentions, shaken};
+pub(crate) use python::{literal, marked, mentions, shaken, unplaced};
 
 use std::collections::BTreeMap;
 
@@ -51,6 +52,12 @@ pub(crate) fn is_plain_count(measures: &[Measure], group_by: &[String]) -> bool 
     group_by.is_empty() && measures == [plain]
 }
 
+/// Whether the chain's tool reads files of every layout. Most read what the question was asked of;
+/// what judges text is wanted again for text wherever it stands.
+pub(crate) fn reads_any(chain: &Chain) -> bool {
+    matches!(chain.terminal, Terminal::Sentiment { .. })
+}
+
 /// Writes the tool. Refuses what `evaluate` refuses without looking at any data.
 pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
     if let Terminal::Extract {
@@ -69,16 +76,23 @@ pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
         return Err(EvalError::TextOutput.into());
     }
     let tool = tools::tool(chain);
+    let features = python::Features {
+        format: chain.format,
+        times: chain.times,
+        window: chain.shape.window,
+        any: reads_any(chain),
+        placed: matches!(chain.terminal, Terminal::Sentiment { .. }),
+    };
     Ok(Emitted {
-        name: ToolName::new(tool.name)?,
-        description: tool.description.to_owned(),
+        name: ToolName::new(tool.name.as_str())?,
+        description: tool.description.clone(),
         domain: tool.domain,
-        code: python::module(&tool),
+        code: python::module(&tool, &features),
         input_schema: schema::input(&tool.params),
         output_schema: schema::output(tool.output),
         capabilities: tool.capabilities,
         assets: tool.assets,
-        recipe: json!({ "author": "composer", "edition": 2, "tool": tool.name }),
+        recipe: json!({ "author": "composer", "edition": 3, "tool": tool.name }),
     })
 }
 

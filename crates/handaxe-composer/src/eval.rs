@@ -136,7 +136,7 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
         Terminal::Sentiment { field, group_by } => {
             sentiment::sentiment(&mut source, field, group_by.as_deref())?
         }
-        Terminal::Convert { to } => convert::count(&mut source, *to)?,
+        Terminal::Convert { to } => convert::converted(&mut source, *to)?,
         Terminal::Describe => describe::describe(&mut source)?,
         Terminal::Share { wanted } => compare::share(&mut source, wanted)?,
         Terminal::Compare {
@@ -155,6 +155,7 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
 struct Source<R> {
     records: Records<R>,
     tests: Tests,
+    times: bool,
     matched: u64,
     /// Values that were there but are no numbers.
     ignored: Option<u64>,
@@ -164,7 +165,8 @@ impl<R: Read> Source<R> {
     fn new(chain: &Chain, data: R) -> Result<Self, EvalError> {
         Ok(Self {
             records: Records::new(chain.format, data),
-            tests: Tests::new(&chain.filters)?,
+            tests: Tests::new(&chain.filters, chain.times)?,
+            times: chain.times,
             matched: 0,
             ignored: None,
         })
@@ -189,6 +191,10 @@ impl<R: Read> Source<R> {
             }
         }
         Ok(None)
+    }
+
+    fn time(&self, text: &str) -> Option<String> {
+        self.times.then(|| parse_time(text)).flatten()
     }
 
     fn ignore(&mut self) {

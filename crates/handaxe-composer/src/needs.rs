@@ -352,8 +352,12 @@ fn of_clause(clause: &[String], has_data: bool, found: &mut Vec<Need>) {
             .skip(1)
             .take(4)
             .any(|w| in_list("analysis statistics summary query", w));
-    let of_data =
-        noun || on_data || (analysed && in_list("run start take launch execute open use", head));
+    // "The text: …", "the order of the words": what follows an article is a thing.
+    let thing = start > 0 && clause[start - 1] == "the";
+    let of_data = thing
+        || noun
+        || on_data
+        || (analysed && in_list("run start take launch execute open use", head));
     if !of_data {
         for (need, verbs, objects) in ACTS {
             let acts = forms
@@ -612,6 +616,9 @@ mod tests {
         ("parse nmap output into a table", false, &[]),
         ("validate an email address", false, &[]),
         ("sort a list of numbers", false, &[]),
+        ("sort words. The text: b a c", false, &[]),
+        ("the order of the words", false, &[]),
+        ("text my boss the words", false, &[Need::Network]),
     ];
 
     #[test]

@@ -13,6 +13,7 @@ mod portion;
 mod refusal;
 mod spans;
 mod superlative;
+mod timed;
 mod times;
 mod tokens;
 mod values;
@@ -89,13 +90,16 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
             fields,
         });
     }
+    let mut chain = Chain {
+        format: profile.format,
+        filters: parse.filters,
+        terminal: decided.terminal,
+        shape: parse.shape,
+        times: false,
+    };
+    chain.times = timed::reads_times(&chain, profile);
     Ok(Reading {
-        chain: Chain {
-            format: profile.format,
-            filters: parse.filters,
-            terminal: decided.terminal,
-            shape: parse.shape,
-        },
+        chain,
         focus: decided.focus,
     })
 }

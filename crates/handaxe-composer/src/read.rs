@@ -27,6 +27,11 @@ use lines::Lines;
 pub(crate) use csv::separator;
 pub(crate) use json::{float_text, write_string};
 
+/// Whether a text is one document as the readers take it.
+pub(crate) fn is_json(text: &str) -> bool {
+    json::parse(text).is_some()
+}
+
 /// Longest line, in characters.
 pub(crate) const MAX_LINE_CHARS: usize = 8 << 20;
 /// Largest JSON document, in characters; JSON Lines has no such bound.

@@ -1,11 +1,11 @@
 //! The small suites that travel with the binary: two data sets of free licence with their
-//! questions, and the open half of the by-example tasks.
+//! questions, the open half of the by-example tasks, and a few drafts for the gate.
 
 use std::path::Path;
 
 use crate::error::SuiteError;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("penguins.csv", include_str!("../suites/data/penguins.csv")),
     (
         "seattle-weather.csv",
@@ -16,6 +16,7 @@ const FILES: [(&str, &str); 4] = [
         include_str!("../suites/data/questions.jsonl"),
     ),
     ("tasks.jsonl", include_str!("../suites/example/tasks.jsonl")),
+    ("gate.jsonl", include_str!("../suites/gate/sample.jsonl")),
 ];
 
 /// Lays the small suites out in a folder.

@@ -25,6 +25,16 @@ pub enum SuiteError {
         name: String,
         source: handaxe_composer::DataError,
     },
+    #[error("the sandbox failed: {source}")]
+    Sandbox {
+        source: std::sync::Arc<handaxe_sandbox::SandboxError>,
+    },
+    #[error("the home of a trial cannot be used: {source}")]
+    Home {
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("stopped; what was done is kept, and the same command goes on from there")]
+    Cancelled,
     #[error("`{path}` holds no item")]
     Empty { path: PathBuf },
 }

@@ -47,6 +47,11 @@ pub(crate) fn section(subject: &Subject, format: Format) -> String {
     ] {
         let _ = writeln!(out, "- {line}");
     }
+    if spec.capabilities.contains(&Capability::WriteFiles) {
+        out.push_str(
+            "- files that it writes are left in the working directory, over what is there;\n",
+        );
+    }
     let _ = writeln!(
         out,
         "- it was proved under {}; another interpreter may behave differently.\n",

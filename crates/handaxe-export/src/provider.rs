@@ -1,5 +1,7 @@
 //! Tools for providers' APIs, each checked against the subset that its documentation gives.
 
+use std::fmt::Write as _;
+
 use handaxe_registry::Files;
 use serde_json::{Value, json};
 
@@ -88,7 +90,7 @@ fn readme(
     lost: Option<&Inexpressible>,
 ) -> Vec<u8> {
     let mut out = outside::head(subject);
-    out += &match provider {
+    out += match provider {
         Provider::OpenAi => {
             "`tool.chat.json` goes into `tools` of a Chat Completions request, \
              `tool.responses.json` into that of a Responses request.\n\n"
@@ -100,7 +102,8 @@ fn readme(
             The result is JSON on standard output. Arguments that are optional and come as `null` \
             are left out before the tool is called.\n\n";
     if let Some(why) = lost {
-        out += &format!(
+        let _ = write!(
+            out,
             "**Without `strict`:** {}. The model may send arguments that do not fit the schema; \
              `tool/spec.json` has it for checking them.\n\n",
             outside::markdown(&why.to_string())

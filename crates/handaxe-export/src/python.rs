@@ -1,6 +1,8 @@
 //! A package for pip. Its module folder is the signed folder itself, so an installed package
 //! carries its evidence, and there is one copy of the code.
 
+use std::fmt::Write as _;
+
 use handaxe_registry::Files;
 use handaxe_types::Check;
 use handaxe_validate::Schema;
@@ -135,7 +137,8 @@ fn not_run(subject: &Subject) -> Result<Map<String, Value>, FormatError> {
 
 fn readme(subject: &Subject, module: &str) -> Vec<u8> {
     let mut out = outside::head(subject);
-    out += &format!(
+    let _ = write!(
+        out,
         "```\npip install .\npython -m {module} '{{…}}'      # arguments as a JSON object, result as JSON\n\
          pip install .[test] && pytest   # the cases that it was proved with\n```\n\n\
          ```python\nfrom {module} import run\n```\n\n## Arguments\n\n"

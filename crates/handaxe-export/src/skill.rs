@@ -2,6 +2,8 @@
 //! with `name` (a-z, 0-9 and single hyphens, the folder's own name) and `description` (at most 1024
 //! characters), then instructions for an agent.
 
+use std::fmt::Write as _;
+
 use handaxe_registry::Files;
 
 use crate::formats::Format;
@@ -41,7 +43,7 @@ fn skill(subject: &Subject) -> Vec<u8> {
         quoted(&subject.digest.to_string()),
     );
     let mut out = front;
-    out += &format!("# {}\n\n", subject.name());
+    let _ = write!(out, "# {}\n\n", subject.name());
     out += &outside::markdown(&subject.line());
     out += "\n\nRun it from this folder, with the arguments as one JSON object:\n\n\
             ```\npython3 scripts/call.py '{…}'\n```\n\n\
@@ -71,9 +73,10 @@ fn full_stop(text: &str) -> String {
     }
 }
 
-/// A double-quoted YAML scalar; JSON's escapes are YAML's.
+/// A double-quoted YAML scalar; JSON's escapes are YAML's. Three hyphens end the front matter for
+/// readers that look for nothing else.
 fn quoted(text: &str) -> String {
-    serde_json::Value::String(text.to_owned()).to_string()
+    serde_json::Value::String(text.replace("---", "- - -")).to_string()
 }
 
 #[cfg(test)]
@@ -90,5 +93,10 @@ mod tests {
         ] {
             assert_eq!(skill_name(tool), skill);
         }
+    }
+
+    #[test]
+    fn a_description_stays_within_its_line() {
+        assert_eq!(quoted("--- a\n\"b\""), r#""- - - a\n\"b\"""#);
     }
 }

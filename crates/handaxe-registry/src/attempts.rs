@@ -56,6 +56,13 @@ impl Registry {
     /// Keeps an attempt and writes its folder `runs/<id>/attempt-<n>/`. The same attempt again
     /// only writes the folder again; another under the same number is an error.
     pub fn record_attempt(&self, run: &RunId, attempt: &Attempt) -> Result<(), RunError> {
+        // What a tool printed may be anything; a draft that holds a secret is refused instead.
+        let redactor = self.redactor();
+        let attempt = &Attempt {
+            stderr: redactor.text(&attempt.stderr).into_owned(),
+            diff: redactor.text(&attempt.diff).into_owned(),
+            ..attempt.clone()
+        };
         self.write::<_, RunError>("record the attempt", |tx| {
             if !run_exists(tx, run)? {
                 return Err(RunError::NotFound(run.clone()));
@@ -136,8 +143,9 @@ impl Registry {
             if !run_exists(tx, run)? {
                 return Err(RunError::NotFound(run.clone()));
             }
-            let prompt = put_blob(tx, exchange.prompt.as_bytes())?;
-            let reply = put_blob(tx, exchange.reply.as_bytes())?;
+            let redactor = self.redactor();
+            let prompt = put_blob(tx, redactor.text(&exchange.prompt).as_bytes())?;
+            let reply = put_blob(tx, redactor.text(&exchange.reply).as_bytes())?;
             let before: Option<(String, String)> = tx
                 .query_row(
                     "SELECT prompt, reply FROM exchange WHERE run = ?1 AND key = ?2",

@@ -66,6 +66,10 @@ pub enum RegistryError {
     BlobDamaged { digest: Digest },
     #[error("no random numbers could be had: {0}")]
     Random(getrandom::Error),
+    #[error(
+        "could not {doing}: it holds a value that is to be kept secret, and nothing was stored"
+    )]
+    Secret { doing: &'static str },
 }
 
 impl RegistryError {
@@ -84,10 +88,16 @@ impl RegistryError {
             Self::Io { .. } | Self::Sql { .. } => "check the disk and the home directory",
             Self::Unreadable { .. } | Self::UnknownWord { .. } => "see `handaxe audit verify`",
             Self::Unwritable { .. } | Self::Random(_) => "run the command again",
+            Self::Secret { .. } => {
+                "take the value out of the question, the tool and the data that a tool is made from (a tool that is there runs on any data: `handaxe run`); `secrets` in policy.toml and the providers' keys say which values"
+            }
         }
     }
 
     pub(crate) fn sql(doing: &'static str, source: rusqlite::Error) -> Self {
+        if source.to_string().contains(crate::guard::REFUSED) {
+            return Self::Secret { doing };
+        }
         let code = source.sqlite_error().map(|e| (e.code, e.extended_code));
         match code {
             Some((ErrorCode::DiskFull, _) | (_, SQLITE_IOERR_SHMSIZE)) => {

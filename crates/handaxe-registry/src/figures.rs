@@ -64,7 +64,39 @@ pub struct VersionFigures {
     pub build: BuildCost,
 }
 
+/// How much there is of what is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub approvals_waiting: u64,
+    /// Every state and the versions in it.
+    pub tools: Vec<(&'static str, u64)>,
+}
+
 impl Registry {
+    /// Counts, for whoever watches; cheap enough to be asked every few seconds.
+    pub fn standing(&self) -> Result<Standing, RegistryError> {
+        const DOING: &str = "count what there is";
+        self.read(|tx| {
+            let count = |sql: &str, word: &str| -> Result<u64, RegistryError> {
+                tx.prepare_cached(sql)
+                    .and_then(|mut s| s.query_row([word], |r| r.get::<_, i64>(0)))
+                    .map(i64::cast_unsigned)
+                    .step(DOING)
+            };
+            let tools = ToolState::ALL.iter().map(|state| {
+                let sql = "SELECT count(*) FROM tool_version WHERE state = ?1";
+                Ok((state.as_str(), count(sql, state.as_str())?))
+            });
+            Ok(Standing {
+                approvals_waiting: count(
+                    "SELECT count(*) FROM approval WHERE state = ?1",
+                    handaxe_types::ApprovalState::Waiting.as_str(),
+                )?,
+                tools: tools.collect::<Result<_, RegistryError>>()?,
+            })
+        })
+    }
+
     /// Calls by version and period of `period_ms`, from `since_ms` on, of one tool (of one version
     /// where it is named) or of all; periods without calls are left out.
     pub fn usage_over_time(

@@ -136,7 +136,7 @@ impl Registry {
             None => (1, GENESIS),
             Some((seq, hash)) => (seq + 1, parse_digest("event hash", &hash)?),
         };
-        let mut detail = match entry.detail {
+        let mut detail = match self.redactor().json(&entry.detail) {
             Value::Object(map) => map,
             Value::Null => Map::new(),
             other => Map::from_iter([("detail".to_owned(), other)]),

@@ -14,11 +14,16 @@ use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::approver::{ApproverKey, KEY, key_message, key_of};
+use crate::approver::{ApproverKey, KEY, SealedKey, key_message, key_of};
 use crate::dsse::PublicKey;
 use crate::error::{KeyError, RegistryError, Step as _};
 use crate::journal::{Entry, Row};
 use crate::registry::{Registry, parse_digest, parse_word, private_dir, random, unknown};
+
+/// Where approvers' key files lie, in a home's `keys` folder.
+pub const APPROVERS: &str = "approvers";
+/// A sealed key is small; what is larger is none, and does not parse.
+const MAX_SEALED_BYTES: u64 = 17 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -313,6 +318,30 @@ impl Registry {
         )?;
         Ok(())
     }
+}
+
+/// Approvers' key files in a home's `keys` folder, sealed as they lie, by path.
+pub fn sealed_keys(keys: &Path) -> Result<Vec<(PathBuf, SealedKey)>, KeyError> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(keys.join(APPROVERS))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(MAX_SEALED_BYTES).read_to_end(&mut bytes))
+            .map_err(|source| KeyError::File {
+                doing: "read",
+                path: path.clone(),
+                source,
+            })?;
+        Ok((path, SealedKey::parse(&bytes)?))
+    };
+    paths.into_iter().map(read).collect()
 }
 
 fn key_subject(key: Digest) -> String {

@@ -18,10 +18,12 @@ mod dsse;
 mod duplicates;
 mod error;
 mod evidence;
+mod external;
 mod figures;
 mod fitness;
 mod folder;
 mod group;
+mod guard;
 mod invocations;
 mod journal;
 mod keys;
@@ -49,11 +51,12 @@ pub use error::{
     StateError, Unfit, ViewError,
 };
 pub use evidence::{ApprovalEvidence, CaseEvidence, Evidence, Proof, SandboxEvidence};
-pub use figures::{BuildCost, UsagePeriod, VersionFigures};
+pub use external::AcceptedListing;
+pub use figures::{BuildCost, Standing, UsagePeriod, VersionFigures};
 pub use folder::{FolderProblem, Inspection, SpecError, inspect_folder, read_cases, read_spec};
 pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
-pub use keys::{KeyInfo, KeyKind, KeyState, Rotated};
+pub use keys::{APPROVERS, KeyInfo, KeyKind, KeyState, Rotated, sealed_keys};
 pub use load::ApprovedTool;
 pub use names::confusable;
 pub use offered::Offer;

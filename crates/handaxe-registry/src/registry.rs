@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use handaxe_types::{ApprovalPolicy, Digest};
+use handaxe_types::{ApprovalPolicy, Digest, Redactor};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,7 @@ pub struct Registry {
     pub(crate) inner: Arc<Inner>,
     actor: Arc<str>,
     policy: Arc<ApprovalPolicy>,
+    redactor: Arc<Redactor>,
 }
 
 pub(crate) struct Inner {
@@ -88,6 +89,7 @@ impl Registry {
             }),
             actor: Arc::from("handaxe"),
             policy: Arc::default(),
+            redactor: Arc::default(),
         })
     }
 
@@ -97,8 +99,9 @@ impl Registry {
     pub fn acting_as(&self, actor: &str) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
-            actor: Arc::from(actor),
+            actor: Arc::from(self.redactor.text(actor).as_ref()),
             policy: Arc::clone(&self.policy),
+            redactor: Arc::clone(&self.redactor),
         }
     }
 
@@ -109,7 +112,23 @@ impl Registry {
             inner: Arc::clone(&self.inner),
             actor: Arc::clone(&self.actor),
             policy: Arc::new(policy),
+            redactor: Arc::clone(&self.redactor),
         }
+    }
+
+    /// The same registry, keeping these secrets out of what it stores: people's words are redacted,
+    /// and a row that would hold one all the same is refused.
+    pub fn redacting(&self, redactor: Arc<Redactor>) -> Result<Self, RegistryError> {
+        crate::guard::install(&self.lock(), Arc::clone(&redactor))?;
+        Ok(Self {
+            redactor,
+            ..self.clone()
+        })
+    }
+
+    /// The secrets that are kept out of what is stored.
+    pub fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
     }
 
     pub fn policy(&self) -> &ApprovalPolicy {
@@ -132,6 +151,17 @@ impl Registry {
     /// The registry's clock, milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> i64 {
         (self.inner.clock)()
+    }
+
+    /// A document without its secrets.
+    pub(crate) fn redacted<T: Serialize + DeserializeOwned>(
+        &self,
+        what: &'static str,
+        value: &T,
+    ) -> Result<T, RegistryError> {
+        let unwritable = |source| RegistryError::Unwritable { what, source };
+        let document = serde_json::to_value(value).map_err(unwritable)?;
+        serde_json::from_value(self.redactor.json(&document)).map_err(unwritable)
     }
 
     /// One snapshot for all reads in `f`.

@@ -87,6 +87,7 @@ impl Registry {
         let id = RunId::new(self.now_ms(), random::<3>()?);
         // Locked before it can be seen, so that it never looks dead.
         let lock = self.lock_run(&id)?;
+        let task = &self.redacted("task", task)?;
         self.write::<_, RunError>("record the new run", |tx| {
             let now = self.now_ms();
             tx.execute(
@@ -140,6 +141,7 @@ impl Registry {
 
     /// Records what is to be done. Recording the same plan again changes nothing.
     pub fn record_plan(&self, run: &RunId, plan: &Plan) -> Result<(), RunError> {
+        let plan = &self.redacted("plan", plan)?;
         self.write("record the plan", |tx| {
             let before: Option<String> = tx
                 .query_row("SELECT plan FROM run WHERE id = ?1", [run.as_str()], |r| {
@@ -191,7 +193,7 @@ impl Registry {
             let answer = end
                 .answer
                 .as_ref()
-                .map(|a| put_json(tx, "answer", a))
+                .map(|a| put_json(tx, "answer", &self.redactor().json(a)))
                 .transpose()?
                 .map(|d| d.to_string());
             if matches!(state, RunState::Done | RunState::Refused) {
@@ -273,6 +275,7 @@ impl Registry {
     /// Keeps what step `key` gave; durable when it returns. The same value again is no change,
     /// another is an error: a step is finished once.
     pub fn step_put(&self, run: &RunId, key: &str, value: &Value) -> Result<(), RunError> {
+        let value = &self.redactor().json(value);
         let bytes = serde_json::to_vec(value).map_err(|source| RegistryError::Unwritable {
             what: "step",
             source,

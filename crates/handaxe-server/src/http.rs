@@ -7,27 +7,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use handaxe_types::Digest;
+use handaxe_types::{Digest, measures};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::api::{self, Api, Problem};
 use crate::login::Logins;
+use crate::mcp::strict::{self, MAX_MESSAGE_BYTES};
 use crate::mcp::{Fixture, McpDoor};
 use crate::service::{Service, ServiceError};
 use crate::web::{self, Web};
 
-/// The largest request body.
-const MAX_BODY_BYTES: usize = 4 << 20;
 /// Requests under way at once; more are told to come back.
 const AT_ONCE: usize = 256;
 /// Requests a second that are let through over time, and how many may come in one burst.
@@ -60,6 +62,8 @@ pub struct HttpOptions {
     pub hosts: Vec<String>,
     /// Origins of pages that may ask; none by default.
     pub origins: Vec<String>,
+    /// Where a person finds the approval pages, as a URL without its path.
+    pub pages: Option<String>,
 }
 
 /// A server that listens and does not answer yet.
@@ -84,13 +88,27 @@ impl HttpServer {
         stop: CancellationToken,
     ) -> Result<Self, HttpError> {
         let listener = listen(options.addr).await?;
-        let door = McpDoor::open(Arc::clone(&service), "http", stop.clone())?;
+        // Where a client is told to send its person, unless the edge knows a better name for it.
+        let pages = match options.pages {
+            Some(pages) => pages,
+            None => format!(
+                "http://{}",
+                listener.local_addr().map_err(HttpError::Serve)?
+            ),
+        };
+        let door = McpDoor::open(Arc::clone(&service), "http", Some(pages), stop.clone())?;
         let port = port(&listener)?;
         let access = Arc::new(Access::new(port, options.hosts, options.origins));
         let mcp = transport(move || door.clone(), &access, &stop);
-        let web = Web::new(Arc::clone(&service), access, options.logins, port);
+        let web = Web::new(
+            Arc::clone(&service),
+            access,
+            options.logins,
+            port,
+            stop.clone(),
+        );
         let token = Digest::of(options.token.as_bytes());
-        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token, stop.clone());
+        let api = Api::new(Arc::clone(&service), Arc::clone(&web), token);
         let gate = Arc::new(Gate {
             token,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
@@ -98,12 +116,14 @@ impl HttpServer {
         });
         let router = Router::new()
             .nest_service("/mcp", mcp)
+            .layer(from_fn(strictly))
             .layer(from_fn_with_state(Arc::clone(&gate), admit))
             .layer(from_fn_with_state(Arc::clone(&gate), bearer))
             .merge(web::router(web).layer(from_fn_with_state(Arc::clone(&gate), admit)))
             .merge(api::router(api).layer(from_fn_with_state(gate, admit)))
             // Says only that somebody is there.
-            .route("/healthz", get(|| async { "ok\n" }));
+            .route("/healthz", get(|| async { "ok\n" }))
+            .layer(from_fn(observed));
         Ok(Self {
             listener,
             router,
@@ -154,10 +174,37 @@ impl HttpServer {
     }
 }
 
-async fn listen(addr: SocketAddr) -> Result<TcpListener, HttpError> {
+pub(crate) async fn listen(addr: SocketAddr) -> Result<TcpListener, HttpError> {
     TcpListener::bind(addr)
         .await
         .map_err(|source| HttpError::Listen { addr, source })
+}
+
+/// A request as it is told to those who watch: which door, by which method, with what status. No
+/// path, no header and no body: tokens travel in all of them.
+async fn observed(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let door = match path.split('/').nth(1) {
+        Some("mcp") => "mcp",
+        Some("api") => "api",
+        Some("healthz") => "health",
+        _ => "web",
+    };
+    let span = tracing::info_span!(
+        "http_request",
+        otel.kind = "server",
+        http.request.method = request.method().as_str(),
+        handaxe.door = door,
+        http.response.status_code = tracing::field::Empty,
+    );
+    let begun = Instant::now();
+    let response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    span.record("http.response.status_code", i64::from(status));
+    metrics::counter!(measures::HTTP_REQUESTS, "door" => door, "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!(measures::HTTP_SECONDS, "door" => door).record(begun.elapsed());
+    response
 }
 
 fn port(listener: &TcpListener) -> Result<u16, HttpError> {
@@ -174,7 +221,7 @@ fn transport<H: ServerHandler>(
         .with_cancellation_token(stop.child_token())
         .with_allowed_origins(access.origins().to_vec())
         .enforce_origin_validation();
-    config.max_request_body_bytes = MAX_BODY_BYTES;
+    config.max_request_body_bytes = MAX_MESSAGE_BYTES;
     config.allowed_hosts.extend(access.hosts().iter().cloned());
     StreamableHttpService::new(
         move || Ok(handler()),
@@ -202,6 +249,24 @@ async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
         return Problem::new("busy", "too many requests are under way").into_response();
     };
     next.run(request).await
+}
+
+/// Reads a message strictly before the protocol library does; what is refused gets the protocol's
+/// own error.
+async fn strictly(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let (status, error) = match to_bytes(body, MAX_MESSAGE_BYTES).await {
+        Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, strict::too_large()),
+        Ok(bytes) => match strict::refusal(&bytes) {
+            None => return next.run(Request::from_parts(head, Body::from(bytes))).await,
+            Some(error) => (StatusCode::BAD_REQUEST, error),
+        },
+    };
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (status, json, serde_json::json!(error).to_string()).into_response()
 }
 
 impl Gate {

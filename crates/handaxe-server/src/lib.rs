@@ -3,13 +3,14 @@
 //!
 //! What may not enter: no program approves, and no door of theirs has a way to ask for it; a person
 //! does, signed in, in `web`. Wire types stop in the door that speaks them: the MCP library is
-//! named in `mcp` alone. Nothing here prints or
-//! reads an environment; the edge gives roots, tokens and models.
+//! named in `mcp` alone. Nothing here prints or reads an environment; the edge gives roots, tokens
+//! and models.
 
 #![forbid(unsafe_code)]
 
 mod access;
 mod api;
+mod decisions;
 mod feed;
 mod follow;
 mod http;
@@ -18,6 +19,7 @@ mod kept;
 mod library;
 mod login;
 mod mcp;
+mod metrics;
 mod roots;
 mod service;
 mod sessions;
@@ -29,7 +31,8 @@ pub use api::openapi;
 pub use http::{HttpError, HttpOptions, HttpServer};
 pub use kept::Kept;
 pub use login::{LINK_LIFE, LoginError, Logins};
-pub use mcp::{McpDoor, McpError, serve_stdio};
+pub use mcp::{ExternalServers, McpDoor, McpError, Reach, serve_stdio};
+pub use metrics::{MetricsServer, Render};
 pub use roots::{Roots, RootsError};
 pub use service::{MindSource, Parts, Service, ServiceError};
 pub use uploads::UploadError;

@@ -23,6 +23,14 @@ impl SharedSessions {
     }
 }
 
+impl SharedSessions {
+    /// Of the kept session, while there is one.
+    pub(crate) fn stats(&self) -> SessionStats {
+        let plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        plain.as_ref().map(|s| s.stats()).unwrap_or_default()
+    }
+}
+
 impl Sandbox for SharedSessions {
     fn name(&self) -> &str {
         self.inner.name()

@@ -1,8 +1,7 @@
 //! Files that come with a request. Those of a run are kept under their digest, because a run that
 //! is resumed reads its data again; those of one call are gone with it.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use handaxe_types::{DataFile, Digest};
@@ -42,52 +41,47 @@ impl Uploads {
         }
     }
 
-    /// Keeps the bytes, once however often they come; `name` is what a tool will see.
-    pub(crate) fn keep(&self, name: &str, bytes: &[u8]) -> Result<DataFile, UploadError> {
+    /// Keeps a file that came with a request, once however often it comes.
+    pub(crate) fn keep(&self, file: &DataFile) -> Result<DataFile, UploadError> {
         private_dir(&self.dir)?;
         let mut held = 0;
         for entry in std::fs::read_dir(&self.dir).map_err(UploadError::Io)? {
             let entry = entry.map_err(UploadError::Io)?;
             held += entry.metadata().map_or(0, |m| m.len());
         }
-        if held.saturating_add(bytes.len() as u64) > MOST_KEPT_BYTES {
+        if held.saturating_add(file.bytes) > MOST_KEPT_BYTES {
             let dir = self.dir.clone();
             return Err(UploadError::Full { dir });
         }
-        lay(&self.dir, name, bytes)
+        let path = self.dir.join(file.digest.to_string());
+        let whole = std::fs::metadata(&path).is_ok_and(|m| m.len() == file.bytes);
+        if !whole {
+            let mut from = std::fs::File::open(&file.path).map_err(UploadError::Io)?;
+            // Whole or not there: another request may keep the same file just now.
+            let mut to = tempfile::NamedTempFile::new_in(&self.dir).map_err(UploadError::Io)?;
+            std::io::copy(&mut from, &mut to).map_err(UploadError::Io)?;
+            to.as_file().sync_all().map_err(UploadError::Io)?;
+            to.persist(&path).map_err(|e| UploadError::Io(e.error))?;
+        }
+        Ok(DataFile {
+            path,
+            ..file.clone()
+        })
     }
 }
 
-/// Writes the bytes into a folder, under their digest.
+/// Writes the bytes into a folder under `name`, one plain component.
 pub(crate) fn lay(dir: &Path, name: &str, bytes: &[u8]) -> Result<DataFile, UploadError> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(UploadError::TooLarge { bytes: bytes.len() });
     }
-    let digest = Digest::of(bytes);
-    let path = dir.join(digest.to_string());
-    let whole = std::fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64);
-    if !whole {
-        // Whole or not there: another request may lay the same file just now.
-        let mut file = tempfile::Builder::new()
-            .prefix(".laying-")
-            .make_in(dir, |path| {
-                std::fs::OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-            })
-            .map_err(UploadError::Io)?;
-        file.write_all(bytes)
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(UploadError::Io)?;
-        file.persist(&path).map_err(|e| UploadError::Io(e.error))?;
-    }
+    let path = dir.join(name);
+    std::fs::write(&path, bytes).map_err(UploadError::Io)?;
     Ok(DataFile {
         name: name.to_owned(),
         path,
         bytes: bytes.len() as u64,
-        digest,
+        digest: Digest::of(bytes),
     })
 }
 
@@ -106,24 +100,27 @@ mod tests {
     #[test]
     fn kept_once_under_their_digest() {
         let home = tempfile::tempdir().unwrap();
+        let came = tempfile::tempdir().unwrap();
         let uploads = Uploads::in_home(home.path());
-        let a = uploads.keep("a.csv", b"x\n1\n").unwrap();
-        let b = uploads.keep("../../b", b"x\n1\n").unwrap();
-        assert_eq!(a.path, b.path);
+        let a = lay(came.path(), "a.csv", b"x\n1\n").unwrap();
+        let b = lay(came.path(), "b.csv", b"x\n1\n").unwrap();
+        let (a, b) = (uploads.keep(&a).unwrap(), uploads.keep(&b).unwrap());
+        assert_eq!((a.path.clone(), b.name.as_str()), (b.path.clone(), "b.csv"));
         assert!(a.path.starts_with(home.path().join("uploads")));
-        assert_eq!(std::fs::read(&a.path).unwrap(), b"x\n1\n");
         assert_eq!(
             std::fs::read_dir(home.path().join("uploads"))
                 .unwrap()
                 .count(),
             1
         );
-        // One that was damaged is laid again.
+        // One that was cut is kept again.
         std::fs::write(&a.path, b"").unwrap();
-        uploads.keep("a.csv", b"x\n1\n").unwrap();
+        uploads
+            .keep(&lay(came.path(), "c", b"x\n1\n").unwrap())
+            .unwrap();
         assert_eq!(std::fs::read(&a.path).unwrap(), b"x\n1\n");
         assert!(matches!(
-            uploads.keep("big", &vec![0; MAX_FILE_BYTES + 1]),
+            lay(came.path(), "big", &vec![0; MAX_FILE_BYTES + 1]),
             Err(UploadError::TooLarge { .. })
         ));
     }

@@ -47,6 +47,8 @@ pub enum ApprovalMethod {
     YesFlag,
     /// `handaxe approvals approve`.
     Command,
+    /// On the card's page, signed in with a one-time link.
+    Browser,
     /// Signed with a key that a passphrase unlocks.
     Key,
 }
@@ -57,6 +59,7 @@ impl ApprovalMethod {
             Self::Terminal => "terminal",
             Self::YesFlag => "yes_flag",
             Self::Command => "command",
+            Self::Browser => "browser",
             Self::Key => "key",
         }
     }

@@ -36,6 +36,17 @@ pub enum Bound {
     AtMost,
 }
 
+impl std::fmt::Display for Threshold {
+    /// `at least 0.7`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = match self.bound {
+            Bound::AtLeast => "at least",
+            Bound::AtMost => "at most",
+        };
+        write!(f, "{word} {}", self.value)
+    }
+}
+
 impl Threshold {
     pub fn at_least(key: &str, value: f64) -> Self {
         Self::new(key, Bound::AtLeast, value)

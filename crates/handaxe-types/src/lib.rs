@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod json;
+pub mod text;
 
 mod approval;
 mod card;
@@ -16,16 +17,19 @@ mod confusable;
 mod digest;
 mod draft;
 mod event;
+mod external;
 mod finding;
 mod flow;
 mod isolation;
 mod limits;
 mod measured;
+pub mod measures;
 mod name;
 mod outcome;
 mod plan;
 mod policy;
 mod progress;
+mod redact;
 mod relation;
 mod review;
 mod run;
@@ -43,6 +47,7 @@ pub use confusable::Confusion;
 pub use digest::{Digest, DigestError, canonical_json};
 pub use draft::{Asset, Author, Draft, Provenance, ToolDigest};
 pub use event::{Event, EventKind};
+pub use external::{ExternalListing, ExternalTool, ExternalUse};
 pub use finding::{Finding, Severity};
 pub use flow::{Binding, BindingError, Each, Flow, FlowStep, Reference};
 pub use isolation::{Isolation, Profile};
@@ -60,6 +65,7 @@ pub use policy::{
     ApprovalHow, ApprovalPolicy, DomainPolicy, IsolationPolicy, Policy, StaticPolicy, TrialPolicy,
 };
 pub use progress::{Progress, Reporter, Silent};
+pub use redact::{MIN_SECRET_CHARS, REDACTED, Redactor};
 pub use relation::{Change, Comparison, Relation};
 pub use review::{Objection, Review};
 pub use run::{RunId, RunState};

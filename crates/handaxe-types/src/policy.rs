@@ -7,6 +7,9 @@ use crate::{Digest, Isolation, Severity};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
+    /// What is never written down: `env:NAME` for a variable's value, anything else for itself.
+    #[serde(skip_serializing)]
+    pub secrets: Vec<String>,
     pub domains: DomainPolicy,
     pub code: StaticPolicy,
     pub trial: TrialPolicy,
@@ -107,8 +110,9 @@ pub struct TrialPolicy {
     pub mutants: u32,
     /// The share of judged mutants that the cases must kill, 0 to 1.
     pub kill_floor: f64,
-    /// The same for tools of the built-in composer.
-    pub composer_kill_floor: f64,
+    /// The same for tools that the built-in composer makes from examples: the helpers that these
+    /// share do more than one program calls for.
+    pub example_kill_floor: f64,
     /// With fewer judged mutants than this, a rate below the floor is a warning.
     pub min_mutants: u32,
     /// Time may grow as the size to the power of this before the card warns, and before it refuses.
@@ -131,7 +135,7 @@ impl Default for TrialPolicy {
             min_fuzz_inputs: 20,
             mutants: 60,
             kill_floor: 0.7,
-            composer_kill_floor: 0.0,
+            example_kill_floor: 0.35,
             min_mutants: 5,
             warn_exponent: 1.8,
             max_exponent: 2.5,
@@ -174,6 +178,9 @@ pub struct ApprovalPolicy {
     pub two_person: bool,
     /// Hours until a waiting approval expires.
     pub expires_hours: u32,
+    /// Several waiting tools may be approved with one word, where nothing about any of them asks
+    /// for a closer look.
+    pub batch: bool,
 }
 
 impl Default for ApprovalPolicy {
@@ -183,6 +190,7 @@ impl Default for ApprovalPolicy {
             approvers: Vec::new(),
             two_person: false,
             expires_hours: 168,
+            batch: false,
         }
     }
 }

@@ -48,10 +48,9 @@ pub struct Trial {
     pub cases: Vec<CaseResult>,
     pub wall_ms: f64,
     pub sandbox_runs: u32,
-    /// The built-in composer wrote it: its cases come from a second implementation, and a floor of
-    /// their own in the policy judges them.
+    /// The built-in composer made it from examples: a floor of the policy's own judges its mutants.
     #[serde(default)]
-    pub composed: bool,
+    pub by_example: bool,
     /// The isolation layers that every run of it had.
     #[serde(default)]
     pub layers: Vec<Layer>,
@@ -84,7 +83,7 @@ impl Trial {
             cases: Vec::new(),
             wall_ms: 0.0,
             sandbox_runs: 0,
-            composed: false,
+            by_example: false,
             layers: Vec::new(),
             fuzz: None,
             mutation: None,

@@ -261,16 +261,12 @@ fn mutants(trial: &Trial, policy: &Policy, deeper: bool) -> ScoreRow {
             let _ = write!(value, ", {n} {what}");
         }
     }
-    let floor = if trial.composed {
-        Threshold::at_least("composer_kill_floor", policy.trial.composer_kill_floor)
+    let floor = if trial.by_example {
+        Threshold::at_least("example_kill_floor", policy.trial.example_kill_floor)
     } else {
         Threshold::at_least("kill_floor", policy.trial.kill_floor)
     };
     let row = row("mutants", value).held_against(rate, floor);
-    if trial.composed && row.status == ScoreStatus::Pass && rate < policy.trial.kill_floor {
-        let why = "it carries more than its question needs, and the cases are of its question";
-        return row.because(ScoreStatus::Warn, why);
-    }
     let least = policy.trial.min_mutants;
     if row.status != ScoreStatus::Fail {
         // A tool that checks its own code leaves next to nothing else.

@@ -109,7 +109,7 @@ fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
     }
     let reals: [(&'static str, f64, f64, f64); 4] = [
         ("kill_floor", trial.kill_floor, 0.0, 1.0),
-        ("composer_kill_floor", trial.composer_kill_floor, 0.0, 1.0),
+        ("example_kill_floor", trial.example_kill_floor, 0.0, 1.0),
         ("warn_exponent", trial.warn_exponent, 0.0, 100.0),
         ("max_exponent", trial.max_exponent, 0.0, 100.0),
     ];
@@ -189,6 +189,10 @@ pub fn default_policy_toml() -> String {
 # What tools may be made, what their code may hold, and what they must prove.
 # Remove a line to get its default back.
 
+# Values that are kept out of logs, prompts, traces and the database, besides the providers' keys:
+# \"env:NAME\" is a variable's value, anything else the value itself; 6 characters at the least.
+secrets = []
+
 [domains]
 # Kinds of tools that may be made. Anything else is refused before any code is written.
 allow = {}
@@ -247,8 +251,8 @@ min_fuzz_inputs = {}
 # that the cases must notice. With fewer mutants than the minimum a low share only warns.
 mutants = {}
 kill_floor = {:?}
-# The same for tools of the built-in composer, which carry more than their question needs.
-composer_kill_floor = {:?}
+# The same for tools that the built-in composer makes from examples.
+example_kill_floor = {:?}
 min_mutants = {}
 # Its time may grow as the input's size to this power before the card warns, before it refuses.
 warn_exponent = {:?}
@@ -269,6 +273,9 @@ approvers = []
 two_person = {}
 # Hours until a waiting approval expires.
 expires_hours = {}
+# true: several waiting tools may be approved at once in the browser, where nothing about any of them
+# asks for a closer look (no warning, not a person's own, no files handed back, not a new version).
+batch = {}
 
 [isolation]
 # The least isolation under which a tool is tried and run, weakest first: \"landlock\" (no
@@ -286,7 +293,7 @@ least = \"{}\"
         p.trial.min_fuzz_inputs,
         p.trial.mutants,
         p.trial.kill_floor,
-        p.trial.composer_kill_floor,
+        p.trial.example_kill_floor,
         p.trial.min_mutants,
         p.trial.warn_exponent,
         p.trial.max_exponent,
@@ -295,6 +302,7 @@ least = \"{}\"
         p.approval.how.as_str(),
         p.approval.two_person,
         p.approval.expires_hours,
+        p.approval.batch,
         p.isolation.least.as_str(),
     );
     out

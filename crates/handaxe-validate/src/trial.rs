@@ -113,7 +113,7 @@ impl Validator {
                 check_template(draft)
             },
             findings,
-            composed: draft.provenance.author == Author::Composer,
+            by_example: is_by_example(draft),
             sandbox: Some(self.sandbox.profile().clone()),
             ..Trial::new(
                 draft.digest(profile),
@@ -294,6 +294,12 @@ impl Validator {
         took(trial, Stage::Coverage, begun);
         Ok(())
     }
+}
+
+fn is_by_example(draft: &Draft) -> bool {
+    let recipe = draft.provenance.recipe.as_ref();
+    draft.provenance.author == Author::Composer
+        && recipe.is_some_and(|r| r.get("by_example").is_some())
 }
 
 /// Whether a case speaks for the tool, or has been withdrawn and speaks neither way.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use handaxe_registry::{ApproverKey, KeyError, SealedKey};
+use handaxe_registry::{APPROVERS, ApproverKey, KeyError, SealedKey, sealed_keys};
 
 use crate::failure::{Exit, Failure, chain};
 use crate::home::login;
@@ -23,7 +23,7 @@ pub(crate) fn key_failure(error: &KeyError) -> Failure {
 
 /// Where approvers' key files of a home are.
 pub(crate) fn approvers_dir(keys: &Path) -> PathBuf {
-    keys.join("approvers")
+    keys.join(APPROVERS)
 }
 
 /// The key file that was named, or the one of this home that is the person's own, or the only one.
@@ -32,13 +32,7 @@ pub(crate) fn sealed_key(keys: &Path, named: Option<&Path>) -> Result<SealedKey,
         return read_sealed(path);
     }
     let dir = approvers_dir(keys);
-    let mut found: Vec<(PathBuf, SealedKey)> = Vec::new();
-    for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|e| e == "json") {
-            found.push((path.clone(), read_sealed(&path)?));
-        }
-    }
+    let mut found = sealed_keys(keys).map_err(|e| key_failure(&e))?;
     let me = login();
     let own = found.iter().filter(|(_, k)| k.name() == me).count();
     if found.len() > 1 && own == 1 {

@@ -19,6 +19,9 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 3 waiting for approval, 4 refused by validation or policy,
 5 sandbox unavailable, 6 a bound was hit.
 
+To watch: --log LEVEL (or HANDAXE_LOG), --otlp URL (or OTEL_EXPORTER_OTLP_ENDPOINT) with any command,
+and `serve --metrics ADDRESS`.
+
 Start with:
   handaxe ask \"Analyze the sentiment of these logs\" --data examples/logs.jsonl";
 
@@ -61,6 +64,26 @@ pub(crate) struct Global {
         value_name = "BACKEND"
     )]
     pub(crate) sandbox: Option<Choice>,
+    /// Tell on standard error what happens: error, warn, info, debug, trace, or TARGET=LEVEL
+    #[arg(
+        long,
+        global = true,
+        env = "HANDAXE_LOG",
+        hide_env_values = true,
+        hide = true,
+        value_name = "LEVEL"
+    )]
+    pub(crate) log: Option<String>,
+    /// Send traces to an OpenTelemetry collector (OTLP over HTTP), e.g. http://127.0.0.1:4318
+    #[arg(
+        long,
+        global = true,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true,
+        hide = true,
+        value_name = "URL"
+    )]
+    pub(crate) otlp: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -103,7 +126,7 @@ pub(crate) enum Command {
     /// Settings and where they are
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Measure the built-in author on questions and tasks with known answers
+    /// Measure what the maker gets right, and what the proof lets through
     Eval(EvalArgs),
     /// Serve the library to an agent over standard input and output (MCP)
     Mcp(McpArgs),
@@ -116,12 +139,18 @@ pub(crate) struct DoorArgs {
     /// A folder that clients may name files in; may be given again
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Vec<PathBuf>,
+    /// Where the pages of `handaxe serve` are: a client that can open one is sent to
+    /// URL/approvals/ID when a person must decide [default for serve: its own address]
+    #[arg(long, value_name = "URL")]
+    pub(crate) pages: Option<String>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct McpArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<McpCommand>,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
 }
@@ -143,11 +172,42 @@ pub(crate) struct ServeArgs {
     /// A page's origin that may ask, scheme, name and port; may be given again
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
+    /// Figures for Prometheus at /metrics on a listener of their own, e.g. 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<std::net::SocketAddr>,
     /// Serve what the protocol's conformance suite asks for, and nothing else
     #[arg(long, hide = true)]
     pub(crate) conformance_fixture: bool,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// Other programs' servers ([mcp.NAME] in config.toml) and what was accepted of them
+    #[command(subcommand)]
+    Servers(ServersCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServersCommand {
+    /// Every server: accepted, changed, not accepted or unreachable
+    List,
+    /// All that a server says of its tools, and what it said when it was accepted
+    Show {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Let plans use a server's tools as they are listed now
+    Accept {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The listing's digest, or at least 6 characters of it, as `show` gave it
+        #[arg(long, value_name = "DIGEST")]
+        digest: Option<String>,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -288,6 +348,8 @@ pub(crate) enum ToolsCommand {
         #[arg(long, default_value_t = 10, value_name = "N")]
         limit: u32,
     },
+    /// Make the index that tools are found by again, from the tools themselves
+    Reindex,
     /// Prove a tool and show its score card, without registering anything
     Test(TestArgs),
     /// Check a tool's signed evidence, and prove it again
@@ -614,24 +676,67 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Questions about data files, or programs from examples
+    /// What is measured
     #[arg(long, value_enum, value_name = "SUITE")]
     pub(crate) suite: SuiteArg,
-    /// A folder that `scripts/eval-data` made, with the whole suite [default: the small one built in]
+    /// A folder that `scripts/eval-data` or `scripts/eval-gate` made, with the whole suite [default:
+    /// the small one built in]
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
-    /// Which of the folder's drawings to use
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "from")]
+    /// Which drawing to use
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Which part of the folder's suite
     #[arg(long, value_enum, value_name = "PART", default_value_t = PartArg::Open, requires = "from")]
     pub(crate) part: PartArg,
+    /// Where each trial's folder is kept; the same command goes on from what is there
+    /// [default: eval in the home]
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Trials side by side
+    #[arg(long, short, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+    /// Only so many items, drawn evenly
+    #[arg(long, value_name = "N")]
+    pub(crate) take: Option<usize>,
+    /// Write the report as one page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// gate: switch each check off in turn, and see what gets through
+    #[arg(long)]
+    pub(crate) switch_off: bool,
+    /// gate: inputs generated for each draft [default: as policy.toml says]
+    #[arg(long, value_name = "N")]
+    pub(crate) fuzz: Option<u32>,
+    /// gate: mutants of each draft [default: as policy.toml says]
+    #[arg(long, value_name = "N")]
+    pub(crate) mutants: Option<u32>,
+    /// formats, latm: only this family; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub(crate) family: Vec<String>,
+    /// formats, latm: problems of each family
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) each: u16,
+    /// formats, latm: how often each problem is asked, with other texts; from the second on there
+    /// may be a tool
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: u16,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SuiteArg {
+    /// Questions about data files
     Data,
+    /// Programs from examples
     Example,
+    /// The proof itself: right drafts and seeded bugs
+    Gate,
+    /// Formats invented for this: no tool, one shot and Handaxe side by side
+    Formats,
+    /// The six tasks of LATM, the same way
+    Latm,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

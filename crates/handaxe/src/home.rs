@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use handaxe_agent::model::RoleName;
 use handaxe_agent::{Price, RoleSettings};
-use handaxe_types::{Policy, Preview};
+use handaxe_types::{MIN_SECRET_CHARS, Policy, Preview, ToolName};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure};
+use crate::telemetry;
 
 /// Settings are small; anything larger is not one.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
@@ -39,9 +40,26 @@ pub(crate) struct Config {
     /// `[roles.author]` and so on: a model, a temperature and bounds of its own for a role.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) roles: BTreeMap<RoleName, RoleSettings>,
+    /// `[mcp.NAME]`: another program whose tools a plan may use, once a person accepted them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) mcp: BTreeMap<String, McpServer>,
     /// `[prices."openai:NAME"]`: what a million tokens cost.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) prices: BTreeMap<String, Price>,
+}
+
+/// Another program's server: a command, or a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct McpServer {
+    pub(crate) command: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) args: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) url: Option<String>,
+    /// The environment variable that holds the bearer token.
+    pub(crate) token_env: Option<String>,
 }
 
 impl Home {
@@ -74,6 +92,14 @@ impl Home {
             let _ = std::fs::write(&policy_path, handaxe_validate::default_policy_toml());
             Policy::default()
         };
+        let short = telemetry::add_secrets(&policy.secrets);
+        if !short.is_empty() {
+            let what = format!(
+                "secrets: {} cannot be kept secret; at least {MIN_SECRET_CHARS} characters are needed",
+                short.join(", ")
+            );
+            return Err(settings_failure(&policy_path, &what));
+        }
         let config_path = dir.join("config.toml");
         let config = match read_settings(&config_path)? {
             Some(text) => toml::from_str(&text).map_err(|e| settings_failure(&config_path, &e))?,
@@ -96,6 +122,11 @@ impl Home {
 
     pub(crate) fn policy_path(&self) -> PathBuf {
         self.dir.join("policy.toml")
+    }
+
+    /// What the owner expects of a tool of that name, where there is something: JSON Lines.
+    pub(crate) fn goldens_path(&self, tool: &ToolName) -> PathBuf {
+        self.dir.join("goldens").join(format!("{tool}.jsonl"))
     }
 
     pub(crate) fn templates_dir(&self) -> PathBuf {

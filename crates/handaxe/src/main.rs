@@ -15,6 +15,7 @@ mod interpreter;
 mod models;
 mod render;
 mod sandboxes;
+mod telemetry;
 mod workshop;
 
 use std::process::ExitCode;

@@ -126,9 +126,7 @@ pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<M
     if let Some(host) = model.remote() {
         tell_what_leaves(shop, host, begun)?;
     }
-    let dir = shop.home()?.templates_dir();
-    let templates = Templates::load(dir.is_dir().then_some(dir.as_path()))
-        .map_err(|e| Failure::usage(chain(&e)).hint("mend the template or take it away"))?;
+    let templates = templates(shop)?;
     Ok(Minds::Model(ModelMind {
         model,
         seats,
@@ -140,6 +138,23 @@ pub(crate) fn minds(shop: &Workshop, chosen: &Chosen, begun: &Begun) -> Result<M
         call_timeout: CALL_TIMEOUT,
         runtime: shop.runtime()?.handle().clone(),
     }))
+}
+
+/// The prompts, with those of the home in place of ours.
+pub(crate) fn templates(shop: &Workshop) -> Result<Templates, Failure> {
+    let dir = shop.home()?.templates_dir();
+    Templates::load(dir.is_dir().then_some(dir.as_path()))
+        .map_err(|e| Failure::usage(chain(&e)).hint("mend the template or take it away"))
+}
+
+/// The one model that was chosen; `None` for the composer.
+pub(crate) fn alone(chosen: &Chosen) -> Result<Option<Arc<dyn Model>>, Failure> {
+    let spec = ModelSpec::parse(&chosen.spec).map_err(Failure::usage)?;
+    if spec == ModelSpec::Composer {
+        return Ok(None);
+    }
+    let base_url = chosen.base_url.as_deref();
+    connect(&spec, base_url, chosen.record.as_deref()).map(Some)
 }
 
 /// A role's settings ask for something that cannot be had.

@@ -14,6 +14,7 @@ use crate::home::{Home, login};
 use crate::interpreter;
 use crate::render::Output;
 use crate::sandboxes::{self, Choice};
+use crate::telemetry::redactor;
 
 pub(crate) struct Workshop {
     pub(crate) out: Output,
@@ -43,6 +44,9 @@ impl Workshop {
     pub(crate) fn registry(&self) -> Result<&Registry, Failure> {
         get_or_try(&self.registry, || {
             let registry = Registry::open(self.home()?.dir()).map_err(|e| registry_failure(&e))?;
+            let registry = registry
+                .redacting(Arc::clone(redactor()))
+                .map_err(|e| registry_failure(&e))?;
             Ok(registry
                 .acting_as(&login())
                 .under(self.home()?.policy.approval.clone()))

@@ -101,6 +101,26 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// A stable word for figures and traces.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Setup(_) => "setup",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Server { .. } => "server",
+            Self::Rejected { .. } => "rejected",
+            Self::Redirected { .. } => "redirected",
+            Self::Connect { .. } => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::TooLarge { .. } => "too_large",
+            Self::CutOff { .. } => "cut_off",
+            Self::NotJson { .. } | Self::Malformed { .. } => "malformed",
+            Self::NoRecording { .. } => "no_recording",
+            Self::Recording(_) | Self::Store(_) => "store",
+            Self::Budget(_) => "budget",
+        }
+    }
+
     /// Whether the provider may have read (and billed) the prompt before this went wrong.
     pub(super) fn was_read(&self) -> bool {
         matches!(

@@ -242,13 +242,16 @@ impl FailingExample {
 
 /// A unified diff of two sources.
 pub(crate) fn code_diff(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
+    let file = |name: &str| format!("{name}/tool.py");
+    text_diff(old, new, &file(old_name), &file(new_name))
+}
+
+/// A unified diff of two texts, with three lines around each change.
+pub fn text_diff(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
     TextDiff::from_lines(old, new)
         .unified_diff()
         .context_radius(3)
-        .header(
-            &format!("{old_name}/tool.py"),
-            &format!("{new_name}/tool.py"),
-        )
+        .header(old_name, new_name)
         .to_string()
 }
 

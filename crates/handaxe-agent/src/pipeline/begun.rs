@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use handaxe_types::{Draft, Task};
+use handaxe_types::{Draft, Redactor, Task};
 use serde::{Deserialize, Serialize};
 
 use super::cost::Price;
@@ -20,6 +20,22 @@ pub struct Begun {
     pub max_seconds: u64,
     #[serde(default)]
     pub making: Making,
+}
+
+impl Begun {
+    /// The same with the secrets of the question taken out. The files stay as they are: their names
+    /// are redacted where they are written down or sent.
+    pub(crate) fn without_secrets(&self, redactor: &Redactor) -> Self {
+        let mut begun = self.clone();
+        if !redactor.is_empty() {
+            begun.task.question = redactor.text(&self.task.question).into_owned();
+            for turn in &mut begun.making.history {
+                turn.question = redactor.text(&turn.question).into_owned();
+                turn.answer = redactor.text(&turn.answer).into_owned();
+            }
+        }
+        begun
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

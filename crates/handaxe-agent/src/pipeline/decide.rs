@@ -127,6 +127,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Puts an accepted attempt before a person, and registers it on a yes.
+    #[tracing::instrument(name = "approval", skip_all)]
     pub(super) fn approve(
         &mut self,
         mut attempt: Attempt,

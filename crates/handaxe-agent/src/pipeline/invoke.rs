@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use handaxe_registry::{ApprovedTool, StateChange, StateError};
 use handaxe_sandbox::{InlineFile, Mount, SandboxError, SessionSpec};
-use handaxe_types::{Capability, DataFile, Limits, Progress, RunId, ToolRef};
+use handaxe_types::{Capability, DataFile, Limits, Progress, RunId, ToolRef, measures};
 use handaxe_validate::{Arguments, Contract, InvokeError, is_sampled, shadow};
 use serde_json::{Map, Value};
 
@@ -79,7 +79,16 @@ pub fn use_tool(
             ..SessionSpec::default()
         })
         .map_err(PipelineError::Sandbox)?;
-    let outcome = handaxe_validate::invoke(session.as_ref(), &contract, &arguments, &ctx.cancel);
+    let span = tracing::info_span!(
+        "sandbox_call",
+        handaxe.tool = tool.name().as_str(),
+        handaxe.version = i64::from(tool.version().0),
+        handaxe.outcome = tracing::field::Empty,
+    );
+    let outcome = span.in_scope(|| {
+        handaxe_validate::invoke(session.as_ref(), &contract, &arguments, &ctx.cancel)
+    });
+    told(&span, tool, &outcome);
     let result = match outcome {
         Ok(result) => result,
         Err(InvokeError::Sandbox(handaxe_sandbox::SandboxError::Cancelled)) => {
@@ -106,6 +115,27 @@ pub fn use_tool(
         input: Value::Object(what.input.clone()),
         result,
     })
+}
+
+/// One call, for those who watch.
+fn told(
+    span: &tracing::Span,
+    tool: &ApprovedTool,
+    outcome: &Result<handaxe_types::SandboxResult, InvokeError>,
+) {
+    let word = match outcome {
+        Ok(result) => result.outcome.as_str(),
+        Err(InvokeError::Output { .. }) => "bad_output",
+        Err(InvokeError::Sandbox(SandboxError::Cancelled)) => "cancelled",
+        Err(InvokeError::Sandbox(_)) => "sandbox_failed",
+        Err(InvokeError::Input(_) | InvokeError::FileNotAttached { .. }) => "refused",
+    };
+    span.record("handaxe.outcome", word);
+    let name = tool.name().to_string();
+    metrics::counter!(measures::CALLS, "tool" => name.clone(), "outcome" => word).increment(1);
+    if let Ok(result) = outcome {
+        metrics::histogram!(measures::CALL_SECONDS, "tool" => name).record(result.runtime_ms / 1e3);
+    }
 }
 
 /// Runs the call again elsewhere. A sandbox that fails here has failed no one's call.

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use handaxe_types::{
     Case, CaseResult, Check, Digest, Draft, Finding, Origin, Progress, Review, Spec, Survivor,
-    Task, ToolRequest, Trial, Verdict,
+    Task, ToolRequest, Trial, Verdict, measures,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::approve::code_diff;
 use super::memo::Memory;
@@ -110,6 +111,7 @@ impl Attempt {
 
 /// Runs attempts until one is accepted: first the drafts that are drawn side by side, then repairs
 /// of the best of them. `Halt::Stop` says which bound ended it, or why there is nothing left to try.
+#[tracing::instrument(name = "make", skip_all)]
 pub(crate) fn make(
     ctx: &Context,
     memory: &Memory,
@@ -203,6 +205,30 @@ fn tell(ctx: &Context, attempt: &Attempt) {
 /// What to do when the policy says no.
 pub(crate) const DOMAIN_HINT: &str = "save what the job needs to a file and ask about that file; the allowed domains are in policy.toml";
 
+/// The person's examples, where they are inputs of this tool: one that takes a file has others.
+fn fitting(spec: &Spec, examples: &[Case]) -> Vec<Case> {
+    let Ok(schema) = handaxe_validate::Schema::compile_input(&spec.input_schema) else {
+        return Vec::new();
+    };
+    let fits = |case: &&Case| schema.check_object(&case.input).is_ok();
+    examples.iter().filter(fits).map(either_kind).collect()
+}
+
+/// `a b => 2` does not say whether a number is meant or its text: a tool may give either.
+fn either_kind(example: &Case) -> Case {
+    let mut example = example.clone();
+    let Check::Expect { value, .. } = &example.check else {
+        return example;
+    };
+    let shown = value.pointer("/results/0").and_then(Value::as_str);
+    let number = shown.filter(|s| s.len() < 40 && s.parse::<serde_json::Number>().is_ok());
+    if let Some(number) = number {
+        let either = format!("output['results'][0] in ('{number}', {number})");
+        example.check = Check::Holds(either);
+    }
+    example
+}
+
 /// Vets, tries and judges one draft, and records all of it.
 pub(crate) fn try_draft(
     ctx: &Context,
@@ -229,6 +255,10 @@ pub(crate) fn try_draft(
     };
     held_out.extend(job.regression.iter().cloned());
     held_out.extend(job.task.goldens.iter().cloned());
+    if mind.repairs() {
+        // The composer's drafts have the examples among their own cases.
+        held_out.extend(fitting(&draft.spec, &job.task.examples));
+    }
     let mut trial = trial(ctx, memory, &draft, &held_out)?;
     let survivors = unnoticed(ctx, &trial);
     if !survivors.is_empty() {
@@ -379,9 +409,17 @@ pub(crate) fn regression(cases: Vec<Case>) -> Vec<Case> {
 }
 
 fn trial(ctx: &Context, memory: &Memory, draft: &Draft, held_out: &[Case]) -> Result<Trial, Halt> {
-    validator(ctx, memory)
-        .trial(draft, held_out, ctx.reporter.as_ref(), &ctx.cancel)
-        .map_err(|e| Halt::Error(PipelineError::Validate(e)))
+    let span = tracing::info_span!("trial", handaxe.tool = draft.spec.name.as_str());
+    let tried = span.in_scope(|| {
+        validator(ctx, memory).trial(draft, held_out, ctx.reporter.as_ref(), &ctx.cancel)
+    });
+    let ended = if tried.is_ok() {
+        "measured"
+    } else {
+        "broke_off"
+    };
+    metrics::counter!(measures::TRIALS, "ended" => ended).increment(1);
+    tried.map_err(|e| Halt::Error(PipelineError::Validate(e)))
 }
 
 /// When the author's own cases pass and the tester's do not (or the reverse), one of them misread

@@ -13,6 +13,7 @@ mod cost;
 pub(crate) mod data;
 mod decide;
 mod error;
+pub(crate) mod external;
 mod invoke;
 pub(crate) mod make;
 mod memo;
@@ -21,6 +22,7 @@ mod report;
 mod reprove;
 mod risks;
 mod run;
+mod words;
 mod writers;
 
 use std::sync::Arc;
@@ -30,7 +32,9 @@ use handaxe_sandbox::{Cancel, Sandbox};
 use handaxe_types::{Policy, Progress, Reporter};
 use handaxe_validate::Validator;
 
-pub use approve::{Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne};
+pub use approve::{
+    Approver, Binds, Card, CardDiff, Decision, FailingExample, MakingCost, NoOne, text_diff,
+};
 pub use begun::{Begun, Goal, Making, RoleSettings, Turn};
 pub use cost::{Cost, Price, StepCost};
 pub use error::PipelineError;
@@ -40,7 +44,9 @@ pub use report::{Invocation, Report, Stop, ToolUsed};
 pub use reprove::{Difference, Reproof, reprove, split};
 pub use risks::{RiskyLine, risks};
 pub use run::walk;
+pub use words::{Concern, limit_words, may_use, proof_words};
 
+use crate::external::Externals;
 use crate::minds::Minds;
 
 /// What a run works with. Everything in it is shared; nothing in it is global.
@@ -49,6 +55,8 @@ pub struct Context {
     pub sandbox: Arc<dyn Sandbox>,
     pub policy: Policy,
     pub minds: Minds,
+    /// Other programs whose tools a plan may use.
+    pub externals: Arc<dyn Externals>,
     pub reporter: Arc<dyn Reporter>,
     pub cancel: Cancel,
     /// How often a refused draft goes back to its author.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::python::{MAX_RESULTS, Over, module};
 use super::value::{Program, same};
-use super::{Example, synthesize};
+use super::{Example, odd, synthesize};
 use crate::compose::Composed;
 use crate::profile::{Profile, json_of};
 use crate::read::{ReadError, Record, Records};
@@ -614,34 +614,38 @@ impl Maker<'_> {
                 .collect();
             let reversed: Vec<Value> = rows.iter().rev().cloned().collect();
             let half: Vec<Value> = rows.iter().step_by(2).cloned().collect();
-            return [
-                ("all_rows", rows),
+            let mut cases: Vec<(String, Vec<Value>)> = [
+                ("all_rows", rows.clone()),
                 ("rows_reversed", reversed),
                 ("half_of_the_rows", half),
                 ("no_rows", Vec::new()),
                 ("other_rows", others.to_vec()),
             ]
             .into_iter()
-            .filter_map(|(name, rows)| self.case(name, &[Value::Array(rows)], false, true))
+            .map(|(name, rows)| (name.to_owned(), rows))
             .collect();
+            // One odd row at a time: what refuses it refuses them all.
+            let odd = rows.iter().take(2).flat_map(odd::inputs);
+            for (i, odd) in odd.step_by(3).take(ODD_ROWS).enumerate() {
+                let mut with = rows.clone();
+                with.insert(rows.len() / 2, odd);
+                cases.push((format!("odd_row_{}", i + 1), with));
+            }
+            return cases
+                .into_iter()
+                .filter_map(|(name, rows)| self.case(&name, &[Value::Array(rows)], false, true))
+                .collect();
         }
         let mut varied: Vec<Value> = Vec::new();
         for example in examples {
             varied.extend(variants(&example.input));
         }
         varied.truncate(40);
-        let strange = vec![
-            json!(""),
-            json!(" "),
-            json!("x"),
-            json!(0),
-            json!(-12.5),
-            json!(true),
-            Value::Null,
-            json!([]),
-            json!({}),
-            json!("12 ab, 34-cd/2024-05-06 \u{e9}"),
-        ];
+        let odd: Vec<Value> = examples
+            .iter()
+            .take(2)
+            .flat_map(|e| odd::inputs(&e.input))
+            .collect();
         let sample: Vec<Value> = others.iter().take(30).cloned().collect();
         let later: Vec<Value> = others.iter().skip(30).take(60).cloned().collect();
         let mut cases = vec![
@@ -650,7 +654,10 @@ impl Maker<'_> {
             self.case("nothing", &[], false, true),
         ];
         if *self.over == Over::Items {
-            cases.push(self.case("what_does_not_fit", &strange, false, true));
+            cases.push(self.case("what_does_not_fit", &odd::values(), false, true));
+            for (i, odd) in odd.chunks(ODD_ITEMS).enumerate() {
+                cases.push(self.case(&format!("odd_{}", i + 1), odd, false, true));
+            }
         } else {
             cases.push(self.case("sample", &sample, false, true));
             cases.push(self.case("later_sample", &later, true, true));
@@ -658,6 +665,10 @@ impl Maker<'_> {
         cases.into_iter().flatten().collect()
     }
 }
+
+/// Items of one case with odd values in them, and cases with one odd row.
+const ODD_ITEMS: usize = 60;
+const ODD_ROWS: usize = 60;
 
 /// Values of the same kind: parts exchanged, doubled, cut off, of other case, other numbers.
 fn variants(value: &Value) -> Vec<Value> {

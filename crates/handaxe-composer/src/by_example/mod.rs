@@ -5,6 +5,7 @@ mod chars;
 mod dates;
 mod draft;
 mod either;
+mod odd;
 mod python;
 mod reshape;
 mod search;

@@ -6,7 +6,7 @@ use super::chars::Cut;
 use super::table::{Fold, Render, Source, Step, Table};
 use super::text::{Arrange, Case, Tally, Text};
 use super::value::{Program, Test};
-use crate::emit::{literal, mentions, shaken};
+use crate::emit::{literal, marked, mentions, shaken, unplaced};
 
 /// A constant of the program that a call may change.
 #[derive(Clone, Debug, PartialEq)]
@@ -546,10 +546,37 @@ fn render(render: &Render, rows: &str) -> String {
     }
 }
 
+/// Parts of a time of day, and of a date, by the names that `date_part` has for them.
+const CLOCK_PARTS: [&str; 6] = [
+    "hour",
+    "plain_hour",
+    "half_hour",
+    "minute",
+    "second",
+    "half",
+];
+const DAY_PARTS: [&str; 14] = [
+    "year",
+    "short_year",
+    "month",
+    "plain_month",
+    "month_name",
+    "short_month_name",
+    "day",
+    "plain_day",
+    "day_with_ending",
+    "weekday",
+    "short_weekday",
+    "quarter",
+    "day_of_year",
+    "iso",
+];
+
 const TEXT: &str = include_str!("../emit/parts/example_text.py");
 const DATES: &str = include_str!("../emit/parts/example_dates.py");
 const TABLE: &str = include_str!("../emit/parts/example_table.py");
 const READ: &str = include_str!("../emit/parts/read.py");
+const READ_ANY: &str = include_str!("../emit/parts/read_any.py");
 
 const RUN_ITEMS: &str = r#"    """Convert every item; null where one does not fit, counted as `failed`."""
     results, failed = [], 0
@@ -565,7 +592,7 @@ const RUN_ITEMS: &str = r#"    """Convert every item; null where one does not fi
 const RUN_RECORDS: &str = r#"    """Convert every record of a file; null where one does not fit, counted as `failed`."""
     tally = new_tally()
     results, failed = [], 0
-    for _, record in read_records(data, format, tally):
+    for record in read_records(data, format, tally):
         if len(results) == @MOST@:
             raise ValueError("more than @MOST@ records")
         try:
@@ -581,7 +608,7 @@ const RUN_RECORDS: &str = r#"    """Convert every record of a file; null where o
 const RUN_WHOLE: &str = r#"    """Convert the records of a file, all together."""
     tally = new_tally()
     rows = []
-    for _, record in read_records(data, format, tally):
+    for record in read_records(data, format, tally):
         if len(rows) == @MOST@:
             raise ValueError("more than @MOST@ records")
         rows.append(record)
@@ -656,6 +683,20 @@ pub(crate) fn module(
         defaults.concat()
     );
     let own = format!("{convert}\n\n{run}");
-    let code = shaken(description, &[READ, TEXT, DATES, TABLE], &own);
+    // Of what a helper can do by name stands what is called for by that name.
+    let tallies = mentions(&own, "tally(");
+    let said = |name: &str| own.contains(&format!("\"{name}\""));
+    let called = |name: &str| match name {
+        "of_clock" => CLOCK_PARTS.iter().any(|part| said(part)),
+        "of_day" => DAY_PARTS.iter().any(|part| said(part)),
+        "of_weekday" => said("weekday") || said("short_weekday"),
+        "of_month" => said("month_name") || said("short_month_name"),
+        "decimal" | "filled" => tallies || said(name),
+        _ => said(name),
+    };
+    let [text, dates, table] = [TEXT, DATES, TABLE].map(|source| marked(source, called));
+    let [read, read_any] = [READ, READ_ANY].map(unplaced);
+    let sources: [&str; 5] = [&read, &read_any, &text, &dates, &table];
+    let code = shaken(description, &sources, &own);
     Written { code, constants }
 }

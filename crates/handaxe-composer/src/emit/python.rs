@@ -1,113 +1,152 @@
 //! One module out of parts: docstring, imports, helpers, `run`.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
-use super::tools::{Param, Tool};
+use super::params::Param;
+use super::tools::Tool;
 use crate::patterns::{
     DECIMAL_COMMA, EXTRACTS, NUMBER, STOP_WORDS, TIME_INSIDE, TIMES, TOKEN, WORD,
 };
+use crate::{Format, Window};
 
-/// Name, source, and the standard modules that it needs.
-type Part = (&'static str, &'static str, &'static [&'static str]);
+/// Name and source.
+type Part = (&'static str, &'static str);
 
 macro_rules! parts {
-    ($($name:literal: $($import:literal),*;)*) => {
-        &[$(($name, include_str!(concat!("parts/", $name, ".py")), &[$($import),*])),*]
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("parts/", $name, ".py")))),*]
     };
 }
 
 const PARTS: &[Part] = parts! {
-    "read": "import csv", "import json", "import math", "import re";
-    "values": "import re";
-    "times": "import re", "from datetime import datetime, timedelta";
-    "where":;
-    "order_key":;
-    "bounded":;
-    "most_common":;
-    "value_counts":;
-    "total": "import dataclasses", "import math";
-    "measure": "import dataclasses", "import math";
-    "aggregate":;
-    "sort_key":;
-    "words": "import re";
-    "bucket": "from datetime import date, datetime, timedelta";
-    "extract_kinds": "import re";
-    "find_items":;
-    "sentiment": "import bisect", "import dataclasses", "import re";
-    "convert": "import json";
-    "describe": "import dataclasses";
-    "run_count":;
-    "run_aggregate":;
-    "run_rows": "import heapq";
-    "run_distinct":;
-    "run_frequencies":;
-    "run_words":;
-    "run_histogram":;
-    "run_extract_kind": "import re";
-    "run_extract_pattern": "import re";
-    "run_sentiment":;
-    "run_convert":;
-    "run_describe":;
-    "windowed": "import math";
-    "run_rows_per":;
-    "run_share":;
-    "run_compare":;
-    "distinct_bound":;
-    "run_duplicates":;
+    "read" "read_any" "read_one" "values" "times" "where" "order_key" "bounded" "most_common" "value_counts"
+    "total" "measure" "aggregate" "sort_key" "words" "bucket" "extract_kinds" "find_items"
+    "sentiment" "convert" "describe" "run_count" "run_aggregate" "run_rows" "run_distinct"
+    "run_frequencies" "run_words" "run_histogram" "run_extract_kind" "run_extract_pattern"
+    "run_sentiment" "run_convert" "run_describe" "windowed" "run_rows_per" "run_share"
+    "run_compare" "distinct_bound" "run_duplicates"
 };
 
 /// Longest piece of a pattern on one line.
 const PIECE: usize = 84;
 
-pub(super) fn module(tool: &Tool) -> String {
-    let used: Vec<&Part> = (tool.parts.iter())
-        .filter_map(|name| PARTS.iter().find(|(n, _, _)| n == name))
-        .collect();
-    let mut imports: BTreeSet<&str> = used.iter().flat_map(|(_, _, i)| *i).copied().collect();
-    if imports.iter().any(|i| i.contains("import date,")) {
-        imports.remove("from datetime import datetime, timedelta");
+/// What a tool's lines are kept for: a line of a part that ends in `#? NAME` stands only in tools
+/// that have it, one that ends in `#? !NAME` only in the others.
+pub(super) struct Features {
+    pub(super) format: Format,
+    pub(super) times: bool,
+    pub(super) window: Option<Window>,
+    /// Files of every layout are read, not those of `format` alone.
+    pub(super) any: bool,
+    /// Records come with the line that they begin on.
+    pub(super) placed: bool,
+}
+
+impl Features {
+    fn is_table(&self) -> bool {
+        matches!(self.format, Format::Csv | Format::Tsv)
     }
-    let (plain, from): (Vec<&str>, Vec<&str>) =
-        imports.into_iter().partition(|i| i.starts_with("import"));
-    let mut out = format!(
-        "\"\"\"{}\"\"\"\n\n{}\n",
-        wrapped(tool.description),
-        [plain, from].concat().join("\n")
-    );
-    for (name, source, _) in used {
-        if name.starts_with("run_") {
-            out.push_str("\n\n");
-            out.push_str(&signature(&tool.params));
-            out.push('\n');
-            out.push_str(&shaped(source, tool));
+
+    fn has(&self, name: &str) -> bool {
+        match name {
+            "times" => self.times,
+            "placed" => self.placed,
+            "table" => self.is_table(),
+            "share" => self.window == Some(Window::Share),
+            "running" => self.window == Some(Window::Running),
+            "change" => self.window == Some(Window::Change),
+            "text" => self.format == Format::Text,
+            _ => false,
+        }
+    }
+
+    /// A part's source for this tool.
+    fn cut(&self, source: &str) -> String {
+        let out = marked(source, |name| self.has(name));
+        let out = if self.placed {
+            out
         } else {
-            // One blank line after the imports, two between the parts.
-            out.push_str(if *name == tool.parts[0] { "\n" } else { "\n\n" });
-            out.push_str(&filled(source));
+            out.replace("for _, record in matching", "for record in matching")
+                .replace("for _, record in records", "for record in records")
+        };
+        let (reader, form) = match self.format {
+            Format::Csv | Format::Tsv => ("read_rows", "a table"),
+            Format::Json => ("read_json", "JSON"),
+            Format::Jsonl => ("read_jsonl", "JSON Lines"),
+            Format::Text => ("read_text", "text"),
+        };
+        let out = out.replace("@READER@", reader).replace("@FORM@", form);
+        if reader == "read_rows" || self.any {
+            return out;
+        }
+        // The one layout needs no argument that names it.
+        [
+            ("(path: str, form: str, ", "(path: str, "),
+            ("(data: str, format: str, ", "(data: str, "),
+            ("(path, form, ", "(path, "),
+            ("(data, format, ", "(data, "),
+        ]
+        .iter()
+        .fold(out, |text, (from, to)| text.replace(from, to))
+    }
+}
+
+/// The lines of a part that stand in a tool which `has` what is named.
+pub(crate) fn marked(source: &str, has: impl Fn(&str) -> bool) -> String {
+    let mut out = String::with_capacity(source.len());
+    for line in source.lines() {
+        let (line, wanted) = line.split_once("  #? ").unwrap_or((line, ""));
+        let keep = match wanted.strip_prefix('!') {
+            Some(name) => !has(name),
+            None => wanted.is_empty() || has(wanted),
+        };
+        if keep {
+            out.push_str(line);
+            out.push('\n');
         }
     }
     out
 }
 
+/// A part for a tool with nothing to mark its records by.
+pub(crate) fn unplaced(source: &str) -> String {
+    marked(source, |_| false)
+}
+
+pub(super) fn module(tool: &Tool, features: &Features) -> String {
+    let sources: Vec<(&str, String)> = (tool.parts.iter())
+        .filter_map(|name| PARTS.iter().find(|(n, _)| n == name))
+        .map(|(name, source)| (*name, features.cut(source)))
+        .collect();
+    let (run, helpers): (Vec<_>, Vec<_>) = sources
+        .iter()
+        .partition(|(name, _)| name.starts_with("run_"));
+    let helpers: Vec<&str> = helpers.iter().map(|(_, source)| source.as_str()).collect();
+    let body: String = run
+        .iter()
+        .map(|(_, source)| shaped(source, tool, features.window.is_some()))
+        .collect();
+    let own = format!("{}\n{body}", signature(&tool.params));
+    shaken(&tool.description, &helpers, &own)
+}
+
 /// The body of `run` with what the chain's shape asks for.
-fn shaped(source: &str, tool: &Tool) -> String {
+fn shaped(source: &str, tool: &Tool, window: bool) -> String {
     const ROWS: &str =
         "    for name in dict.fromkeys(label(Measure(*measure)) for measure in measures):
-        column = windowed([row[\"values\"][name] for row in rows], window)
+        column = windowed([row[\"values\"][name] for row in rows])
         for row, value in zip(rows, column):
             row[\"values\"][name] = value
 ";
     const BUCKETS: &str =
-        "    for row, value in zip(rows, windowed([row[\"value\"] for row in rows], window)):
+        "    for row, value in zip(rows, windowed([row[\"value\"] for row in rows])):
         row[\"value\"] = value
 ";
     let has = |name: &str| tool.params.iter().any(|p| p.name == name);
     let put = |text: &'static str, yes: bool| if yes { text } else { "" };
     source
-        .replace("@WINDOW_ROWS@", put(ROWS, has("window")))
-        .replace("@WINDOW_BUCKETS@", put(BUCKETS, has("window")))
+        .replace("@WINDOW_ROWS@", put(ROWS, window))
+        .replace("@WINDOW_BUCKETS@", put(BUCKETS, window))
         .replace("@OFFSET@", put("offset", has("offset")))
 }
 
@@ -144,7 +183,7 @@ pub(crate) fn shaken(description: &str, sources: &[&str], own: &str) -> String {
         if !used[i] || again {
             continue;
         }
-        let function = block.starts_with("def ");
+        let function = block.starts_with("def ") || block.starts_with("class ");
         if !body.is_empty() && (function || !after_constant) {
             body.push_str("\n\n");
         }
@@ -153,27 +192,8 @@ pub(crate) fn shaken(description: &str, sources: &[&str], own: &str) -> String {
     }
     body.push_str(if body.is_empty() { "" } else { "\n\n" });
     body.push_str(own);
-    let imports: Vec<&str> = [
-        ("import csv", "csv"),
-        ("import json", "json"),
-        ("import math", "math"),
-        ("import re", "re"),
-        ("from datetime import date", "date"),
-    ]
-    .iter()
-    .filter(|(_, name)| {
-        let dotted = format!("{name}.");
-        if *name == "date" {
-            mentions(&body, "date(")
-        } else {
-            body.match_indices(&dotted).any(|(i, _)| {
-                !body[..i].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.')
-            })
-        }
-    })
-    .map(|(import, _)| *import)
-    .collect();
-    let gap = if body.starts_with("def ") {
+    let imports = imports(&body);
+    let gap = if body.starts_with("def ") || body.starts_with("class ") {
         "\n\n"
     } else {
         "\n"
@@ -184,6 +204,26 @@ pub(crate) fn shaken(description: &str, sources: &[&str], own: &str) -> String {
         format!("\n{}\n", imports.join("\n"))
     };
     format!("\"\"\"{}\"\"\"\n{imports}{gap}{body}", wrapped(description))
+}
+
+/// The standard modules that a body uses, as statements.
+fn imports(body: &str) -> Vec<String> {
+    const MODULES: [&str; 7] = ["bisect", "csv", "heapq", "json", "math", "re", "zlib"];
+    const TIMES: [&str; 3] = ["date", "datetime", "timedelta"];
+    let begins =
+        |i: usize| !body[..i].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
+    let uses = |text: &str| body.match_indices(text).any(|(i, _)| begins(i));
+    let mut out: Vec<String> = (MODULES.iter())
+        .filter(|name| uses(&format!("{name}.")))
+        .map(|name| format!("import {name}"))
+        .collect();
+    let times: Vec<&str> = (TIMES.into_iter())
+        .filter(|name| uses(&format!("{name}(")) || uses(&format!("{name}.fromisoformat(")))
+        .collect();
+    if !times.is_empty() {
+        out.push(format!("from datetime import {}", times.join(", ")));
+    }
+    out
 }
 
 /// The top-level definitions of a source, by name.
@@ -203,7 +243,9 @@ fn blocks(source: &str) -> Vec<(String, &str)> {
         .map(|(start, end)| {
             let block = source[*start..end].trim_end_matches('\n');
             let block = &source[*start..=start + block.len()];
-            let name = block.strip_prefix("def ").unwrap_or(block);
+            let name = (block.strip_prefix("def "))
+                .or_else(|| block.strip_prefix("class "))
+                .unwrap_or(block);
             let name: String = name
                 .chars()
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
@@ -293,9 +335,9 @@ fn filled(source: &str) -> String {
         .collect();
     let times: Vec<String> = TIMES
         .iter()
-        .map(|pattern| match raw(pattern, 12) {
+        .map(|pattern| match raw(pattern, 8) {
             short if !short.contains('\n') => format!("{short},"),
-            long => format!("({long}),"),
+            long => format!("(\n        {long}\n    ),"),
         })
         .collect();
     let stop_words = raw(STOP_WORDS, 4).replace("r\"", "\"");
@@ -306,17 +348,12 @@ fn filled(source: &str) -> String {
             long => format!("\"{name}\": (\n        {long}\n    ),"),
         })
         .collect();
-    let percentiles: Vec<String> = crate::PERCENTILES
-        .iter()
-        .map(|(p, name)| format!("\"{name}\": {p},"))
-        .collect();
     [
-        ("@PERCENTILES@", percentiles.join("\n    ")),
         ("@DATE_FORMS@", date_forms.join("\n    ")),
         ("@CLOCK@", raw(crate::by_example::CLOCK, 4)),
         ("@NUMBER@", raw(NUMBER, 4)),
         ("@DECIMAL_COMMA@", raw(DECIMAL_COMMA, 4)),
-        ("@TIMES@", times.join("\n        ")),
+        ("@TIMES@", times.join("\n    ")),
         ("@TIME_INSIDE@", raw(TIME_INSIDE, 4)),
         ("@WORD@", raw(WORD, 4)),
         (

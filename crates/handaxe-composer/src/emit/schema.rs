@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::tools::Param;
+use super::params::Param;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -229,6 +229,10 @@ pub(super) fn duplicates() -> Output {
 pub(super) fn converted() -> Output {
     Output(vec![
         ("file", json!({ "type": "string", "format": "file" })),
+        (
+            "crc32",
+            json!({ "type": "integer", "description": "Checksum of the file written." }),
+        ),
         ("records", natural()),
     ])
 }

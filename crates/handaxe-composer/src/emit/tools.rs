@@ -6,16 +6,18 @@ use handaxe_types::{Asset, Capability};
 use serde_json::{Value, json};
 
 use super::is_plain_count;
+use super::params::{
+    BUCKETS, Param, common, field, filter_json, funcs, limit, list, maybe_field, measure_json, own,
+    scalar_json, test_schema, word,
+};
 use super::schema::{self, Output};
 use crate::eval::sentiment::{EXAMPLES, LEXICON, NEGATIVE_AT, POSITIVE_AT};
 use crate::patterns::EXTRACTS;
-use crate::{
-    Bucket, Chain, Extractable, Filter, Func, Measure, Op, Order, Scalar, Terminal, Window,
-};
+use crate::{Chain, Extractable, Format, Order, Scalar, Terminal, Window};
 
 pub(super) struct Tool {
-    pub(super) name: &'static str,
-    pub(super) description: &'static str,
+    pub(super) name: String,
+    pub(super) description: String,
     pub(super) domain: &'static str,
     /// Files of `parts/`, in order; the last is the body of `run`.
     pub(super) parts: Vec<&'static str>,
@@ -25,237 +27,45 @@ pub(super) struct Tool {
     pub(super) assets: BTreeMap<String, Asset>,
 }
 
-/// A keyword of `run`, and the input property of the same name.
-pub(super) struct Param {
-    pub(super) name: &'static str,
-    pub(super) annotation: &'static str,
-    /// `None`: the caller must give it.
-    pub(super) default: Option<Value>,
-    /// JSON Schema but for the default.
-    pub(super) schema: Value,
-    /// The chain's own; `None` where that is the default and says nothing.
-    pub(super) value: Option<Value>,
-}
-
-const FORMATS: [&str; 5] = ["csv", "tsv", "json", "jsonl", "text"];
-const FUNCS: [Func; 24] = [
-    Func::Count,
-    Func::Sum,
-    Func::Mean,
-    Func::Median,
-    Func::Min,
-    Func::Max,
-    Func::Distinct,
-    Func::Stdev,
-    Func::Percentile(1),
-    Func::Percentile(5),
-    Func::Percentile(10),
-    Func::Percentile(20),
-    Func::Percentile(25),
-    Func::Percentile(30),
-    Func::Percentile(33),
-    Func::Percentile(40),
-    Func::Percentile(60),
-    Func::Percentile(66),
-    Func::Percentile(70),
-    Func::Percentile(75),
-    Func::Percentile(80),
-    Func::Percentile(90),
-    Func::Percentile(95),
-    Func::Percentile(99),
-];
-const OPS: [Op; 14] = [
-    Op::Eq,
-    Op::Ne,
-    Op::Lt,
-    Op::Le,
-    Op::Gt,
-    Op::Ge,
-    Op::Contains,
-    Op::NotContains,
-    Op::StartsWith,
-    Op::EndsWith,
-    Op::AnyOf,
-    Op::NoneOf,
-    Op::Empty,
-    Op::NotEmpty,
-];
-const BUCKETS: [Bucket; 9] = [
-    Bucket::Minute,
-    Bucket::Hour,
-    Bucket::Day,
-    Bucket::Week,
-    Bucket::Month,
-    Bucket::Quarter,
-    Bucket::Year,
-    Bucket::HourOfDay,
-    Bucket::DayOfWeek,
-];
-
-impl Order {
-    /// The word for it, as an argument.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ascending => "ascending",
-            Self::Descending => "descending",
-        }
-    }
-}
-
-impl Bucket {
-    /// The word for it, as an argument.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::Quarter => "quarter",
-            Self::Year => "year",
-            Self::HourOfDay => "hour_of_day",
-            Self::DayOfWeek => "day_of_week",
-        }
-    }
-}
-
-/// A parameter whose default is the chain's value.
-fn own(name: &'static str, annotation: &'static str, value: Value, schema: Value) -> Param {
-    Param {
-        name,
-        annotation,
-        default: Some(value.clone()),
-        schema,
-        value: Some(value),
-    }
-}
-
-fn field(name: &'static str, value: &str, what: &str) -> Param {
-    let schema = json!({ "type": "string", "description": what });
-    own(name, "str", json!(value), schema)
-}
-
-fn maybe_field(name: &'static str, value: Option<&str>, what: &str) -> Param {
-    let schema = json!({ "type": ["string", "null"], "description": what });
-    own(name, "str | None", json!(value), schema)
-}
-
-fn limit(value: Option<u32>) -> Param {
-    let schema = json!({
-        "type": ["integer", "null"], "minimum": 1, "maximum": 1_000_000,
-        "description": "At most this many; null for all.",
-    });
-    own("limit", "int | None", json!(value), schema)
-}
-
-fn word(name: &'static str, value: &str, words: &[&str], what: &str) -> Param {
-    let schema = json!({ "type": "string", "enum": words, "description": what });
-    own(name, "str", json!(value), schema)
-}
-
-/// A list that is null unless a call says otherwise: a default list would be shared by calls.
-fn list(
-    name: &'static str,
-    annotation: &'static str,
-    value: Value,
-    items: Value,
-    what: &str,
-) -> Param {
-    let given = value.as_array().is_some_and(|v| !v.is_empty());
-    Param {
-        name,
-        annotation,
-        default: Some(Value::Null),
-        schema: json!({
-            "type": ["array", "null"], "items": items, "maxItems": 50, "description": what,
-        }),
-        value: given.then_some(value),
-    }
-}
-
-fn filter_json(filter: &Filter) -> Value {
-    let mut out = json!({ "field": filter.field, "op": filter.op.as_str() });
-    if let (Some(value), Some(map)) = (&filter.value, out.as_object_mut()) {
-        map.insert("value".to_owned(), scalar_json(value));
-    }
-    out
-}
-
-fn scalar_json(value: &Scalar) -> Value {
-    match value {
-        Scalar::Bool(b) => json!(b),
-        Scalar::Int(i) => json!(i),
-        Scalar::Float(f) => json!(f),
-        Scalar::Text(t) => json!(t),
-        Scalar::Many(values) => values.iter().map(scalar_json).collect(),
-    }
-}
-
-/// The tests of a filter as a schema.
-fn test_schema() -> Value {
-    let ops: Vec<&str> = OPS.iter().map(|o| o.as_str()).collect();
-    json!({
-        "type": "object",
-        "properties": {
-            "field": { "type": "string" },
-            "op": { "type": "string", "enum": ops },
-            "value": {
-                "type": ["string", "number", "boolean", "null", "array"],
-                "items": { "type": ["string", "number", "boolean"] },
-                "maxItems": 50,
-            },
-        },
-        "required": ["field", "op"],
-        "additionalProperties": false,
-    })
-}
-
-/// `data`, `format` and `where`: every tool begins with these.
-fn common(chain: &Chain) -> Vec<Param> {
-    let filters: Vec<Value> = chain.filters.iter().map(filter_json).collect();
-    vec![
-        Param {
-            name: "data",
-            annotation: "str",
-            default: None,
-            schema: json!({
-                "type": "string", "format": "file", "description": "The file to read.",
-            }),
-            value: None,
-        },
-        word(
-            "format",
-            chain.format.as_str(),
-            &FORMATS,
-            "How the file is laid out.",
-        ),
-        list(
-            "where",
-            "list[dict] | None",
-            json!(filters),
-            test_schema(),
-            "Tests that a record must pass, all of them: {field, op, value}. Numbers compare as \
-             numbers, times at the value's precision, all else as text without regard to case; \
-             `any_of` and `none_of` take a list of values.",
-        ),
-    ]
-}
-
-fn measure_json(measure: &Measure) -> Value {
-    json!({ "func": measure.func.as_str(), "field": measure.field })
-}
-
-fn funcs() -> Vec<&'static str> {
-    FUNCS.iter().map(|f| f.as_str()).collect()
-}
-
 /// What every tool that reads and filters is made of.
-const BASE: [&str; 4] = ["read", "values", "times", "where"];
+const BASE: [&str; 5] = ["read", "read_one", "values", "times", "where"];
 
+/// The tool for a chain: named for its terminal step, for the layout that it reads where that is
+/// no table, and for times where it reads them beside other values.
 pub(super) fn tool(chain: &Chain) -> Tool {
+    let mut tool = bare(chain);
+    let any = super::reads_any(chain);
+    let (reads, suffix) = match chain.format {
+        _ if any => ("Reads CSV, TSV, JSON, JSON Lines and lines of text", ""),
+        Format::Csv | Format::Tsv => ("Reads CSV and TSV", ""),
+        Format::Json => ("Reads one JSON document", "_json"),
+        Format::Jsonl => ("Reads JSON Lines", "_jsonl"),
+        Format::Text => (
+            "Reads lines of text, each a record with the field `line`",
+            "_lines",
+        ),
+    };
+    tool.description.push(' ');
+    tool.description.push_str(reads);
+    let timed = matches!(chain.terminal, Terminal::Histogram { .. });
+    if chain.times && !timed {
+        tool.name.push_str("_timed");
+        tool.description
+            .push_str("; values may be times, in the usual notations");
+    }
+    tool.description.push('.');
+    tool.name.push_str(suffix);
+    if any {
+        // `shaken` takes the first of two definitions.
+        tool.parts.insert(1, "read_any");
+    }
+    tool
+}
+
+fn bare(chain: &Chain) -> Tool {
     let base = Tool {
-        name: "",
-        description: "",
+        name: String::new(),
+        description: String::new(),
         domain: "analysis",
         parts: BASE.to_vec(),
         params: common(chain),
@@ -269,8 +79,7 @@ pub(super) fn tool(chain: &Chain) -> Tool {
         } if is_plain_count(measures, group_by) => base
             .named(
                 "count_records",
-                "Counts the records of a CSV, TSV, JSON, JSON Lines or text file, all or those \
-                 that pass a filter.",
+                "Counts the records of a file, all or those that pass a filter.",
             )
             .made_of(&["run_count"])
             .gives(schema::count()),
@@ -371,9 +180,11 @@ pub(super) fn tool(chain: &Chain) -> Tool {
                 limit(*most),
             ]);
             if let Some(per) = &chain.shape.per {
-                tool.name = "select_records_per_value";
-                tool.description = "The first records of a file of each value of a field, ordered \
-                     by another field (top-k of each group), with an optional filter.";
+                tool = tool.named(
+                    "select_records_per_value",
+                    "The first records of a file of each value of a field, ordered by another \
+                     field (top-k of each group), with an optional filter.",
+                );
                 tool.parts.retain(|p| *p != "run_rows");
                 tool.parts.extend(["order_key", "run_rows_per"]);
                 let what = "The field of whose values each has its own first records.";
@@ -661,8 +472,9 @@ pub(super) fn tool(chain: &Chain) -> Tool {
 }
 
 impl Tool {
-    fn named(mut self, name: &'static str, description: &'static str) -> Self {
-        (self.name, self.description) = (name, description);
+    fn named(mut self, name: &str, description: &str) -> Self {
+        name.clone_into(&mut self.name);
+        description.clone_into(&mut self.description);
         self
     }
 
@@ -712,51 +524,47 @@ impl Tool {
                 "The change of a measure from each group of a file's records to the next, in order.",
             ),
         };
-        self.name = name;
-        self.description = description;
+        self = self.named(name, description);
         let at = self.parts.len() - 1;
         self.parts.insert(at, "windowed");
-        let window = match window {
-            Window::Share => "share",
-            Window::Running => "running",
-            Window::Change => "change",
-        };
-        self.params.push(word(
-            "window",
-            window,
-            &["share", "running", "change"],
-            "Percentages of them all, totals so far, or changes from the one before.",
-        ));
         self
     }
 
     /// Rows passed over at the head: a tool of its own as well.
-    fn skipping(mut self, chain: &Chain, of: &str) -> Self {
+    fn skipping(self, chain: &Chain, of: &str) -> Self {
         if chain.shape.offset == 0 {
             return self;
         }
         if of != "select_records" && chain.shape.window.is_some() {
-            self.name = "later_values_by_group";
-            self.description = "A measure for each group of a file's records as a share, running \
+            let name = format!("later_{}", self.name);
+            let description = "A measure for each group of a file's records as a share, running \
                  total or change, groups in order, from a later place on.";
-        } else if of == "select_records" {
-            self.name = "select_later_records";
-            self.description = "The records of a file that pass a filter, ordered by a field, from \
-                 a later place on: the second, the third, the fourth to the tenth.";
-        } else {
-            self.name = "later_groups";
-            self.description = "Groups of a file's records ordered by a measure, from a later \
-                 place on: the second, the third, the fourth to the tenth.";
+            return self.named(&name, description).with([offset(chain)]);
         }
-        let schema = json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000,
-            "description": "So many at the head are passed over." });
-        self.params
-            .push(own("offset", "int", json!(chain.shape.offset), schema));
-        self
+        let (name, description) = if of == "select_records" {
+            (
+                "select_later_records",
+                "The records of a file that pass a filter, ordered by a field, from a later place \
+                 on: the second, the third, the fourth to the tenth.",
+            )
+        } else {
+            (
+                "later_groups",
+                "Groups of a file's records ordered by a measure, from a later place on: the \
+                 second, the third, the fourth to the tenth.",
+            )
+        };
+        self.named(name, description).with([offset(chain)])
     }
 
     fn about(mut self, domain: &'static str) -> Self {
         self.domain = domain;
         self
     }
+}
+
+fn offset(chain: &Chain) -> Param {
+    let schema = json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000,
+        "description": "So many at the head are passed over." });
+    own("offset", "int", json!(chain.shape.offset), schema)
 }

@@ -43,6 +43,19 @@ impl Measure {
     }
 }
 
+/// What the measures of one run share.
+pub(super) struct Kept {
+    /// Values kept for medians, deviations and distinct counts.
+    values: u64,
+    times: bool,
+}
+
+impl Kept {
+    pub(super) fn new(times: bool) -> Self {
+        Self { values: 0, times }
+    }
+}
+
 /// The running value of one measure over one group.
 #[derive(Default)]
 pub(super) struct Running {
@@ -60,7 +73,7 @@ impl Running {
         &mut self,
         measure: &Measure,
         record: &Record,
-        kept: &mut u64,
+        kept: &mut Kept,
     ) -> Result<bool, EvalError> {
         let Some(field) = &measure.field else {
             self.count += 1;
@@ -86,7 +99,7 @@ impl Running {
         }
         let Some(number) = number(value) else {
             return Ok(match measure.func {
-                Func::Min | Func::Max => self.add_time(measure.func, &text),
+                Func::Min | Func::Max if kept.times => self.add_time(measure.func, &text),
                 _ => false,
             });
         };
@@ -147,9 +160,9 @@ impl Running {
     }
 }
 
-fn keep(kept: &mut u64) -> Result<(), EvalError> {
-    *kept += 1;
-    if *kept > MAX_VALUES {
+fn keep(kept: &mut Kept) -> Result<(), EvalError> {
+    kept.values += 1;
+    if kept.values > MAX_VALUES {
         return Err(EvalError::TooManyValues);
     }
     Ok(())
@@ -227,7 +240,7 @@ pub(super) fn groups<R: Read>(
         .chain(measures.iter().filter_map(|m| m.field.as_ref()))
         .map(String::as_str)
         .collect();
-    let mut kept = 0;
+    let mut kept = Kept::new(source.times);
     while let Some(record) = source.next(&used)? {
         let key = group_by.iter().map(|f| text(record.get(f))).collect();
         let running = groups.entry(key).or_insert_with(new);
@@ -357,12 +370,12 @@ pub(super) fn histogram<R: Read>(
     checked(measure)?;
     source.ignored = Some(0);
     let mut buckets: HashMap<String, (u64, Running)> = HashMap::new();
-    let (mut undated, mut kept) = (0_u64, 0);
+    let (mut undated, mut kept) = (0_u64, Kept::new(source.times));
     let used: Vec<&str> = (std::iter::once(field))
         .chain(measure.field.as_deref())
         .collect();
     while let Some(record) = source.next(&used)? {
-        let time = parse_time(&text(record.get(field)));
+        let time = source.time(&text(record.get(field)));
         let Some(name) = time.and_then(|t| bucket_of(&t, bucket)) else {
             undated += 1;
             continue;

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use super::aggregate::{Running, as_number, checked, less};
+use super::aggregate::{Kept, Running, as_number, checked, less};
 use super::filter::Tests;
 use super::number::text;
 use super::{EvalError, MAX_VALUES, Source};
@@ -15,7 +15,7 @@ pub(super) fn share<R: Read>(
     source: &mut Source<R>,
     wanted: &[Filter],
 ) -> Result<Value, EvalError> {
-    let tests = Tests::new(wanted)?;
+    let tests = Tests::new(wanted, source.times)?;
     let used: Vec<&str> = wanted.iter().map(|w| w.field.as_str()).collect();
     let (mut count, mut of) = (0_u64, 0_u64);
     while let Some(record) = source.next(&used)? {
@@ -35,12 +35,16 @@ pub(super) fn compare<R: Read>(
 ) -> Result<Value, EvalError> {
     checked(measure)?;
     source.ignored = Some(0);
+    let times = source.times;
     let is = |value: &Scalar| {
-        Tests::new(&[Filter {
-            field: field.to_owned(),
-            op: Op::Eq,
-            value: Some(value.clone()),
-        }])
+        Tests::new(
+            &[Filter {
+                field: field.to_owned(),
+                op: Op::Eq,
+                value: Some(value.clone()),
+            }],
+            times,
+        )
     };
     let mut sides = [
         (is(left)?, Running::default()),
@@ -49,7 +53,7 @@ pub(super) fn compare<R: Read>(
     let used: Vec<&str> = std::iter::once(field)
         .chain(measure.field.as_deref())
         .collect();
-    let mut kept = 0;
+    let mut kept = Kept::new(times);
     while let Some(record) = source.next(&used)? {
         for (tests, running) in &mut sides {
             if tests.pass(&record) && !running.add(measure, &record, &mut kept)? {

@@ -16,12 +16,10 @@ pub(crate) fn file_name(to: Format) -> String {
     format!("converted.{}", to.as_str())
 }
 
-pub(super) fn count<R: Read>(source: &mut Source<R>, to: Format) -> Result<Value, EvalError> {
-    if to == Format::Text {
-        return Err(EvalError::TextOutput);
-    }
-    while source.next(&[])?.is_some() {}
-    Ok(json!({ "file": file_name(to), "records": source.matched }))
+pub(super) fn converted<R: Read>(source: &mut Source<R>, to: Format) -> Result<Value, EvalError> {
+    let mut out = Vec::new();
+    write(source, to, &mut out)?;
+    Ok(json!({ "file": file_name(to), "records": source.matched, "crc32": crc32(&out) }))
 }
 
 /// Writes what a `Convert` chain's tool writes to its file; other chains write nothing. Holds all
@@ -30,7 +28,14 @@ pub fn convert(chain: &Chain, data: impl Read, out: &mut dyn Write) -> Result<()
     let Terminal::Convert { to } = chain.terminal else {
         return Ok(());
     };
-    let mut source = Source::new(chain, data)?;
+    write(&mut Source::new(chain, data)?, to, out)
+}
+
+fn write<R: Read>(
+    source: &mut Source<R>,
+    to: Format,
+    out: &mut dyn Write,
+) -> Result<(), EvalError> {
     let mut records = Vec::new();
     while let Some(record) = source.next(&[])? {
         records.push(record);
@@ -46,6 +51,15 @@ pub fn convert(chain: &Chain, data: impl Read, out: &mut dyn Write) -> Result<()
         Format::Text => return Err(EvalError::TextOutput),
     };
     written.map_err(|e| EvalError::Read(ReadError::Io(e)))
+}
+
+/// The checksum of gzip and zip (ISO 3309), bit by bit: it is taken of samples.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
 }
 
 fn array(records: &[Record], out: &mut dyn Write) -> std::io::Result<()> {

@@ -30,7 +30,7 @@ struct Column {
 }
 
 impl Column {
-    fn add(&mut self, value: &Datum) {
+    fn add(&mut self, value: &Datum, times: bool) {
         let text = text(value);
         if text.is_empty() {
             return;
@@ -50,7 +50,8 @@ impl Column {
             }
         }
         self.booleans += u64::from(matches!(text.as_str(), "true" | "false" | "True" | "False"));
-        if self.times == self.filled - 1
+        if times
+            && self.times == self.filled - 1
             && let Some(time) = parse_time(&text)
         {
             self.times += 1;
@@ -101,7 +102,10 @@ pub(super) fn describe<R: Read>(source: &mut Source<R>) -> Result<Value, EvalErr
     let mut columns: HashMap<Arc<str>, Column> = HashMap::new();
     while let Some(record) = source.next(&[])? {
         for (name, value) in &record.fields {
-            columns.entry(Arc::clone(name)).or_default().add(value);
+            columns
+                .entry(Arc::clone(name))
+                .or_default()
+                .add(value, source.times);
         }
     }
     let rows: Vec<Value> = (source.records.fields().iter())

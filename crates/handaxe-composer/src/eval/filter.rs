@@ -47,7 +47,7 @@ impl Op {
 }
 
 impl Tests {
-    pub(super) fn new(filters: &[Filter]) -> Result<Self, EvalError> {
+    pub(super) fn new(filters: &[Filter], times: bool) -> Result<Self, EvalError> {
         let tests = filters.iter().map(|filter| {
             if let (Some(Scalar::Many(values)), Op::AnyOf | Op::NoneOf) = (&filter.value, filter.op)
             {
@@ -65,7 +65,7 @@ impl Tests {
                     text: String::new(),
                     number: None,
                     time: None,
-                    any: Self::new(&each)?.0,
+                    any: Self::new(&each, times)?.0,
                 });
             }
             let several = matches!(filter.value, Some(Scalar::Many(_)));
@@ -83,7 +83,7 @@ impl Tests {
                 field: filter.field.clone(),
                 op: filter.op,
                 number: number(&value),
-                time: parse_time(&text),
+                time: times.then(|| parse_time(&text)).flatten(),
                 text: text.to_lowercase(),
                 any: Vec::new(),
             })

@@ -14,10 +14,10 @@ use crate::read::{Datum, Record};
 /// the largest number.
 struct Key(u8, Number, String);
 
-fn key(value: &Datum, text: &str) -> Key {
+fn key(value: &Datum, text: &str, times: bool) -> Key {
     if let Some(number) = number(value) {
         Key(0, number, String::new())
-    } else if let Some(time) = parse_time(text) {
+    } else if times && let Some(time) = parse_time(text) {
         Key(1, Number::Int(0), time)
     } else {
         Key(2, Number::Int(0), text.to_lowercase())
@@ -63,7 +63,7 @@ pub(super) fn rows<R: Read>(
             }
             continue;
         }
-        filled.push((key(value, &text), record));
+        filled.push((key(value, &text, source.times), record));
         if filled.len() > 2 * most + 1000 {
             sort(&mut filled);
         }
@@ -109,7 +109,7 @@ pub(super) fn rows_per<R: Read>(
                 if text.is_empty() {
                     continue;
                 }
-                key(value, &text)
+                key(value, &text, source.times)
             }
         };
         if group.is_empty() {

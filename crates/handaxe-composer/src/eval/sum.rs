@@ -2,7 +2,8 @@
 //!
 //! Whole numbers are added exactly; floats as Shewchuk's non-overlapping partials with one correct
 //! rounding at the end, which is what Python's `math.fsum` gives (J. R. Shewchuk, "Adaptive
-//! Precision Floating-Point Arithmetic", 1997).
+//! Precision Floating-Point Arithmetic", 1997). The Python adds them as whole numbers of the smallest
+//! part that a float can have, which is exact as well.
 
 use super::number::Number;
 
@@ -32,7 +33,13 @@ impl Sum {
             return i64::try_from(self.whole).map_or(Number::Float(self.whole as f64), Number::Int);
         }
         let mut partials = self.partials.clone();
-        grow(&mut partials, self.whole as f64);
+        // In pieces that are floats exactly, so that it is rounded once and with the rest.
+        let mut whole = self.whole;
+        while whole != 0 {
+            let near = whole as f64;
+            grow(&mut partials, near);
+            whole -= near as i128;
+        }
         Number::Float(round(&partials) + 0.0)
     }
 

@@ -146,6 +146,7 @@ fn bounds_are_the_same() {
         filters: Vec::new(),
         terminal,
         shape: handaxe_composer::Shape::default(),
+        times: false,
     };
     let distinct = |field: &str| Terminal::Distinct {
         field: field.to_owned(),

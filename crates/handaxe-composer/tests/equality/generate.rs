@@ -621,6 +621,7 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             offset: rng.pick(&[0, 0, 0, 1, 2]),
             per: per.filter(|_| matches!(terminal, Terminal::Rows { .. })),
         },
+        times: matches!(terminal, Terminal::Histogram { .. }) || rng.one_in(2),
         terminal,
     }
 }

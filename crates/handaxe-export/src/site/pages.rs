@@ -268,7 +268,7 @@ fn properties(schema: &Value) -> Vec<Property> {
             name: visible(name),
             kind: kind(p),
             required: required.contains(&name.as_str()),
-            default: p.get("default").map(|d| short(d)).unwrap_or_default(),
+            default: p.get("default").map(short).unwrap_or_default(),
             meaning: visible(p["description"].as_str().unwrap_or_default()),
         })
         .collect()

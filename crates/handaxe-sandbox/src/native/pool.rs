@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use handaxe_types::{Layer, Limits};
+use handaxe_types::{Layer, Limits, measures};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -451,6 +451,13 @@ impl Pool {
 
     /// Takes a child that is ready.
     pub(super) fn take(&self, class: Class, cancel: &Cancel) -> Result<Ready, SandboxError> {
+        let asked = Instant::now();
+        let taken = self.taken(class, cancel);
+        metrics::histogram!(measures::QUEUE_SECONDS).record(asked.elapsed());
+        taken
+    }
+
+    fn taken(&self, class: Class, cancel: &Cancel) -> Result<Ready, SandboxError> {
         let mut state = self.lock();
         state.calls += 1;
         state.usual = class;

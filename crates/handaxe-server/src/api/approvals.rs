@@ -6,16 +6,18 @@ use std::sync::Arc;
 use axum::extract::State;
 use handaxe_agent::Card;
 use handaxe_registry::ApprovalDetail;
-use handaxe_types::{ApprovalId, ApprovalState};
+use handaxe_types::{ApprovalId, ApprovalState, Digest, ToolDigest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
+use zeroize::Zeroizing;
 
 use super::Api;
 use super::caller::{Caller, Person};
 use super::problem::Problem;
 use super::schema::approval_states;
-use super::strict::{Answer, At, Params, ok};
+use super::strict::{Answer, At, Body, Params, ok};
+use crate::decisions::{Seen, Signing};
 
 /// A request for a person's yes, and how it was decided.
 #[derive(Serialize, ToSchema)]
@@ -126,4 +128,80 @@ pub(super) async fn show(
         approval: detail.into(),
         card: json!(card),
     })
+}
+
+/// A person's yes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Yes {
+    /// The digest that the person was shown, whole.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    digest: String,
+    /// Where the policy asks for a signed yes: the id of the approver's key, and its passphrase,
+    /// which is used once and kept nowhere.
+    #[schema(value_type = Option<String>)]
+    key: Option<Digest>,
+    #[schema(value_type = Option<String>)]
+    passphrase: Option<Zeroizing<String>>,
+}
+
+/// A person's no.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct No {
+    /// The digest that the person was shown, whole.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    digest: String,
+    /// What the author and the journal are told.
+    #[schema(min_length = 1)]
+    reason: String,
+}
+
+fn seen(id: ApprovalId, digest: &str) -> Result<Seen, Problem> {
+    let digest = Digest::parse(digest).map_err(|e| Problem::request(e.to_string()))?;
+    Ok(Seen {
+        id,
+        digest: ToolDigest(digest),
+    })
+}
+
+/// Says yes to what was shown and registers it. A person's alone: no bearer token can.
+#[utoipa::path(post, path = "/approvals/{approval}/approve", tag = "approvals", request_body = Yes,
+    params(("approval" = i64, Path, description = "Its number", minimum = 1)),
+    responses((status = 200, description = "It is registered, now or by the same person before",
+        body = ApprovalLine)))]
+pub(super) async fn approve(
+    State(api): State<Arc<Api>>,
+    Person(person): Person,
+    At(id): At<ApprovalId>,
+    Body(yes): Body<Yes>,
+) -> Answer<ApprovalLine> {
+    let seen = seen(id, &yes.digest)?;
+    let signing = yes.key.zip(yes.passphrase);
+    let signing = signing.map(|(key, passphrase)| Signing { key, passphrase });
+    api.decide(move |s| s.approve(&person.person, seen, signing.as_ref()).map(drop))
+        .await?;
+    decided(&api, id).await
+}
+
+/// Says no. A person's alone: no bearer token can.
+#[utoipa::path(post, path = "/approvals/{approval}/reject", tag = "approvals", request_body = No,
+    params(("approval" = i64, Path, description = "Its number", minimum = 1)),
+    responses((status = 200, description = "It is rejected", body = ApprovalLine)))]
+pub(super) async fn reject(
+    State(api): State<Arc<Api>>,
+    Person(person): Person,
+    At(id): At<ApprovalId>,
+    Body(no): Body<No>,
+) -> Answer<ApprovalLine> {
+    let seen = seen(id, &no.digest)?;
+    api.decide(move |s| s.reject(&person.person, seen, &no.reason))
+        .await?;
+    decided(&api, id).await
+}
+
+async fn decided(api: &Api, id: ApprovalId) -> Answer<ApprovalLine> {
+    let now = api.ask(move |s| Ok(s.registry().approval(id)?)).await?;
+    let now = now.ok_or_else(|| Problem::not_found("approval of that number"))?;
+    ok(now.into())
 }

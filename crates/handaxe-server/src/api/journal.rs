@@ -17,6 +17,7 @@ use super::problem::Problem;
 use super::schema::event_kinds;
 use super::strict::{Answer, Params, at_most, ok, within};
 use crate::library::{JournalQuery, exported};
+use crate::service::Service;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -160,7 +161,12 @@ pub(super) async fn export(
     _: Caller,
     Params(Nothing {}): Params<Nothing>,
 ) -> Result<Response, Problem> {
-    let pages = exported(Arc::clone(&api.service));
+    Ok(journal_file(Arc::clone(&api.service)))
+}
+
+/// The whole journal as a file to keep.
+pub(crate) fn journal_file(service: Arc<Service>) -> Response {
+    let pages = exported(service);
     let kind = HeaderValue::from_static("application/x-ndjson");
     let name = HeaderValue::from_static("attachment; filename=\"handaxe-journal.jsonl\"");
     let headers = [
@@ -170,5 +176,5 @@ pub(super) async fn export(
     let body = Body::from_stream(futures_util::StreamExt::map(pages, |page| {
         page.map(Bytes::from)
     }));
-    Ok((headers, body).into_response())
+    (headers, body).into_response()
 }

@@ -26,21 +26,20 @@ use axum::routing::get;
 use handaxe_types::Digest;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use caller::bearer;
+pub(crate) use journal::journal_file;
 pub(crate) use problem::Problem;
 pub(crate) use runs::MAX_QUESTION_CHARS;
 
+use crate::decisions::DecideError;
 use crate::service::{Service, ServiceError};
 use crate::web::{SHIELD, Web};
 
 /// Requests that read or run something at once; the others wait their turn.
 const AT_ONCE: usize = 64;
-/// Connections that follow a run at once.
-const WATCHERS: usize = 64;
 /// An answer that is not there by then is given up; live streams begin before.
 const PATIENCE: Duration = Duration::from_mins(5);
 const VERSION: &str = "/api/v1";
@@ -52,24 +51,15 @@ pub(crate) struct Api {
     web: Arc<Web>,
     token: Digest,
     turns: Arc<Semaphore>,
-    watchers: Arc<Semaphore>,
-    stop: CancellationToken,
 }
 
 impl Api {
-    pub(crate) fn new(
-        service: Arc<Service>,
-        web: Arc<Web>,
-        token: Digest,
-        stop: CancellationToken,
-    ) -> Arc<Self> {
+    pub(crate) fn new(service: Arc<Service>, web: Arc<Web>, token: Digest) -> Arc<Self> {
         Arc::new(Self {
             service,
             web,
             token,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
-            watchers: Arc::new(Semaphore::new(WATCHERS)),
-            stop,
         })
     }
 
@@ -77,6 +67,21 @@ impl Api {
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Service) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.turn(question).await
+    }
+
+    /// The same of what a person decides.
+    async fn decide<T: Send + 'static>(
+        &self,
+        word: impl FnOnce(&Service) -> Result<T, DecideError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.turn(word).await
+    }
+
+    async fn turn<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+        &self,
+        question: impl FnOnce(&Service) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Problem> {
         let turn = Arc::clone(&self.turns)
             .acquire_owned()
@@ -90,16 +95,13 @@ impl Api {
         let answer = asked
             .await
             .map_err(|e| Problem::new("failed", format!("the work broke off: {e}")))?;
-        Ok(answer?)
+        answer.map_err(Into::into)
     }
 
     fn watchers(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| {
-            Problem::new(
-                "busy",
-                format!("{WATCHERS} connections follow runs already"),
-            )
-        })
+        Arc::clone(&self.web.watchers)
+            .try_acquire_owned()
+            .map_err(|_| Problem::new("busy", "too many connections follow runs already"))
     }
 }
 
@@ -121,6 +123,8 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(runs::resume))
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::show))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::reject))
         .routes(routes!(insight::show))
         .routes(routes!(journal::list))
         .routes(routes!(journal::verify))

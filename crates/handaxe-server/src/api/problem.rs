@@ -6,6 +6,7 @@ use handaxe_types::json::JsonError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::decisions::DecideError;
 use crate::service::ServiceError;
 
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
@@ -105,14 +106,14 @@ pub(super) const KINDS: &[Row] = &[
         "The approval does not count under the policy",
     ),
     (
-        "digest_changed",
+        "stale",
         StatusCode::CONFLICT,
-        "The digest is not the one that waits for approval",
+        "What waits is not what was shown, or was decided before",
     ),
     (
-        "already_decided",
-        StatusCode::CONFLICT,
-        "The approval was decided before",
+        "no_reason",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "A no is told why",
     ),
     ("expired", StatusCode::CONFLICT, "The approval expired"),
     (
@@ -222,6 +223,20 @@ impl From<ServiceError> for Problem {
             tracing::warn!(kind, error = %error, "a request failed");
         }
         problem.hint(error.hint())
+    }
+}
+
+impl From<DecideError> for Problem {
+    fn from(error: DecideError) -> Self {
+        let kind = match &error {
+            DecideError::Key(_) | DecideError::NoKey => "not_signed",
+            other => match other.kind() {
+                "digest_changed" | "already_decided" => "stale",
+                "no_approver" | "key" => "unfit_approval",
+                kind => kind,
+            },
+        };
+        Self::new(kind, error.to_string()).hint(error.hint())
     }
 }
 

@@ -18,12 +18,13 @@ use super::approvals::ApprovalLine;
 use super::caller::Caller;
 use super::problem::Problem;
 use super::schema::run_states;
-use super::strict::{Answer, At, Body, Json, Params, at_most, ok, within};
+use super::strict::{Answer, At, Body, Json, Object, Params, at_most, ok, within};
 use super::tools::{InlineFile, few};
 use crate::feed::Live;
 use crate::follow::{News, follow};
 use crate::library::{Proof, RunQuery, RunView};
-use crate::service::Ask;
+use crate::service::{Ask, ServiceError, plain};
+use crate::uploads::lay;
 
 /// The longest question.
 pub(crate) const MAX_QUESTION_CHARS: usize = 20_000;
@@ -138,8 +139,8 @@ pub(super) struct StartRun {
     paths: Vec<String>,
     /// Files that come with it.
     #[serde(default)]
-    #[schema(max_items = 16)]
-    files: Vec<InlineFile>,
+    #[schema(max_items = 16, value_type = Vec<InlineFile>)]
+    files: Vec<Object<InlineFile>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -162,8 +163,11 @@ pub(super) async fn start(
         return Err(Problem::request("`question` says nothing"));
     }
     few(body.paths.len() + body.files.len())?;
-    let uploads = body.files.into_iter().map(InlineFile::upload);
-    let ask = Ask {
+    let mut uploads = Vec::new();
+    for Object(file) in body.files {
+        uploads.push(file.upload()?);
+    }
+    let mut ask = Ask {
         question: body.question,
         goal: match body.want {
             AskFor::Answer => Goal::Answer,
@@ -171,11 +175,18 @@ pub(super) async fn start(
             AskFor::Plan => Goal::Plan,
         },
         paths: body.paths,
-        uploads: uploads.collect::<Result<_, _>>()?,
+        files: Vec::new(),
     };
     let actor = caller.actor().to_owned();
     let job = api
-        .ask(move |s| s.ask(&actor, ask, Arc::new(Silent)))
+        .ask(move |s| {
+            let place = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
+            for upload in &uploads {
+                let name = plain(&upload.name, ask.files.len());
+                ask.files.push(lay(place.path(), &name, &upload.bytes)?);
+            }
+            s.ask(&actor, ask, Arc::new(Silent))
+        })
         .await?;
     Ok(accepted(job.run.clone()))
 }
@@ -344,12 +355,24 @@ pub(super) struct EventParams {
     after: Option<i64>,
 }
 
+/// One server-sent event of a run.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RunNews {
+    /// `event`, `progress` or `ended`.
+    event: String,
+    /// JSON: an event of the journal, what the run is at, or the state that it ended in.
+    data: String,
+    /// The number of an event of the journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+}
+
 /// A run as it goes on, as server-sent events: `event` (an event of the journal; its number is the
 /// id, and a connection that broke goes on after it), `progress` (what it is at), and `ended`, which
 /// is the last: the run ended, waits for a person, or its process died.
 #[utoipa::path(get, path = "/runs/{run}/events", tag = "runs",
     params(("run" = String, Path, description = "Its id", pattern = "^r[0-9a-f]{16}$"), EventParams),
-    responses((status = 200, description = "Events until the run ends or waits", body = String,
+    responses((status = 200, description = "Events until the run ends or waits", body = RunNews,
         content_type = "text/event-stream")))]
 pub(super) async fn events(
     State(api): State<Arc<Api>>,
@@ -364,7 +387,7 @@ pub(super) async fn events(
     let permit = api.watchers()?;
     let known = run.clone();
     api.ask(move |s| s.run_view(&known).map(drop)).await?;
-    let news = follow(Arc::clone(&api.service), run, after, api.stop.clone());
+    let news = follow(Arc::clone(&api.service), run, after, api.web.stop.clone());
     let events = news
         .flat_map(|batch| futures_util::stream::iter(batch.into_iter().map(told)))
         .map(move |event| {

@@ -5,10 +5,11 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use handaxe_types::json::{self, Bounds};
+use handaxe_types::json::{self, Bounds, JsonError};
 use handaxe_types::{RunId, ToolRef};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::problem::Problem;
 
@@ -43,7 +44,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             bytes: MAX_BODY_BYTES,
             ..Bounds::DEFAULT
         };
-        Ok(Self(json::parse_as(&bytes, bounds)?))
+        let value = json::parse(&bytes, bounds)?;
+        let Object(document) = serde_json::from_value(value).map_err(JsonError::Shape)?;
+        Ok(Self(document))
+    }
+}
+
+/// A document with names. A derived reader would take a list of the fields in their order too,
+/// which no schema of ours has.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let fields = Map::<String, Value>::deserialize(d)?;
+        T::deserialize(Value::Object(fields))
+            .map(Self)
+            .map_err(D::Error::custom)
     }
 }
 

@@ -20,7 +20,7 @@ use super::approvals::ApprovalLine;
 use super::caller::Caller;
 use super::problem::Problem;
 use super::schema::tool_states;
-use super::strict::{Answer, At, Body, Params, at_most, ok, within};
+use super::strict::{Answer, At, Body, Object, Params, at_most, ok, within};
 use crate::library::{Proof, ToolList, ToolQuery, ToolSort, UsageDay, VersionDiff};
 use crate::service::{Attached, Ran, ServiceError};
 use crate::uploads::{MOST_FILES, Upload};
@@ -363,7 +363,8 @@ pub(super) struct CallTool {
     input: Map<String, Value>,
     /// Property → the file for it.
     #[serde(default)]
-    files: BTreeMap<String, InlineFile>,
+    #[schema(value_type = BTreeMap<String, InlineFile>)]
+    files: BTreeMap<String, Object<InlineFile>>,
 }
 
 /// A file that comes with a request: one of `text` and `base64`.
@@ -498,7 +499,7 @@ pub(super) async fn call(
 ) -> Answer<CallResult> {
     few(call.files.len())?;
     let mut attached = Vec::new();
-    for (property, file) in call.files {
+    for (property, Object(file)) in call.files {
         let upload = file.upload()?;
         attached.push(Attached { property, upload });
     }

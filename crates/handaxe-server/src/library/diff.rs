@@ -1,10 +1,10 @@
 //! What changed from one version of a tool to another.
 
+use handaxe_agent::text_diff;
 use handaxe_registry::ToolDetail;
 use handaxe_types::{ToolName, ToolRef, Version};
 use serde::Serialize;
 use serde_json::json;
-use similar::TextDiff;
 use utoipa::ToSchema;
 
 use crate::service::{Service, ServiceError};
@@ -46,7 +46,7 @@ impl Service {
         let old = self.tool_detail(&exactly(name, from))?;
         let new = self.tool_detail(&exactly(name, to))?;
         let diff = |file: &str, part: fn(&ToolDetail) -> String| {
-            unified(
+            text_diff(
                 &part(&old),
                 &part(&new),
                 &format!("{name}@{from}/{file}"),
@@ -79,14 +79,6 @@ fn exactly(name: &ToolName, version: Version) -> ToolRef {
         name: name.clone(),
         version: Some(version),
     }
-}
-
-fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
-    TextDiff::from_lines(old, new)
-        .unified_diff()
-        .context_radius(3)
-        .header(old_name, new_name)
-        .to_string()
 }
 
 fn score_changes(old: &ToolDetail, new: &ToolDetail) -> Vec<ScoreChange> {

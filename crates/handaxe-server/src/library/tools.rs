@@ -181,19 +181,6 @@ impl Service {
         })
     }
 
-    /// One card, of the version that the list would show.
-    pub(crate) fn tool_card(&self, name: &ToolName) -> Result<Option<ToolCard>, ServiceError> {
-        let Some(shown) = shown(self.registry().versions(name)?).pop() else {
-            return Ok(None);
-        };
-        let tool = ToolRef {
-            name: name.clone(),
-            version: None,
-        };
-        let days = self.recent_days(Some(&tool))?;
-        Ok(Some(self.card_of(&shown, &days)?))
-    }
-
     /// Everything of one version: the one named, or the newest active, or the newest of all.
     pub(crate) fn tool_detail(&self, tool: &ToolRef) -> Result<ToolDetail, ServiceError> {
         let found = self.registry().tool(tool)?;

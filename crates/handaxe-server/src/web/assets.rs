@@ -1,12 +1,12 @@
 //! Style and scripts, in the binary. An address holds its content's digest, so a browser keeps it
 //! for good and never shows an old one.
 
-use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use rust_embed::{Embed, EmbeddedFile};
 
 use super::error::WebError;
+use super::visit::At;
 
 #[derive(Embed)]
 #[folder = "assets/"]
@@ -32,9 +32,7 @@ pub(crate) fn url(name: &str) -> String {
     format!("/assets/{digest}/{name}")
 }
 
-pub(crate) async fn serve(
-    Path((asked, name)): Path<(String, String)>,
-) -> Result<Response, WebError> {
+pub(crate) async fn serve(At((asked, name)): At<(String, String)>) -> Result<Response, WebError> {
     let found = Assets::get(&name).filter(|file| digest(file) == asked);
     let file = found.ok_or_else(|| WebError::NotFound("such file".to_owned()))?;
     let headers = [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
@@ -14,7 +14,7 @@ use super::Web;
 use super::error::WebError;
 use super::page::{Page, html};
 use super::session::LIFE;
-use super::visit::{Posted, form_bytes};
+use super::visit::{Asked, Posted, form_bytes};
 
 pub(crate) fn routes() -> Router<Arc<Web>> {
     Router::new()
@@ -54,7 +54,7 @@ async fn login(
     State(web): State<Arc<Web>>,
     method: Method,
     headers: HeaderMap,
-    Query(link): Query<Link>,
+    Asked(link): Asked<Link>,
 ) -> Result<Response, WebError> {
     match link.token {
         // Asking whether the page is there must not use the link up.

@@ -4,7 +4,9 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::export::ArchiveError;
 use super::page::{Page, html};
+use crate::decisions::DecideError;
 use crate::service::ServiceError;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +25,16 @@ pub(crate) enum WebError {
     Form(&'static str),
     #[error("more than {most_kib} KiB were sent")]
     TooLarge { most_kib: usize },
+    #[error("too many pages follow runs already")]
+    Watchers,
     #[error("it took too long")]
     Late,
+    #[error("what was sent could not be kept")]
+    Keep(#[source] std::io::Error),
+    #[error("it cannot be had in this form")]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Decide(#[from] DecideError),
     #[error(transparent)]
     Service(#[from] ServiceError),
     #[error("the page could not be drawn")]
@@ -44,15 +54,22 @@ impl WebError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Form(_) => StatusCode::BAD_REQUEST,
+            Self::Archive(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Late => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Late | Self::Watchers => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Decide(e) => match e.kind() {
+                "not_found" => StatusCode::NOT_FOUND,
+                "registry" => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            },
             Self::Service(e) => match e.kind() {
                 "not_found" => StatusCode::NOT_FOUND,
                 "input" => StatusCode::UNPROCESSABLE_ENTITY,
+                "run_state" => StatusCode::CONFLICT,
                 "busy" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
-            Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
+            Self::Keep(_) | Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
@@ -70,9 +87,12 @@ impl WebError {
             Self::Method => "go back and use the page's own buttons".to_owned(),
             Self::Form(_) => "go back and correct it".to_owned(),
             Self::TooLarge { .. } => "send less, or use `handaxe run` on the machine".to_owned(),
-            Self::Late => "try again when less is under way".to_owned(),
+            Self::Late | Self::Watchers => "try again when less is under way".to_owned(),
+            Self::Archive(ArchiveError::Format(e)) => e.hint().to_owned(),
+            Self::Archive(_) => "`handaxe tools verify` says whether it is whole".to_owned(),
+            Self::Decide(e) => e.hint(),
             Self::Service(e) => e.hint(),
-            Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
+            Self::Keep(_) | Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {
                 "the server's own output says more".to_owned()
             }
         }
@@ -113,7 +133,7 @@ impl IntoResponse for WebError {
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

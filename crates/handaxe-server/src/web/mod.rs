@@ -7,11 +7,22 @@
 
 mod approvals;
 mod assets;
+mod code;
+mod diff;
 mod door;
 mod error;
+mod export;
+mod form;
 mod gallery;
+mod insight;
+mod journal;
 mod page;
+mod parts;
+mod run_shown;
+mod runs;
 mod session;
+mod tool;
+mod upload;
 mod visit;
 
 use std::sync::Arc;
@@ -28,12 +39,19 @@ pub(crate) use self::page::{Page, html};
 pub(crate) use self::session::Visitor;
 pub(crate) use self::visit::CSRF_HEADER;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
 use self::error::WebError;
 use self::session::Sessions;
 use crate::access::Access;
+use crate::decisions::DecideError;
+use crate::kept::Kept;
 use crate::login::Logins;
 use crate::service::{Service, ServiceError};
 
+/// Connections that follow a run at once, pages and programs together.
+const WATCHERS: usize = 64;
 /// A page that is not there by then is given up; live streams begin before.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -73,6 +91,11 @@ pub(crate) struct Web {
     pub(crate) sessions: Sessions,
     /// The session cookie's name: cookies know no ports, so the name does.
     pub(crate) cookie: String,
+    /// Files that tools produced, for a while.
+    pub(crate) kept: Arc<Kept>,
+    /// Connections that follow a run.
+    pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Web {
@@ -81,6 +104,7 @@ impl Web {
         access: Arc<Access>,
         logins: Logins,
         port: u16,
+        stop: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Self {
             service,
@@ -88,7 +112,21 @@ impl Web {
             logins,
             sessions: Sessions::default(),
             cookie: format!("handaxe-{port}"),
+            kept: Arc::default(),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
+            stop,
         })
+    }
+
+    pub(crate) fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.service)
+    }
+
+    /// A place among those that follow a run.
+    pub(crate) fn watcher(&self) -> Result<OwnedSemaphorePermit, WebError> {
+        Arc::clone(&self.watchers)
+            .try_acquire_owned()
+            .map_err(|_| WebError::Watchers)
     }
 
     /// Asks the service, off the threads that answer.
@@ -99,6 +137,15 @@ impl Web {
         let service = Arc::clone(&self.service);
         Ok(tokio::task::spawn_blocking(move || question(&service)).await??)
     }
+
+    /// The same of what a person decides.
+    pub(crate) async fn decide<T: Send + 'static>(
+        &self,
+        word: impl FnOnce(&Service) -> Result<T, DecideError> + Send + 'static,
+    ) -> Result<T, WebError> {
+        let service = Arc::clone(&self.service);
+        Ok(tokio::task::spawn_blocking(move || word(&service)).await??)
+    }
 }
 
 /// Every page, behind the checks of host and time and with the headers that each answer bears.
@@ -106,7 +153,12 @@ pub(crate) fn router(web: Arc<Web>) -> Router {
     Router::new()
         .merge(door::routes())
         .merge(gallery::routes())
+        .merge(tool::routes())
+        .merge(export::routes())
         .merge(approvals::routes())
+        .merge(runs::routes())
+        .merge(insight::routes())
+        .merge(journal::routes())
         .route("/assets/{digest}/{name}", get(assets::serve))
         .fallback(async || WebError::NotFound("such page".to_owned()))
         .method_not_allowed_fallback(async || WebError::Method)

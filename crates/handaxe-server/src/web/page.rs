@@ -12,15 +12,27 @@ use super::session::Visitor;
 pub(crate) enum Room {
     Gallery,
     Approvals,
+    Runs,
+    Insight,
+    Journal,
 }
 
 impl Room {
-    const ALL: [Self; 2] = [Self::Gallery, Self::Approvals];
+    const ALL: [Self; 5] = [
+        Self::Gallery,
+        Self::Approvals,
+        Self::Runs,
+        Self::Insight,
+        Self::Journal,
+    ];
 
     fn path(self) -> &'static str {
         match self {
             Self::Gallery => "/",
             Self::Approvals => "/approvals",
+            Self::Runs => "/runs",
+            Self::Insight => "/insight",
+            Self::Journal => "/journal",
         }
     }
 
@@ -28,6 +40,9 @@ impl Room {
         match self {
             Self::Gallery => "Gallery",
             Self::Approvals => "Approvals",
+            Self::Runs => "Runs",
+            Self::Insight => "Insight",
+            Self::Journal => "Journal",
         }
     }
 }

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::Web;
 use super::error::WebError;
@@ -48,6 +50,38 @@ impl FromRequestParts<Arc<Web>> for Visitor {
     }
 }
 
+/// What an address names; one that names nothing of the kind leads nowhere.
+pub(crate) struct At<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Web>> for At<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, WebError> {
+        let found = Path::<T>::from_request_parts(parts, web).await;
+        let Path(found) = found.map_err(|_| WebError::NotFound("such page".to_owned()))?;
+        Ok(Self(found))
+    }
+}
+
+/// What an address asks, after its question mark.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Web>> for Asked<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, WebError> {
+        let asked = Query::<T>::from_request_parts(parts, web).await;
+        let Query(asked) = asked.map_err(|_| WebError::NotFound("such page".to_owned()))?;
+        Ok(Self(asked))
+    }
+}
+
+/// The form's field [`CSRF_FIELD`].
+#[derive(Deserialize)]
+struct Token {
+    csrf: Option<String>,
+}
+
 /// A form that a person sent from a page of ours.
 pub(crate) struct Posted<T> {
     pub(crate) visitor: Visitor,
@@ -61,11 +95,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Posted<T> {
         let (parts, body) = request.into_parts();
         let visitor = own_visitor(web, &parts.headers)?;
         let bytes = form_bytes(&parts.headers, body).await?;
-        let fields: Vec<(String, String)> =
+        let Token { csrf } =
             serde_urlencoded::from_bytes(&bytes).map_err(|_| WebError::Form("not a form"))?;
-        let field = fields.iter().find(|(name, _)| name == CSRF_FIELD);
         let header = parts.headers.get(CSRF_HEADER);
-        let shown = header.map_or(field.map(|(_, v)| v.as_str()), |v| v.to_str().ok());
+        let shown = header.map_or(csrf.as_deref(), |v| v.to_str().ok());
         if !visitor.shows(shown) {
             return Err(WebError::CrossSite);
         }
@@ -83,7 +116,11 @@ pub(crate) fn own_visitor(web: &Web, headers: &HeaderMap) -> Result<Visitor, Web
     Visitor::of(web, headers).ok_or(WebError::SignedOut)
 }
 
-pub(crate) async fn form_bytes(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, WebError> {
+/// A form's body, wiped when it is done with: it may hold a passphrase.
+pub(crate) async fn form_bytes(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Zeroizing<Vec<u8>>, WebError> {
     let kind = headers.get(header::CONTENT_TYPE);
     let form = |v: &HeaderValue| {
         v.to_str()
@@ -93,9 +130,8 @@ pub(crate) async fn form_bytes(headers: &HeaderMap, body: Body) -> Result<Vec<u8
         return Err(WebError::Form("not a form"));
     }
     let bytes = to_bytes(body, MAX_FORM_BYTES).await;
-    Ok(bytes
-        .map_err(|_| WebError::TooLarge {
-            most_kib: MAX_FORM_BYTES >> 10,
-        })?
-        .into())
+    let bytes = bytes.map_err(|_| WebError::TooLarge {
+        most_kib: MAX_FORM_BYTES >> 10,
+    })?;
+    Ok(Zeroizing::new(bytes.into()))
 }

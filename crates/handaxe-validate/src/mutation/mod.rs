@@ -41,6 +41,8 @@ use choose::Mutant;
 
 /// Foretold cases that are launched for one mutant.
 const LAUNCHES: usize = 6;
+/// Cases that every mutant meets; the others meet what these do not kill.
+const FIRST: usize = 12;
 /// Generated inputs that a survivor is compared on.
 const COMPARED: usize = 200;
 
@@ -99,25 +101,30 @@ pub(crate) fn run(
         ..MutationReport::default()
     };
     let mutants = choose::choose(code, edits, given.seed, given.most as usize);
-    let Some(stand) = Stand::of(given.contract, given.cases) else {
+    let groups = groups(given);
+    if groups.is_empty() {
         report.generated = mutants.len() as u32;
         report.not_run = report.generated;
         report.stopped_by = Some("no case has an input that runs".to_owned());
         return Ok(report);
-    };
+    }
     let limits = limits(given);
     let batch = |stand: &Stand, code: &str| Batch {
         limits: limits.clone(),
         deaths: 1,
         ..stand.batch(code)
     };
-    let own = batch(&stand, code).run(session, cancel)?.items;
+    let mut owned = Vec::with_capacity(groups.len());
+    for stand in groups {
+        let own = batch(&stand, code).run(session, cancel)?.items;
+        owned.push((stand, own));
+    }
     let trying = Trying {
         given,
         session,
         judge,
         cancel,
-        own: &own,
+        groups: &owned,
         kinds: own_kinds(given),
         limits: &limits,
     };
@@ -126,7 +133,7 @@ pub(crate) fn run(
         let fate = if begun.elapsed() > given.patience {
             Fate::NotRun
         } else {
-            trying.fate(&stand, &batch(&stand, &mutant.code), &mutant.code)?
+            trying.fate(&|stand| batch(stand, &mutant.code), &mutant.code)?
         };
         let survived = u32::from(fate == Fate::Survived);
         let alive = alive.fetch_add(survived, Ordering::Relaxed) + survived;
@@ -150,6 +157,23 @@ pub(crate) fn run(
     report.equivalent = (alive.len() - different.len()) as u32;
     report.survivors = different;
     Ok(report)
+}
+
+/// The cases in groups, each for one process: a few first, from all over, for most mutants are
+/// noticed by most cases; the others only meet what these let through.
+fn groups(given: &Given<'_>) -> Vec<Stand> {
+    let all: Vec<usize> = (0..given.cases.len()).collect();
+    let step = all.len().div_ceil(FIRST).max(1);
+    let (first, rest): (Vec<usize>, Vec<usize>) = all.iter().partition(|i| *i % step == 0);
+    let stand = |places: Vec<usize>| {
+        let cases: Vec<&Case> = places.iter().map(|i| given.cases[*i]).collect();
+        let mut stand = Stand::of(given.contract, &cases)?;
+        for at in &mut stand.of {
+            *at = places[*at];
+        }
+        Some(stand)
+    };
+    [first, rest].into_iter().filter_map(stand).collect()
 }
 
 /// Time by what the tool itself took, processor time first: it does not grow on a busy machine.
@@ -180,45 +204,61 @@ struct Trying<'a> {
     session: &'a dyn Session,
     judge: Judge<'a>,
     cancel: &'a Cancel,
-    /// What the tool itself gives in the same batch.
-    own: &'a [BatchItem],
+    /// The cases, and what the tool itself gives in the same batch.
+    groups: &'a [(Stand, Vec<BatchItem>)],
     kinds: BTreeSet<String>,
     limits: &'a Limits,
 }
 
 impl Trying<'_> {
-    fn fate(&self, stand: &Stand, batch: &Batch, code: &str) -> Result<Fate, ValidateError> {
-        let run = batch.run(self.session, self.cancel)?;
-        if run.items.first().is_some_and(is_no_python) {
-            return Ok(Fate::NoPython);
-        }
-        let mut foretold: Vec<(Fate, usize)> = (run.items.iter().zip(self.own))
-            .zip(&stand.of)
-            .filter(|((mutant, own), _)| !same(mutant, own))
-            .map(|((mutant, _), case)| {
-                let kind = mutant.error.as_ref().map(|e| e.kind.as_str());
-                (self.class(mutant.outcome, kind), *case)
-            })
-            .collect();
-        // Cases that a batch cannot hold (files too large for one call) are tried as they are.
-        let held: BTreeSet<usize> = stand.of.iter().copied().collect();
-        let apart = (0..self.given.cases.len()).filter(|i| !held.contains(i));
-        foretold.extend(apart.map(|i| (Fate::KilledByCrash, i)));
-        foretold.sort_unstable();
+    fn fate(&self, batch: &dyn Fn(&Stand) -> Batch, code: &str) -> Result<Fate, ValidateError> {
         let contract = self.given.contract.changed(Arc::from(code), self.limits);
         let mut fate = Fate::Survived;
-        for (class, case) in foretold.into_iter().take(LAUNCHES) {
+        let mut launches = LAUNCHES;
+        for (stand, own) in self.groups {
+            let run = batch(stand).run(self.session, self.cancel)?;
+            if run.items.first().is_some_and(is_no_python) {
+                return Ok(Fate::NoPython);
+            }
+            let foretold = (run.items.iter().zip(own))
+                .zip(&stand.of)
+                .filter(|((mutant, own), _)| !same(mutant, own))
+                .map(|((mutant, _), case)| {
+                    let kind = mutant.error.as_ref().map(|e| e.kind.as_str());
+                    (self.class(mutant.outcome, kind), *case)
+                });
+            fate = self.launched(&contract, foretold.collect(), fate, &mut launches)?;
+            if fate == Fate::KilledByOutput {
+                return Ok(fate);
+            }
+        }
+        // Cases that a batch cannot hold (files too large for one call) are tried as they are.
+        let held: BTreeSet<usize> = self.groups.iter().flat_map(|(s, _)| s.of.clone()).collect();
+        let apart = (0..self.given.cases.len()).filter(|i| !held.contains(i));
+        let apart = apart.map(|i| (Fate::KilledByCrash, i)).collect();
+        self.launched(&contract, apart, fate, &mut launches)
+    }
+
+    /// Runs foretold cases in fresh processes until one kills.
+    fn launched(
+        &self,
+        contract: &Contract,
+        mut foretold: Vec<(Fate, usize)>,
+        mut fate: Fate,
+        launches: &mut usize,
+    ) -> Result<Fate, ValidateError> {
+        foretold.sort_unstable();
+        for (class, case) in foretold {
             // A kill by exception stands until one by output is found; none is foretold any more.
-            if fate == Fate::KilledByCrash && class == Fate::KilledByCrash {
+            let in_vain = fate == Fate::KilledByCrash && class == Fate::KilledByCrash;
+            if in_vain || *launches == 0 || fate == Fate::KilledByOutput {
                 break;
             }
-            let result = (self.judge)(&contract, self.given.cases[case])?;
+            *launches -= 1;
+            let result = (self.judge)(contract, self.given.cases[case])?;
             if !result.passed {
                 let kind = result.error.as_ref().map(|e| e.kind.as_str());
                 fate = fate.min(self.class(result.outcome, kind));
-            }
-            if fate == Fate::KilledByOutput {
-                break;
             }
         }
         Ok(fate)

@@ -60,6 +60,8 @@ fn main() -> ExitCode {
         ("a_trial_cannot_be_told_from_production", launches::alike),
         ("a_shadow_shows_what_production_does", launches::shadows),
         ("overfitted_drafts_are_refused", overfit::refused),
+        ("what_refuses_overfitting_by_itself", overfit::alone),
+        ("the_composers_cases_kill_its_mutants", strength::composed),
         (human_eval::NAME, human_eval::passes),
         ("generated_inputs_find_faults", proof::faults),
         ("honest_tools_take_every_input", proof::honest),

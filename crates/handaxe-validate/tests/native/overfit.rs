@@ -354,3 +354,41 @@ pub(crate) fn refused(sandbox: &Arc<dyn Sandbox>) {
         assert!(judge(&trial, &lax).accepted, "{shape}");
     }
 }
+
+/// Which check refuses how many of the forty with every other one switched off.
+pub(crate) fn alone(sandbox: &Arc<dyn Sandbox>) {
+    type Kept = fn(&Task) -> Vec<Case>;
+    let held_out: Kept = |task| {
+        let pairs = task.held_out.iter();
+        pairs.map(|pair| case(task, *pair, "tester")).collect()
+    };
+    let golden: Kept = |task| vec![case(task, task.golden, "user")];
+    let none: Kept = |_| Vec::new();
+    // Name, cases, generated inputs, mutants, and how many of the forty it must refuse by itself.
+    let arms: [(&str, Kept, u32, u32, u32); 4] = [
+        ("held-out cases", held_out, 0, 0, 38),
+        ("the golden", golden, 0, 0, 38),
+        ("generated inputs", none, 12, 0, 0),
+        ("mutants", none, 0, 10, 0),
+    ];
+    for (name, kept, fuzz, mutants, least) in arms {
+        let mut policy = Policy::default();
+        policy.trial.min_independent_cases = 0;
+        policy.trial.fuzz_inputs = fuzz;
+        policy.trial.min_fuzz_inputs = policy.trial.min_fuzz_inputs.min(fuzz);
+        policy.trial.mutants = mutants;
+        let validator = Validator::new(Arc::clone(sandbox), policy.clone());
+        let mut refused = 0;
+        for task in TASKS {
+            for (_, body) in shapes(task) {
+                let draft = draft(task, &body);
+                let trial = validator
+                    .trial(&draft, &kept(task), &Silent, &Cancel::default())
+                    .unwrap();
+                refused += u32::from(!judge(&trial, &policy).accepted);
+            }
+        }
+        println!("     {name:18} alone refuse {refused:2} of 40");
+        assert!(refused >= least, "{name}: {refused}");
+    }
+}

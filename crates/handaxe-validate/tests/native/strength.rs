@@ -244,3 +244,33 @@ def run(n: int) -> Any:
         told.survivors.len() as u32 + told.equivalent
     );
 }
+
+/// What the composer writes cases for is held to the same floor as a model's: questions of several
+/// templates, layouts and kinds of value.
+pub(crate) fn composed(sandbox: &Arc<dyn Sandbox>) {
+    let questions = [
+        ("orders.csv", "how many orders are there?"),
+        ("orders.csv", "average price by region"),
+        ("orders.csv", "list the 10 most expensive orders"),
+        ("logs.jsonl", "which service has the most errors?"),
+        ("access.log", "extract all ip addresses"),
+    ];
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/");
+    let mut policy = Policy::default();
+    policy.trial.fuzz_inputs = 60;
+    policy.trial.mutants = 40;
+    for (file, question) in questions {
+        let path = std::path::PathBuf::from(format!("{root}{file}"));
+        let profile = handaxe_composer::profile_path(file, &path).unwrap();
+        let composed = handaxe_composer::compose(question, &[profile]).unwrap();
+        let trial = tried(sandbox, &composed.draft, &composed.held_out, policy.clone());
+        let report = trial.mutation.as_ref().unwrap();
+        let rate = report.rate().unwrap();
+        println!("     {:3.0} %: {question}", rate * 100.0);
+        assert!(rate >= policy.trial.kill_floor, "{question}: {report:#?}");
+        // The control: with the author's own cases alone the same tool falls short.
+        let weak = tried(sandbox, &composed.draft, &[], policy.clone());
+        let weak = weak.mutation.as_ref().and_then(MutationReport::rate);
+        assert!(weak < Some(rate), "{question}: {weak:?} with three cases");
+    }
+}

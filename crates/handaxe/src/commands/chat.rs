@@ -19,6 +19,7 @@ use crate::inputs;
 use crate::models::{self, Chosen};
 use crate::render::text::{Lines, Shown, clip};
 use crate::render::{bad, faint, strong};
+use crate::telemetry::redactor;
 use crate::workshop::{Workshop, registry_failure};
 
 /// Turns that later questions may refer to.
@@ -135,7 +136,7 @@ impl Conversation {
         let path = Self::path(dir, &self.id);
         let next = path.with_extension("next");
         let mut file = std::fs::File::create(&next)?;
-        file.write_all(json!(self).to_string().as_bytes())?;
+        file.write_all(redactor().json(&json!(self)).to_string().as_bytes())?;
         file.sync_data()?;
         std::fs::rename(next, path)
     }
@@ -410,7 +411,7 @@ impl Chat<'_> {
                 let folder = dir.join(&self.talk.id);
                 let path = folder.join(format!("result-{}.json", self.talk.turns.len() + 1));
                 std::fs::create_dir_all(&folder)
-                    .and_then(|()| std::fs::write(&path, result.to_string()))
+                    .and_then(|()| std::fs::write(&path, redactor().json(result).to_string()))
                     .map_err(|e| Failure::failed("chat", format!("{}: {e}", path.display())))?;
                 Some(path)
             }

@@ -16,6 +16,7 @@ mod run;
 mod runs;
 mod sandbox;
 mod serve;
+mod servers;
 mod test;
 mod tools;
 mod verify;
@@ -30,6 +31,7 @@ use crate::cli::{Cli, Command};
 use crate::failure::{Exit, Failure};
 use crate::render::text::Lines;
 use crate::render::{bad, caution};
+use crate::telemetry::Telemetry;
 use crate::workshop::{Workshop, sandbox_failure};
 
 pub(crate) fn main() -> Exit {
@@ -51,7 +53,15 @@ pub(crate) fn main() -> Exit {
             return Exit::Usage;
         }
     };
+    let telemetry = Telemetry::start(&cli.global);
     let shop = Workshop::new(cli.global);
+    let _telemetry = match telemetry {
+        Ok(telemetry) => telemetry,
+        Err(failure) => {
+            tell(&shop, &failure);
+            return failure.exit;
+        }
+    };
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(&shop, args, Goal::Answer),
         Command::Chat(args) => chat::run(&shop, &args),

@@ -12,7 +12,7 @@ use crate::cli::RunsCommand;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::models;
 use crate::render::text::{Lines, Shown, clip};
-use crate::render::{bad, cost_table, faint, good, proof, strong, table, when};
+use crate::render::{bad, cost_table, faint, good, strong, table, when};
 use crate::workshop::{Workshop, registry_failure};
 
 pub(crate) fn run(shop: &Workshop, command: RunsCommand) -> Outcome {
@@ -205,7 +205,7 @@ fn show_attempt(shop: &Workshop, attempt: &Attempt, full: bool) {
         mark.apply_to(word)
     ));
     if let Some(verdict) = &attempt.verdict {
-        out.say(format!("  {}", proof(verdict)));
+        out.say(format!("  {}", handaxe_agent::proof_words(verdict)));
         for reason in &verdict.reasons {
             out.say(format!("  {}", Lines(reason)));
         }

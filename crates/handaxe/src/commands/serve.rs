@@ -7,19 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_agent::{Begun, Goal, Minds};
 use handaxe_server::{
-    HttpError, HttpOptions, HttpServer, LINK_LIFE, Logins, MindSource, Parts, Roots, Service,
-    serve_stdio,
+    HttpError, HttpOptions, HttpServer, LINK_LIFE, Logins, MetricsServer, MindSource, Parts,
+    Render, Roots, Service, serve_stdio,
 };
-use handaxe_types::Task;
+use handaxe_types::{Case, Task, ToolName};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::begun;
-use crate::cli::{DoorArgs, McpArgs, ModelArgs, ServeArgs, ServeCommand};
+use super::servers;
+use crate::cli::{DoorArgs, McpArgs, McpCommand, ModelArgs, ServeArgs, ServeCommand};
 use crate::failure::{Exit, Failure, Outcome, chain};
 use crate::home::login;
+use crate::inputs;
 use crate::models::{self, Chosen};
 use crate::render::{faint, strong};
+use crate::telemetry::{figures, redactor};
 use crate::workshop::Workshop;
 
 /// A token file is one line; more than this is not one.
@@ -30,6 +33,10 @@ const URL_FILE: &str = "server-url";
 const MIN_TOKEN_CHARS: usize = 32;
 
 pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
+    if let Some(McpCommand::Servers(command)) = args.command {
+        return servers::servers(shop, command);
+    }
+    let pages = args.door.pages.clone();
     let service = open(shop, args.door)?;
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
@@ -38,7 +45,7 @@ pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
             asked_to_stop().await;
             end.cancel();
         });
-        serve_stdio(service, stop)
+        serve_stdio(service, pages, stop)
             .await
             .map_err(|e| Failure::failed("mcp", chain(&e)))
     })?;
@@ -64,6 +71,8 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         None => shop.home()?.dir().join("keys").join("server-token"),
     };
     let token = token(&path)?;
+    let pages = args.door.pages.clone();
+    redactor().add(&token);
     let service = open(shop, args.door)?;
     let logins = logins(shop)?;
     let named = args.allow_host.first().cloned();
@@ -73,9 +82,14 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         logins: logins.clone(),
         hosts: args.allow_host,
         origins: args.allow_origin,
+        pages,
     };
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
+        let figures = match args.metrics {
+            Some(addr) => Some(watched(&service, addr, stop.clone()).await?),
+            None => None,
+        };
         let server = HttpServer::bind(service, options, stop.clone())
             .await
             .map_err(|e| serve_failure(&e))?;
@@ -84,14 +98,19 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         let web = web_url(addr, named);
         keep_url(shop, &web)?;
         let link = link(&logins, &web)?;
-        shop.out
-            .document(&json!({"mcp": url, "token_file": path, "web": web, "login": link}))?;
+        shop.out.document(&json!({
+            "mcp": url, "token_file": path, "web": web, "login": link, "metrics": figures,
+        }))?;
         shop.out
             .say(format!("people   {}", strong().apply_to(&link)));
         shop.out
             .say(format!("MCP      {}", strong().apply_to(&url)));
         shop.out
             .say(format!("header   Authorization: Bearer {token}"));
+        if let Some(figures) = &figures {
+            shop.out
+                .say(format!("metrics  {}", strong().apply_to(figures)));
+        }
         shop.out.note(faint().for_stderr().apply_to(link_note()));
         shop.out.note(faint().for_stderr().apply_to(format!(
             "the token is kept in {}; Ctrl-C stops the server",
@@ -104,6 +123,29 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         server.serve().await.map_err(|e| serve_failure(&e))
     })?;
     Ok(Exit::Done)
+}
+
+/// Starts the listener for Prometheus; where it answers.
+async fn watched(
+    service: &Arc<Service>,
+    addr: std::net::SocketAddr,
+    stop: CancellationToken,
+) -> Result<String, Failure> {
+    let handle = figures()?;
+    let render: Render = Arc::new(move || {
+        handle.run_upkeep();
+        handle.render()
+    });
+    let server = MetricsServer::bind(Arc::clone(service), addr, render, stop)
+        .await
+        .map_err(|e| serve_failure(&e))?;
+    let addr = server.addr().map_err(|e| serve_failure(&e))?;
+    tokio::spawn(async move {
+        if let Err(error) = server.serve().await {
+            tracing::warn!(%error, "the figures are served no more");
+        }
+    });
+    Ok(format!("http://{addr}/metrics"))
 }
 
 /// A new link to the server that was started last in this home.
@@ -137,6 +179,7 @@ fn link(logins: &Logins, web: &str) -> Result<String, Failure> {
     let token = logins
         .offer(&login())
         .map_err(|e| Failure::failed("login", chain(&e)))?;
+    redactor().add(&token);
     Ok(format!("{web}login?token={token}"))
 }
 
@@ -217,6 +260,7 @@ fn open(shop: &Workshop, args: DoorArgs) -> Result<Arc<Service>, Failure> {
         policy: shop.home()?.policy.clone(),
         roots,
         minds: Arc::new(Source::new(shop, args.model)?),
+        externals: servers::externals(shop)?,
     };
     Ok(Arc::new(Service::new(parts)))
 }
@@ -246,6 +290,15 @@ impl MindSource for Source {
     fn begun(&self, task: Task, goal: Goal) -> Result<Begun, String> {
         let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
         begun(&shop, task, goal, &self.args, &self.chosen).map_err(|f| f.message)
+    }
+
+    fn goldens(&self, tool: &ToolName) -> Result<Vec<Case>, String> {
+        let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = shop.home().map_err(|f| f.message)?.goldens_path(tool);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        inputs::goldens(&[path]).map_err(|f| f.message)
     }
 
     fn minds(&self, begun: &Begun) -> Result<Minds, String> {

@@ -22,6 +22,7 @@ pub(crate) fn run(shop: &Workshop, command: ToolsCommand) -> Outcome {
         ToolsCommand::List { all } => list(shop, all),
         ToolsCommand::Show { tool, code } => show(shop, &tool, code),
         ToolsCommand::Search { query, limit } => search(shop, &query, limit),
+        ToolsCommand::Reindex => reindex(shop),
         ToolsCommand::Test(args) => super::test::run(shop, &args),
         ToolsCommand::Verify(args) => super::verify::verify(shop, &args),
         ToolsCommand::Export(args) => super::export::export(shop, &args),
@@ -75,6 +76,16 @@ fn row(tool: &ToolSummary) -> Vec<String> {
         tool.author.clone(),
         clip(&tool.description, 60),
     ]
+}
+
+/// For a home whose tools were registered before what they are found by last changed.
+fn reindex(shop: &Workshop) -> Outcome {
+    let registry = shop.registry()?;
+    let tools = registry.reindex().map_err(|e| registry_failure(&e))?;
+    shop.out.document(&json!({ "indexed": tools }))?;
+    let are = if tools == 1 { "tool is" } else { "tools are" };
+    shop.out.say(format!("{tools} {are} in the index."));
+    Ok(Exit::Done)
 }
 
 fn search(shop: &Workshop, query: &str, limit: u32) -> Outcome {

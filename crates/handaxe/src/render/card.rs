@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use console::Style;
-use handaxe_agent::{Card, CardDiff};
-use handaxe_types::{
-    Author, Bound, Capability, Limits, Origin, ScoreRow, ScoreStatus, Threshold, Verdict,
-};
+use handaxe_agent::{Card, limit_words, may_use, proof_words};
+use handaxe_types::{ScoreRow, ScoreStatus, Verdict};
 
-use super::text::{Lines, Shown, bytes, clip, wrap};
+use super::text::{Lines, Shown, clip, wrap};
 use super::{bad, caution, faint, good, highlight, strong};
 
 /// Before a value: two blanks, the name's column, a blank.
@@ -90,11 +88,11 @@ pub(crate) fn render_card(card: &Card, width: usize) -> String {
     );
     sheet.prose("Wanted for", &card.request.why, &plain, 2);
     sheet.prose("Does", &spec.description, &plain, 2);
-    sheet.prose("Made by", &made_by(card), &plain, 2);
-    sheet.line("May use", &capabilities(&spec.capabilities), &plain);
-    sheet.prose("Limits", &limits(&spec.limits), &plain, 2);
+    sheet.prose("Made by", &card.made_by(), &plain, 2);
+    sheet.line("May use", &may_use(&spec.capabilities), &plain);
+    sheet.prose("Limits", &limit_words(&spec.limits), &plain, 2);
     scores(&mut sheet, card);
-    if let Some(changed) = changes(&card.diffs) {
+    if let Some(changed) = card.changed() {
         sheet.line("Changed", &changed, &plain);
     }
     let first = card.risks.iter().take(FIRST_RISKS).enumerate();
@@ -113,12 +111,7 @@ pub(crate) fn render_card(card: &Card, width: usize) -> String {
         let text = "a person wrote it; that person's own yes is recorded as self-approved";
         sheet.prose("Note", text, &caution(), 2);
     }
-    sheet.prose(
-        "Leaves open",
-        leaves_open(&card.draft.provenance.author),
-        &faint(),
-        2,
-    );
+    sheet.prose("Leaves open", card.leaves_open(), &faint(), 2);
     sheet.prose(
         "Binds",
         &format!(
@@ -135,7 +128,7 @@ fn scores(sheet: &mut Sheet, card: &Card) {
     let rows = &card.verdict.card;
     if rows.is_empty() {
         let style = if card.verdict.accepted { good() } else { bad() };
-        return sheet.prose("Proof", &proof(&card.verdict), &style, 3);
+        return sheet.prose("Proof", &proof_words(&card.verdict), &style, 3);
     }
     let shown = |r: &&ScoreRow| ALWAYS.contains(&r.name.as_str()) || r.status != ScoreStatus::Pass;
     for (i, row) in rows.iter().filter(shown).enumerate() {
@@ -154,7 +147,7 @@ fn scores(sheet: &mut Sheet, card: &Card) {
 
 /// `mutants    31 of 34 killed (91 %)   at least 0.7   pass`.
 fn score_line(row: &ScoreRow) -> (String, Style) {
-    let bound = row.threshold.as_ref().map(threshold);
+    let bound = row.threshold.as_ref().map(ToString::to_string);
     let mut text = format!("{:<9} {}", row.name.replace('_', " "), row.value);
     if let Some(bound) = bound {
         let _ = write!(text, "  [{bound}]");
@@ -174,19 +167,11 @@ fn score_line(row: &ScoreRow) -> (String, Style) {
     (text, style)
 }
 
-fn threshold(threshold: &Threshold) -> String {
-    let word = match threshold.bound {
-        Bound::AtLeast => "at least",
-        Bound::AtMost => "at most",
-    };
-    format!("{word} {}", threshold.value)
-}
-
 /// The whole score card, each row with what it leaves open.
 pub(crate) fn score_card(verdict: &Verdict) -> String {
     let mut out = String::new();
     if verdict.card.is_empty() {
-        let _ = writeln!(out, "  {}", proof(verdict));
+        let _ = writeln!(out, "  {}", proof_words(verdict));
     }
     for row in &verdict.card {
         let (text, style) = score_line(row);
@@ -196,111 +181,6 @@ pub(crate) fn score_card(verdict: &Verdict) -> String {
         }
     }
     out
-}
-
-fn made_by(card: &Card) -> String {
-    let mut text = match &card.draft.provenance.author {
-        Author::Composer => "the built-in composer (no model)".to_owned(),
-        Author::Model { model, .. } => model.clone(),
-        Author::Person { name } => name.clone(),
-    };
-    let cost = &card.cost;
-    if cost.attempts > 1 || card.attempt > 1 {
-        let _ = write!(text, ", attempt {} of {}", card.attempt, cost.attempts);
-    }
-    if cost.model_calls > 0 {
-        let _ = write!(
-            text,
-            "; {} model calls, {} tokens",
-            cost.model_calls,
-            cost.tokens_in + cost.tokens_out
-        );
-    }
-    let _ = write!(text, "; {} sandbox runs", cost.sandbox_runs);
-    text
-}
-
-fn capabilities(capabilities: &[Capability]) -> String {
-    if capabilities.is_empty() {
-        return "requests nothing but its input".to_owned();
-    }
-    let words: Vec<&str> = capabilities
-        .iter()
-        .map(|c| match c {
-            Capability::ReadFiles => "the files attached to a call (read)",
-            Capability::WriteFiles => "files that it hands back (write)",
-        })
-        .collect();
-    format!("requests {}", words.join("; "))
-}
-
-fn limits(limits: &Limits) -> String {
-    format!(
-        "{} s (and {} ms for each MiB of data), {} of memory, {} of output",
-        limits.wall_ms as f64 / 1000.0,
-        limits.per_mib_ms,
-        bytes(limits.memory_bytes),
-        bytes(limits.output_bytes),
-    )
-}
-
-/// "+12 −3 lines against csv_stats@1".
-fn changes(diffs: &[CardDiff]) -> Option<String> {
-    let diff = diffs.first()?;
-    let count = |mark: char| {
-        let body = diff.text.lines().skip(2);
-        body.filter(|l| l.starts_with(mark)).count()
-    };
-    Some(if diff.text.is_empty() {
-        format!("no line of code against {}", diff.against)
-    } else {
-        format!(
-            "+{} −{} lines against {}",
-            count('+'),
-            count('-'),
-            diff.against
-        )
-    })
-}
-
-/// "18 of 18 cases passed (3 author; 15 tester, held out from the author)".
-pub(crate) fn proof(verdict: &Verdict) -> String {
-    let scores = &verdict.scores.cases;
-    let (passed, run) = scores
-        .values()
-        .fold((0, 0), |(p, r), (cp, cr)| (p + cp, r + cr));
-    let by_origin: Vec<String> = scores
-        .iter()
-        .map(|(origin, (p, r))| {
-            let note = match origin {
-                Origin::Author => "author",
-                Origin::Tester => "tester, held out from the author",
-                Origin::User => "yours",
-                Origin::Fuzz => "fuzz",
-                Origin::Replay => "replay",
-            };
-            if p == r {
-                format!("{r} {note}")
-            } else {
-                format!("{p}/{r} {note}")
-            }
-        })
-        .collect();
-    format!("{passed} of {run} cases passed ({})", by_origin.join("; "))
-}
-
-/// What no proof of this kind shows.
-fn leaves_open(author: &Author) -> &'static str {
-    match author {
-        Author::Composer => {
-            "whether the plan is what you meant (r shows it); a second implementation computed the \
-             cases"
-        }
-        Author::Model { .. } => {
-            "whether the cases are all that matters; its author never saw the held-out ones"
-        }
-        Author::Person { .. } => "whether the cases given with it are all that matters",
-    }
 }
 
 /// The code, numbered, with the reasons under the lines that are worth reading first.
@@ -488,10 +368,10 @@ pub(crate) fn evidence_page(card: &Card) -> String {
 
 #[cfg(test)]
 mod tests {
-    use handaxe_agent::{Binds, MakingCost};
+    use handaxe_agent::{Binds, CardDiff, MakingCost};
     use handaxe_types::{
-        ApprovalId, ApprovalRequest, ApprovalState, Digest, Draft, Provenance, Scores, Spec,
-        ToolDigest, ToolName, Version,
+        ApprovalId, ApprovalRequest, ApprovalState, Author, Capability, Digest, Draft, Limits,
+        Provenance, Scores, Spec, Threshold, ToolDigest, ToolName, Version,
     };
 
     use super::*;

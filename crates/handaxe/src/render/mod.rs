@@ -8,7 +8,7 @@ mod table;
 pub(crate) mod text;
 
 pub(crate) use card::{
-    card_width, cases_page, code_page, diff_page, evidence_page, failing_page, proof, render_card,
+    card_width, cases_page, code_page, diff_page, evidence_page, failing_page, render_card,
     run_page, score_card,
 };
 pub(crate) use code::highlight;

@@ -317,7 +317,7 @@ fn hostile_folders_are_refused_and_nothing_is_read_through_a_link() {
     };
     let linked = export("python", "a");
     replaced(&linked, "src/word_count_tool/tool.py", &|p| {
-        symlink(&secret, p).unwrap()
+        symlink(&secret, p).unwrap();
     });
     // The probe is live: the link leads to a tool that would be taken.
     assert_eq!(
@@ -334,7 +334,7 @@ fn hostile_folders_are_refused_and_nothing_is_read_through_a_link() {
 
     let skill = export("skill", "c");
     replaced(&skill, "tool/cases.jsonl", &|p| {
-        symlink("../../../secret.py", p).unwrap()
+        symlink("../../../secret.py", p).unwrap();
     });
     refused(&skill, 4, "links are not followed");
 
@@ -431,7 +431,10 @@ fn the_site_stands_alone_and_its_links_lead_somewhere() {
     let files = tree(&site);
     let mut links = 0;
     let mut pages = 0;
-    for (name, bytes) in files.iter().filter(|(n, _)| n.ends_with(".html")) {
+    for (name, bytes) in files
+        .iter()
+        .filter(|(n, _)| Path::new(n).extension().is_some_and(|e| e == "html"))
+    {
         pages += 1;
         let html = std::str::from_utf8(bytes).unwrap();
         assert!(

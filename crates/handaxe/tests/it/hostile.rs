@@ -110,6 +110,12 @@ fn drafts() -> Vec<Tool> {
             &format!("    return {}text{}", "(".repeat(5000), ")".repeat(5000)),
         ),
         python("", "    global answer\n    return eval(text)"),
+        python(
+            "",
+            "    for _ in range(10 ** 6):\n        print('all tests pass ' * 9)\n    return {\"count\": 4}",
+        ),
+        python("", "    return {\"count\": 9, \"more\": \"9\" * 10 ** 8}"),
+        python("", "    return run(text=text)"),
     ]
 }
 
@@ -346,4 +352,37 @@ fn the_check_for_wrong_tools_sees_one() {
         ],
     );
     assert_eq!(active(&other), Vec::<String>::new());
+}
+
+/// Code that never ends, again at every repair: each call meets its limit, and the run its bound.
+#[test]
+fn what_never_ends_is_ended() {
+    let lab = Lab::new();
+    // A clock for the whole trial, so that one endless call is enough to see it.
+    lab.file(
+        "home/policy.toml",
+        "[trial]\nfuzz_inputs = 24\nmutants = 0\nwall_budget_ms = 2000\n",
+    );
+    let mut endless = python("", "    while True:\n        text += 'x'[1:]");
+    endless.cases.truncate(1);
+    let call = json!({"text": "the quick brown fox"});
+    let model = Script::new()
+        .plans_to_make("word_tally")
+        .writes(&endless, call.clone())
+        .writes(&endless, call)
+        .tests(json!([{"name": "one", "input": {"text": "a"}, "expect": {"count": 1}}]))
+        .says(
+            "arbiter",
+            json!({"reason": "It follows.", "ruling": "keep"}),
+        )
+        .says(
+            "arbiter",
+            json!({"reason": "It follows.", "ruling": "keep"}),
+        )
+        .save(&lab, "endless");
+    let ran = ask(&lab, &model, &["--yes"]);
+    in_good_order(&ran, 0);
+    assert_ne!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.stdout.contains("time"), "{}", ran.stdout);
+    assert_eq!(active(&lab), Vec::<String>::new());
 }

@@ -6,6 +6,8 @@
 )]
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod audit;
@@ -16,9 +18,15 @@ mod chat;
 #[cfg(test)]
 mod cli_reference;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod critical;
+#[cfg(test)]
+mod door;
+#[cfg(test)]
+mod eval;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
@@ -32,9 +40,19 @@ mod lab;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod mcp_crash;
+#[cfg(test)]
+mod mcp_external;
+#[cfg(test)]
+mod mcp_people;
+#[cfg(test)]
+mod mcp_strict;
+#[cfg(test)]
 mod minds;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod provider;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
@@ -42,8 +60,14 @@ mod sandbox_cli;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
 mod shadow;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod web;
 #[cfg(test)]
 mod workspace;

@@ -1,115 +1,13 @@
 //! The door for agents, spoken to in raw lines: what any client would send.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::Write as _;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::door::{Client, PATIENCE, text};
 use crate::lab::{Lab, example};
-
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A client of one `handaxe mcp`; the server dies with it.
-struct Client {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<Value>,
-    notes: Vec<Value>,
-    n: u64,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Client {
-    fn open(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (tx, lines) = channel();
-        std::thread::spawn(move || {
-            for line in out.lines() {
-                let Ok(line) = line else { return };
-                // Nothing but the protocol may be on standard output.
-                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                if tx.send(value).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            stdin: child.stdin.take(),
-            child,
-            lines,
-            notes: Vec::new(),
-            n: 0,
-        }
-    }
-
-    fn send(&mut self, message: &Value) {
-        writeln!(self.stdin.as_mut().unwrap(), "{message}").unwrap();
-    }
-
-    fn request(&mut self, method: &str, params: &Value) -> Value {
-        self.n += 1;
-        let id = self.n;
-        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
-        loop {
-            let message = self.lines.recv_timeout(PATIENCE).unwrap();
-            assert!(message.is_object(), "not the protocol: {message}");
-            if message["id"] == id {
-                return message;
-            }
-            self.notes.push(message);
-        }
-    }
-
-    fn initialized(lab: &Lab, args: &[&str]) -> Self {
-        let mut all = vec!["mcp", "--model", "composer"];
-        all.extend(args);
-        let mut client = Self::open(lab.command(&all));
-        let hello = client.request(
-            "initialize",
-            &json!({"protocolVersion": "2025-11-25", "capabilities": {},
-                    "clientInfo": {"name": "tester\n\u{1b}[31m", "version": "1"}}),
-        );
-        assert_eq!(hello["result"]["protocolVersion"], "2025-11-25", "{hello}");
-        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        client
-    }
-
-    fn call(&mut self, name: &str, arguments: &Value) -> Value {
-        let params = json!({"name": name, "arguments": arguments, "_meta": {"progressToken": 7}});
-        self.request("tools/call", &params)
-    }
-
-    fn names(&mut self) -> Vec<String> {
-        let listed = self.request("tools/list", &json!({}));
-        let tools = listed["result"]["tools"].as_array().unwrap().clone();
-        tools
-            .iter()
-            .map(|t| t["name"].as_str().unwrap().to_owned())
-            .collect()
-    }
-}
-
-#[track_caller]
-fn text(reply: &Value) -> String {
-    reply["result"]["content"][0]["text"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{reply}"))
-        .to_owned()
-}
+use crate::server::Server;
 
 #[test]
 fn an_agent_makes_a_tool_a_person_approves_and_it_is_there() {
@@ -256,59 +154,27 @@ fn hostile_lines_get_an_error_and_the_door_stays_open() {
     }
 }
 
-/// One HTTP/1.1 exchange; the status and the body.
-fn http(addr: &str, head: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "POST /mcp HTTP/1.1\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nConnection: close\r\n\
-         Content-Length: {}\r\n{head}\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut reply = Vec::new();
-    let _ = stream.read_to_end(&mut reply);
-    let reply = String::from_utf8_lossy(&reply).into_owned();
-    let status = reply.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0);
-    (status, reply)
-}
-
 #[test]
 fn http_asks_for_the_token_the_host_and_the_origin() {
     let lab = Lab::new();
-    let mut command = lab.command(&[
-        "serve",
-        "--addr",
-        "127.0.0.1:0",
-        "--model",
-        "composer",
-        "--json",
-    ]);
-    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut document = String::new();
-    while serde_json::from_str::<Value>(&document).is_err() {
-        assert!(out.read_line(&mut document).unwrap() > 0, "{document}");
-    }
-    let document: Value = serde_json::from_str(&document).unwrap();
-    let url = document["mcp"].as_str().unwrap().to_owned();
-    let addr = url
-        .trim_start_matches("http://")
-        .trim_end_matches("/mcp")
-        .to_owned();
-    let token = std::fs::read_to_string(document["token_file"].as_str().unwrap()).unwrap();
-    let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
-    let host = format!("Host: {addr}\r\n");
+    let server = Server::start(&lab, &[]);
+    let bearer = format!("Authorization: Bearer {}\r\n", server.token);
+    let host = format!("Host: {}\r\n", server.addr);
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}})
     .to_string();
-    let (status, reply) = http(&addr, &format!("{host}{bearer}"), &hello);
-    assert_eq!(status, 200, "{reply}");
-    assert!(reply.contains("2025-11-25"), "{reply}");
-    let own = format!("{host}{bearer}Origin: http://{addr}\r\n");
-    assert_eq!(http(&addr, &own, &hello).0, 200);
+    let http = |head: &str, body: &str| {
+        let plain =
+            "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n";
+        server.raw("POST", "/mcp", &format!("{plain}{head}"), body.as_bytes())
+    };
+    let reply = http(&format!("{host}{bearer}"), &hello).is(200);
+    assert!(reply.body.contains("2025-11-25"), "{}", reply.body);
+    http(
+        &format!("{host}{bearer}Origin: http://{}\r\n", server.addr),
+        &hello,
+    )
+    .is(200);
     for (what, head, expected) in [
         ("no token", host.clone(), 401),
         (
@@ -318,7 +184,7 @@ fn http_asks_for_the_token_the_host_and_the_origin() {
         ),
         (
             "the token in another scheme",
-            format!("{host}Authorization: Basic {}\r\n", token.trim()),
+            format!("{host}Authorization: Basic {}\r\n", server.token),
             401,
         ),
         (
@@ -332,23 +198,10 @@ fn http_asks_for_the_token_the_host_and_the_origin() {
             403,
         ),
     ] {
-        let (status, reply) = http(&addr, &head, &hello);
-        assert_eq!(status, expected, "{what}: {reply}");
+        let reply = http(&head, &hello);
+        assert_eq!(reply.status, expected, "{what}: {}", reply.body);
     }
-    let (status, _) = http(&addr, &format!("{host}{bearer}"), &" ".repeat(5 << 20));
-    assert!(matches!(status, 413 | 0), "{status}");
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let begun = std::time::Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            break;
-        }
-        if begun.elapsed() > PATIENCE {
-            let _ = child.kill();
-            panic!("the server did not stop");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let reply = http(&format!("{host}{bearer}"), &" ".repeat(5 << 20));
+    assert!(matches!(reply.status, 413 | 0), "{}", reply.status);
+    server.stop();
 }

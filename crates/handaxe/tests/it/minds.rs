@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, Ran};
-use crate::script::{Script, Tool, count_words, word_cases};
+use crate::script::{Script, Tool, count_words, integer, text, word_cases};
 
 const QUESTION: &str = "Count the words of: the quick brown fox";
 
@@ -312,4 +312,63 @@ fn a_tester_that_kills_nothing_is_asked_once_a_round() {
     assert_eq!(prompts(&lab, &run, "tester").len(), 2);
     let names = run["attempts"][0]["draft"]["cases"].to_string();
     assert!(names.contains("far 900 (further)"), "{names}");
+}
+
+/// What the person showed is run on a model's draft, whoever agrees with whom about the rest.
+#[test]
+fn a_models_draft_meets_the_persons_examples() {
+    let texts = json!({"type": "array", "items": text(), "maxItems": 9});
+    let counts = json!({"type": "array", "items": integer()});
+    let counter = |code: &str, more: u32| {
+        let mut tool = Tool::new(
+            "count_each",
+            "Counts the words of each text; `failed` is 0.",
+            ("items", texts.clone()),
+            ("results", counts.clone()),
+        )
+        .code(&format!("\"\"\"Counts.\"\"\"\n\n\ndef run(*, items: list[str]) -> dict:\n    \"\"\"Count each.\"\"\"\n    return {{\"results\": [{code} for text in items], \"failed\": 0}}\n"))
+        .case(json!({"items": ["a b"]}), json!({"results": [2 + more], "failed": 0}))
+        .case(json!({"items": []}), json!({"results": [], "failed": 0}));
+        tool.spec["output_schema"]["properties"]["failed"] = integer();
+        tool.spec["output_schema"]["required"] = json!(["results", "failed"]);
+        tool
+    };
+    let cases = |more: u32| {
+        json!([
+            {"name": "three", "input": {"items": ["a b c"]}, "expect": {"results": [3 + more], "failed": 0}},
+            {"name": "two", "input": {"items": ["a", "b"]}, "expect": {"results": [1 + more, 1 + more], "failed": 0}},
+        ])
+    };
+    for (code, more, exit) in [("len(text.split())", 0, 0), ("len(text.split()) + 1", 1, 6)] {
+        let lab = Lab::new();
+        let model = Script::new()
+            .plans_to_make("count_each")
+            .writes(&counter(code, more), json!({"items": ["x y"]}))
+            .tests(cases(more))
+            .says(
+                "arbiter",
+                json!({"reason": "So it is.", "ruling": "withdraw"}),
+            )
+            .reviews(json!([]))
+            .save(&lab, "shown");
+        let ran = lab.run(&[
+            "ask",
+            "Count the words of x y",
+            "--model",
+            &model,
+            "--example",
+            "a b c d => 4",
+            "--max-repairs",
+            "0",
+            "--yes",
+            "--json",
+        ]);
+        ran.exits(exit);
+        let tools = lab.json(&["tools", "list"])["tools"].clone();
+        assert_eq!(
+            tools.as_array().unwrap().len(),
+            usize::from(exit == 0),
+            "{tools}"
+        );
+    }
 }

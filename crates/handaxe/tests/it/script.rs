@@ -35,13 +35,7 @@ impl Script {
     }
 
     pub(crate) fn writes(self, tool: &Tool, invocation: Value) -> Self {
-        let cases: Vec<String> = tool.cases.iter().map(Value::to_string).collect();
-        let spec = json!({"spec": tool.spec, "invocation": invocation});
-        let reply = format!(
-            "```json\n{spec}\n```\n```python\n{}```\n```jsonl\n{}\n```\n",
-            tool.code,
-            cases.join("\n")
-        );
+        let reply = tool.reply(&invocation);
         self.says("author", json!(reply))
     }
 
@@ -100,6 +94,17 @@ impl Tool {
         self.cases
             .push(json!({"name": name, "input": input, "expect": expect}));
         self
+    }
+
+    /// As an author replies: three fenced blocks.
+    pub(crate) fn reply(&self, invocation: &Value) -> String {
+        let cases: Vec<String> = self.cases.iter().map(Value::to_string).collect();
+        let spec = json!({"spec": self.spec, "invocation": invocation});
+        format!(
+            "```json\n{spec}\n```\n```python\n{}```\n```jsonl\n{}\n```\n",
+            self.code,
+            cases.join("\n")
+        )
     }
 
     fn folder(&self, lab: &Lab) -> PathBuf {

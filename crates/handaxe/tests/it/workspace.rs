@@ -45,7 +45,12 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("validate", &["types", "sandbox"]),
         ("registry", &["types"]),
         ("composer", &["types"]),
-        ("eval", &["types", "composer"]),
+        (
+            "eval",
+            &[
+                "types", "sandbox", "validate", "registry", "composer", "agent",
+            ],
+        ),
         ("export", &["types", "validate", "registry"]),
         (
             "agent",
@@ -53,7 +58,9 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ),
         (
             "server",
-            &["types", "sandbox", "validate", "registry", "agent"],
+            &[
+                "types", "sandbox", "validate", "registry", "agent", "export",
+            ],
         ),
         ("", &all),
     ]

@@ -1,6 +1,3 @@
-BUCKETS = (
-    "minute hour day week month quarter year hour_of_day day_of_week"
-).split()
 # Characters of ISO text up to the end of the bucket.
 CUTS = {"year": 4, "month": 7, "day": 10, "hour": 13, "minute": 16}
 WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()

@@ -1,20 +1,14 @@
 MAX_DISTINCT = 10_000
 
 
-@dataclasses.dataclass
 class Column:
     """What is known of one field."""
 
-    filled: int = 0
-    floats: int = 0
-    booleans: int = 0
-    times: int = 0
-    total: Total = dataclasses.field(default_factory=Total)
-    low: float | None = None
-    high: float | None = None
-    first: str | None = None
-    last: str | None = None
-    distinct: set = dataclasses.field(default_factory=set)
+    def __init__(self):
+        self.filled = self.floats = self.booleans = 0
+        self.total, self.distinct = Total(), set()
+        self.low = self.high = None
+        self.times, self.first, self.last = 0, None, None  #? times
 
     def add(self, value) -> None:
         """Take one value in."""
@@ -22,19 +16,19 @@ class Column:
         if not text:
             return
         self.filled += 1
-        # One value that is no number settles it, and one that is no time: the rest need no try.
+        # One value that is no number settles it: the rest need no try.
         number = number_of(value) if self.total.count == self.filled - 1 else None
         if number is not None:
             self.total.add(number)
             self.floats += isinstance(number, float)
-            self.low = number if self.low is None or number < self.low else self.low
-            self.high = number if self.high is None or number > self.high else self.high
+            self.low = number if self.low is None else min((self.low, number))
+            self.high = number if self.high is None else max((self.high, number))
         self.booleans += text in ("true", "false", "True", "False")
-        time = time_of(text) if self.times == self.filled - 1 else None
-        if time is not None:
-            self.times += 1
-            self.first = time if self.first is None or time < self.first else self.first
-            self.last = time if self.last is None or time > self.last else self.last
+        time = time_of(text) if self.times == self.filled - 1 else None  #? times
+        if time is not None:  #? times
+            self.times += 1  #? times
+            self.first = time if self.first is None else min((self.first, time))  #? times
+            self.last = time if self.last is None else max((self.last, time))  #? times
         if len(self.distinct) <= MAX_DISTINCT:
             self.distinct.add(text)
 
@@ -46,7 +40,8 @@ class Column:
             return "number" if self.floats else "integer"
         if self.filled == self.booleans:
             return "boolean"
-        return "time" if self.filled == self.times else "text"
+        return "time" if self.filled == self.times else "text"  #? times
+        return "text"  #? !times
 
     def row(self, name: str, matched: int) -> dict:
         """The field's line in the result."""
@@ -54,8 +49,8 @@ class Column:
         low = high = mean = None
         if kind in ("integer", "number"):
             low, high, mean = self.low, self.high, self.total.mean()
-        elif kind == "time":
-            low, high = self.first, self.last
+        elif kind == "time":  #? times
+            low, high = self.first, self.last  #? times
         return {
             "name": name,
             "type": kind,

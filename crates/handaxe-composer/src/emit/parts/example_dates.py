@@ -56,36 +56,36 @@ def moment_of(text: str, day_first: bool) -> tuple:
 def date_part(text: str, name: str, day_first: bool = False) -> str:
     """One part of a date or time of day, as text."""
     day, clock = moment_of(text, day_first)
-    if name in OF_CLOCK:
-        if clock is None:
-            raise ValueError(f"`{text}` has no time of day")
-        hour, minute, second = clock
-        return {
-            "hour": f"{hour:02}",
-            "plain_hour": str(hour),
-            "half_hour": str((hour + 11) % 12 + 1),
-            "minute": f"{minute:02}",
-            "second": f"{second:02}",
-            "half": "AM" if hour < 12 else "PM",
-        }[name]
-    if day is None:
-        raise ValueError(f"`{text}` has no date")
-    month = MONTHS[day.month - 1].capitalize()
-    weekday = WEEKDAYS[day.weekday()]
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(0 if day.day // 10 == 1 else day.day % 10, "th")
-    return {
-        "year": f"{day.year:04}",
-        "short_year": f"{day.year % 100:02}",
-        "month": f"{day.month:02}",
-        "plain_month": str(day.month),
-        "month_name": month,
-        "short_month_name": month[:3],
-        "day": f"{day.day:02}",
-        "plain_day": str(day.day),
-        "day_with_ending": f"{day.day}{ending}",
-        "weekday": weekday,
-        "short_weekday": weekday[:3],
-        "quarter": str((day.month + 2) // 3),
-        "day_of_year": str(day.timetuple().tm_yday),
-        "iso": day.isoformat(),
-    }[name]
+    if name in OF_CLOCK:  #? of_clock
+        if clock is None:  #? of_clock
+            raise ValueError(f"`{text}` has no time of day")  #? of_clock
+        hour, minute, second = clock  #? of_clock
+        return {  #? of_clock
+            "hour": f"{hour:02}",  #? hour
+            "plain_hour": str(hour),  #? plain_hour
+            "half_hour": str((hour + 11) % 12 + 1),  #? half_hour
+            "minute": f"{minute:02}",  #? minute
+            "second": f"{second:02}",  #? second
+            "half": "AM" if hour < 12 else "PM",  #? half
+        }[name]  #? of_clock
+    if day is None:  #? of_day
+        raise ValueError(f"`{text}` has no date")  #? of_day
+    month = MONTHS[day.month - 1].capitalize()  #? of_month
+    weekday = WEEKDAYS[day.weekday()]  #? of_weekday
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(0 if day.day // 10 == 1 else day.day % 10, "th")  #? day_with_ending
+    return {  #? of_day
+        "year": f"{day.year:04}",  #? year
+        "short_year": f"{day.year % 100:02}",  #? short_year
+        "month": f"{day.month:02}",  #? month
+        "plain_month": str(day.month),  #? plain_month
+        "month_name": month,  #? month_name
+        "short_month_name": month[:3],  #? short_month_name
+        "day": f"{day.day:02}",  #? day
+        "plain_day": str(day.day),  #? plain_day
+        "day_with_ending": f"{day.day}{ending}",  #? day_with_ending
+        "weekday": weekday,  #? weekday
+        "short_weekday": weekday[:3],  #? short_weekday
+        "quarter": str((day.month + 2) // 3),  #? quarter
+        "day_of_year": str(day.timetuple().tm_yday),  #? day_of_year
+        "iso": day.isoformat(),  #? iso
+    }[name]  #? of_day

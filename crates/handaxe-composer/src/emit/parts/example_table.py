@@ -202,19 +202,21 @@ def unique(rows: list, by: list) -> list:
 def folded(rows: list, name: str, how: str):
     """One value of many."""
     values = [row.get(name) for row in rows]
-    if how == "count":
-        return len(rows)
-    if how in ("first", "last"):
-        return values[0 if how == "first" else -1]
-    if how == "list":
-        return values
-    if how == "join":
-        return ", ".join(as_text(value) for value in values)
+    if how == "count":  #? count
+        return len(rows)  #? count
+    if how == "first":  #? first
+        return values[0]  #? first
+    if how == "last":  #? last
+        return values[-1]  #? last
+    if how == "list":  #? list
+        return values  #? list
+    if how == "join":  #? join
+        return ", ".join(as_text(value) for value in values)  #? join
     numbers = [number_in(as_text(value)) for value in values]
-    if how == "sum":
-        return total_of(numbers)
-    if how == "mean":
-        return float(total_of(numbers)) / len(numbers)
+    if how == "sum":  #? sum
+        return total_of(numbers)  #? sum
+    if how == "mean":  #? mean
+        return float(total_of(numbers)) / len(numbers)  #? mean
     return max(numbers) if how == "max" else min(numbers)
 
 

@@ -1,24 +1,24 @@
 L = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 CLASSES = {
-    "digits": r"[0-9]+",
-    "letters": rf"[{L}]+",
-    "alnum": rf"[{L}0-9]+",
-    "word": rf"[{L}0-9_]+",
-    "upper": r"[A-Z]+",
-    "lower": r"[a-z]+",
-    "filled": r"[^ \t\r\n]+",
-    "dotted": rf"[{L}0-9.@_+-]+",
-    "decimal": (
-        r"(?:(?<![^ (=,:])-)?(?:[0-9]{4,}|[0-9]{1,3}(?![0-9])(?:,[0-9]{3}(?![0-9]))*)"
-        r"(?:\.[0-9]+)?"
-    ),
-    "quoted": r'"([^"]*)"',
-    "round": r"\(([^)]*)\)",
-    "square": r"\[([^\]]*)\]",
-    "angle": r"<([^>]*)>",
-    "humps": r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|[0-9]+",
+    "digits": r"[0-9]+",  #? digits
+    "letters": rf"[{L}]+",  #? letters
+    "alnum": rf"[{L}0-9]+",  #? alnum
+    "word": rf"[{L}0-9_]+",  #? word
+    "upper": r"[A-Z]+",  #? upper
+    "lower": r"[a-z]+",  #? lower
+    "filled": r"[^ \t\r\n]+",  #? filled
+    "dotted": rf"[{L}0-9.@_+-]+",  #? dotted
+    "decimal": (  #? decimal
+        r"(?:(?<![^ (=,:])-)?(?:[0-9]{4,}|[0-9]{1,3}(?![0-9])(?:,[0-9]{3}(?![0-9]))*)"  #? decimal
+        r"(?:\.[0-9]+)?"  #? decimal
+    ),  #? decimal
+    "quoted": r'"([^"]*)"',  #? quoted
+    "round": r"\(([^)]*)\)",  #? round
+    "square": r"\[([^\]]*)\]",  #? square
+    "angle": r"<([^>]*)>",  #? angle
+    "humps": r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|[0-9]+",  #? humps
 }
-NUMBER = re.compile(
+NUMBER = (
     @NUMBER@
 )
 
@@ -103,18 +103,22 @@ def parts(text: str, separator: str, arrange: str = "as_is") -> list:
 
 def arranged(items: list, how: str) -> list:
     """A list as it is, reversed, sorted, each once, or without its first or last."""
-    if how == "reversed":
-        return items[::-1]
-    if how == "sorted":
-        return sorted(items)
-    if how == "unique":
-        return list(dict.fromkeys(items))
-    return items[1:] if how == "rest" else items[:-1] if how == "front" else items
+    if how == "reversed":  #? reversed
+        return items[::-1]  #? reversed
+    if how == "sorted":  #? sorted
+        return sorted(items)  #? sorted
+    if how == "unique":  #? unique
+        return list(dict.fromkeys(items))  #? unique
+    if how == "rest":  #? rest
+        return items[1:]  #? rest
+    if how == "front":  #? front
+        return items[:-1]  #? front
+    return items
 
 
 def number_in(text: str):
     """The number that a text is: `1,234`, `$5.20` and `12%` are 1234, 5.2 and 12."""
-    found = NUMBER.fullmatch(text)
+    found = re.fullmatch(NUMBER, text)
     if not found:
         raise ValueError(f"`{text}` is no number")
     sign, digits, exponent = found.groups("")
@@ -166,18 +170,18 @@ def total_of(numbers: list):
 
 def tally(text: str, what: str) -> str:
     """Sum, greatest, least or number of the numbers in a text, or its words or length."""
-    if what == "length":
-        return str(len(text))
-    if what == "words":
-        return str(len(runs(text, "filled")))
+    if what == "length":  #? length
+        return str(len(text))  #? length
+    if what == "words":  #? words
+        return str(len(runs(text, "filled")))  #? words
     numbers = numbers_in(text)
-    if what == "numbers":
-        return str(len(numbers))
+    if what == "numbers":  #? numbers
+        return str(len(numbers))  #? numbers
     if not numbers:
         raise ValueError("no number in it")
-    if what == "sum":
-        total = total_of(numbers)
-        return number_text(float(f"{total:.9f}") if isinstance(total, float) else total)
+    if what == "sum":  #? sum
+        total = total_of(numbers)  #? sum
+        return number_text(float(f"{total:.9f}") if isinstance(total, float) else total)  #? sum
     return number_text(max(numbers) if what == "max" else min(numbers))
 
 

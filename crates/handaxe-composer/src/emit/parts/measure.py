@@ -1,27 +1,15 @@
-PERCENTILES = {
-    @PERCENTILES@
-}
-FUNCS = ("count", "sum", "mean", "median", "min", "max", "distinct", "stdev", *PERCENTILES)
-KEEPING = ("median", "stdev", *PERCENTILES)
 MAX_VALUES = 2_000_000
 
 
-@dataclasses.dataclass
 class Measure:
     """The running value of func(field) over one group."""
 
-    func: str
-    field: str | None
-    total: Total = dataclasses.field(default_factory=Total)
-    count: int = 0
-    number: float | None = None
-    time: str | None = None
-    seen: set = dataclasses.field(default_factory=set)
-    values: list = dataclasses.field(default_factory=list)
-
-    def better(self, new, old) -> bool:
-        """Whether a value takes the place of the least or greatest so far."""
-        return old is None or (new < old if self.func == "min" else new > old)
+    def __init__(self, func: str, field: str | None):
+        self.func, self.field = func, field
+        self.count, self.total = 0, Total()
+        self.best = None  # the least or greatest number
+        self.time = None  #? times
+        self.seen, self.values = set(), []
 
     def add(self, record: dict, tally: dict) -> None:
         """Take a record in; count a value that is there but is no number."""
@@ -32,32 +20,35 @@ class Measure:
         text = text_of(value)
         if not text:
             return
+        number = number_of(value)
         if self.func == "count":
             self.count += 1
-            return
-        if self.func == "distinct":
+        elif self.func == "distinct":
             if text not in self.seen:
                 self.seen.add(text)
                 keep_one(tally)
-            return
-        number = number_of(value)
-        if number is None:
-            time = time_of(text) if self.func in ("min", "max") else None
-            if time is None:
-                tally["ignored"] += 1
-            elif self.better(time, self.time):
-                self.time = time
+        elif number is None:
+            self.add_time(text, tally)  #? times
+            tally["ignored"] += 1  #? !times
+        elif self.func in ("sum", "mean"):
+            self.total.add(number)
         elif self.func in ("min", "max"):
-            if self.better(number, self.number):
-                self.number = number
-        elif self.func in KEEPING:
+            self.best = better(self.func, self.best, number)
+        else:
             keep_one(tally)
             self.values.append(number)
-        else:
-            self.total.add(number)
 
+    def add_time(self, text: str, tally: dict) -> None:  #? times
+        """The first or last time, where no value was a number."""  #? times
+        time = time_of(text) if self.func in ("min", "max") else None  #? times
+        if time is None:  #? times
+            tally["ignored"] += 1  #? times
+        else:  #? times
+            self.time = better(self.func, self.time, time)  #? times
+  #? times
     def result(self):
         """The value so far; None where there were no numbers."""
+        values = sorted(self.values)
         if self.func == "count":
             return self.count
         if self.func == "distinct":
@@ -66,13 +57,20 @@ class Measure:
             return self.total.value() if self.total.count else None
         if self.func == "mean":
             return self.total.mean()
+        if self.func in ("min", "max"):
+            return self.best  #? !times
+            return self.time if self.best is None else self.best  #? times
         if self.func == "median":
-            return median(self.values)
+            return median(values)
         if self.func == "stdev":
-            return deviation(self.values)
-        if self.func in PERCENTILES:
-            return percentile(self.values, PERCENTILES[self.func])
-        return self.time if self.number is None else self.number
+            return deviation(values)
+        return percentile(values, int(self.func[1:]))
+
+
+def better(func: str, old, new):
+    """The lesser or greater of two values; the new one where there was none."""
+    pick = min if func == "min" else max
+    return new if old is None else pick((old, new))
 
 
 def keep_one(tally: dict) -> None:
@@ -83,22 +81,23 @@ def keep_one(tally: dict) -> None:
 
 
 def median(values: list):
-    """The middle value, or the mean of the two in the middle."""
+    """The middle one of sorted values, or the mean of the two in the middle."""
     if not values:
         return None
-    values, half = sorted(values), len(values) // 2
+    half = len(values) // 2
     if len(values) % 2:
         return values[half]
     return (float(values[half - 1]) + float(values[half])) / 2
 
 
 def percentile(values: list, percent: int) -> float | None:
-    """The value below which so many of a hundred lie, interpolated between neighbours."""
+    """Below it lie so many of a hundred of sorted values; interpolated between neighbours."""
     if not values:
         return None
-    values, place = sorted(values), (len(values) - 1) * percent / 100
+    place = (len(values) - 1) * percent / 100
     low = math.floor(place)
-    under, over = float(values[low]), float(values[min(low + 1, len(values) - 1)])
+    under = float(values[low])
+    over = float(values[low + 1]) if low + 1 < len(values) else under
     return under + (over - under) * (place - low)
 
 
@@ -114,7 +113,5 @@ def deviation(values: list) -> float | None:
 
 def check_measure(func: str, field: str | None) -> None:
     """Refuse a measure that says nothing."""
-    if func not in FUNCS:
-        raise ValueError(f"unknown func `{func}`; use one of {', '.join(FUNCS)}")
     if field is None and func != "count":
         raise ValueError(f"`{func}` needs a field")

@@ -1,6 +1,5 @@
-FORMATS = ("csv", "tsv", "json", "jsonl", "text")
 BLANK = " \t\r\n"
-DECIMAL_COMMA = re.compile(@DECIMAL_COMMA@)
+DECIMAL_COMMA = @DECIMAL_COMMA@
 MAX_LINE = 8 << 20
 MAX_JSON = 16 << 20
 MAX_FIELDS = 2000
@@ -30,15 +29,15 @@ def lines(path: str, tally: dict):
 
 def column_names(cells: list) -> list:
     """Trimmed column names; a blank one is named by its place, a repeated one is numbered."""
-    names = []
+    names = {}
     for place, cell in enumerate(cells, 1):
         base = name = cell.strip(BLANK) or f"column_{place}"
         copy = 2
         while name in names:
             name = f"{base}_{copy}"
             copy += 1
-        names.append(name)
-    return names
+        names[name] = place
+    return list(names)
 
 
 def separator_of(path: str) -> str:
@@ -50,17 +49,20 @@ def separator_of(path: str) -> str:
 
 def pointed(cell: str) -> str:
     """A number with a decimal comma, written with a point; any other text as it is."""
-    found = DECIMAL_COMMA.fullmatch(cell.strip(BLANK))
+    found = re.fullmatch(DECIMAL_COMMA, cell.strip(BLANK))
     return f"{found[1]}{found[2].replace('.', '')}.{found[3]}" if found else cell
 
 
-def read_rows(path: str, delimiter: str, tally: dict):
-    """Yield (line number, record) for each row below the header."""
+def read_rows(path: str, form: str, tally: dict):
+    """Yield (line number, record) for each row below the header."""  #? placed
+    """Yield a record for each row below the header."""  #? !placed
+    delimiter = "\t" if form == "tsv" else separator_of(path)
     reader = csv.reader(lines(path, tally), delimiter=delimiter, strict=True)
-    names, after = None, 0
+    names, after = None, 0  #? placed
+    names = None  #? !placed
     try:
         for cells in reader:
-            start, after = after + 1, reader.line_num
+            start, after = after + 1, reader.line_num  #? placed
             if not cells:
                 continue
             if names is None:
@@ -72,16 +74,21 @@ def read_rows(path: str, delimiter: str, tally: dict):
                 if delimiter == ";":
                     cells = [pointed(cell) for cell in cells]
                 cells += [None] * (len(names) - len(cells))
-                yield start, dict(zip(names, cells))
+                yield start, dict(zip(names, cells))  #? placed
+                yield dict(zip(names, cells))  #? !placed
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
 
 
 def read_text(path: str, tally: dict):
-    """Yield (line number, record) for each line that is not blank."""
-    for number, line in enumerate(lines(path, tally), 1):
-        if line.strip(BLANK):
-            yield number, {"line": line.removesuffix("\n")}
+    """Yield (line number, record) for each line that is not blank."""  #? placed
+    """Yield a record for each line that is not blank."""  #? !placed
+    for number, line in enumerate(lines(path, tally), 1):  #? placed
+        if line.strip(BLANK):  #? placed
+            yield number, {"line": line.removesuffix("\n")}  #? placed
+    for line in lines(path, tally):  #? !placed
+        if line.strip(BLANK):  #? !placed
+            yield {"line": line.removesuffix("\n")}  #? !placed
 
 
 def whole_number(digits: str):
@@ -140,8 +147,10 @@ def flatten(members: dict, prefix: str = "") -> dict:
 
 
 def read_jsonl(path: str, tally: dict):
-    """Yield (line number, record) for each line that is a JSON object; count the others."""
-    for number, line in enumerate(lines(path, tally), 1):
+    """Yield (line number, record) for each line that is a JSON object; count the others."""  #? placed
+    """Yield a record for each line that is a JSON object; count the others."""  #? !placed
+    for number, line in enumerate(lines(path, tally), 1):  #? placed
+    for line in lines(path, tally):  #? !placed
         if not line.strip(BLANK):
             continue
         try:
@@ -149,13 +158,15 @@ def read_jsonl(path: str, tally: dict):
         except ValueError:
             value = None
         if isinstance(value, dict):
-            yield number, flatten(value)
+            yield number, flatten(value)  #? placed
+            yield flatten(value)  #? !placed
         else:
             tally["skipped"] += 1
 
 
 def read_json(path: str, tally: dict):
-    """Yield (place, record) for each object of the one array in a JSON document."""
+    """Yield (place, record) for each object of the one array in a JSON document."""  #? placed
+    """Yield a record for each object of the one array in a JSON document."""  #? !placed
     with open(path, encoding="utf-8", errors="replace") as file:
         text = file.read(MAX_JSON + 2).removeprefix("\ufeff")
     if len(text) > MAX_JSON:
@@ -176,9 +187,11 @@ def read_json(path: str, tally: dict):
         items = arrays[0] if len(arrays) == 1 else None
     if not isinstance(items, list):
         raise ValueError("the JSON is neither an array nor an object with one array of objects")
-    for place, item in enumerate(items, 1):
+    for place, item in enumerate(items, 1):  #? placed
+    for item in items:  #? !placed
         if isinstance(item, dict):
-            yield place, flatten(item)
+            yield place, flatten(item)  #? placed
+            yield flatten(item)  #? !placed
         else:
             tally["skipped"] += 1
 
@@ -191,25 +204,3 @@ def note_fields(names, tally: dict) -> None:
             if len(fields) == MAX_FIELDS:
                 raise ValueError(f"more than {MAX_FIELDS} different fields")
             fields[name] = True
-
-
-def read_records(path: str, form: str, tally: dict):
-    """Yield (line number, record) for every record of a file in one of FORMATS."""
-    if form == "csv":
-        source = read_rows(path, separator_of(path), tally)
-    elif form == "tsv":
-        source = read_rows(path, "\t", tally)
-    elif form == "json":
-        source = read_json(path, tally)
-    elif form == "jsonl":
-        source = read_jsonl(path, tally)
-    elif form == "text":
-        source = read_text(path, tally)
-    else:
-        raise ValueError(f"unknown format `{form}`; use one of {', '.join(FORMATS)}")
-    for number, record in source:
-        tally["read"] += 1
-        note_fields(record, tally)
-        yield number, record
-    if tally["skipped"] and not tally["read"]:
-        raise ValueError(f"nothing in the file could be read as {form}")

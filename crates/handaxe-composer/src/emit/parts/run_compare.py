@@ -1,7 +1,5 @@
     """One measure of the records with one value of a field, against those with another."""
     check_measure(func, value_field)
-    if how not in ("difference", "ratio"):
-        raise ValueError(f"unknown comparison `{how}`; use difference or ratio")
     tally = new_tally() | {"ignored": 0, "kept": 0}
     sides = [
         (prepare([{"field": field, "op": "eq", "value": value}])[0], Measure(func, value_field))

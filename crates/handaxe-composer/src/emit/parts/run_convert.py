@@ -1,18 +1,20 @@
     """Write the records to a file in another format."""
-    if to not in TARGETS:
-        raise ValueError(f"cannot write `{to}`; use one of {', '.join(TARGETS)}")
+    is_table = to in ("csv", "tsv")
     names = []
-    if to in ("csv", "tsv"):  # a first pass for the columns
+    if is_table:  # a first pass for the columns
         first_pass = new_tally()
         for _ in matching(data, format, where, [], first_pass):
             pass
         names = list(first_pass["fields"])
     tally = new_tally()
     records = matching(data, format, where, [], tally)
-    name = f"converted.{to}"
+    if is_table:
+        lines_out = table_lines(records, names, "," if to == "csv" else "\t")
+    else:
+        lines_out = object_lines(records, to)
+    name, checksum = f"converted.{to}", 0
     with open(name, "w", encoding="utf-8", newline="") as file:
-        if to in ("csv", "tsv"):
-            write_table(records, names, "," if to == "csv" else "\t", file)
-        else:
-            write_objects(records, to, file)
-    return {"file": name, "records": tally["matched"], **summary(tally)}
+        for line in lines_out:
+            file.write(line)
+            checksum = zlib.crc32(line.encode(), checksum)
+    return {"file": name, "records": tally["matched"], "crc32": checksum, **summary(tally)}

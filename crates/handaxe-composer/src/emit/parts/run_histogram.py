@@ -1,7 +1,5 @@
     """One measure per time bucket, in order; buckets without records are left out."""
     check_measure(func, value_field)
-    if bucket not in BUCKETS:
-        raise ValueError(f"unknown bucket `{bucket}`; use one of {', '.join(BUCKETS)}")
     tally = new_tally() | {"ignored": 0, "kept": 0}
     buckets, records, undated = {}, {}, 0
     used = [field] if value_field is None else [field, value_field]

@@ -1,6 +1,4 @@
     """Select records, in file order or by a field."""
-    if order not in ("ascending", "descending"):
-        raise ValueError(f"unknown order `{order}`; use ascending or descending")
     most = MAX_ROWS if limit is None else limit
     tally = new_tally()
     used = [*(fields or []), *([] if order_by is None else [order_by])]

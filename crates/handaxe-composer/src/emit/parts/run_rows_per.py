@@ -1,6 +1,4 @@
     """Select the first records of each value of a field, ordered by another."""
-    if order not in ("ascending", "descending"):
-        raise ValueError(f"unknown order `{order}`; use ascending or descending")
     most = MAX_ROWS if limit is None else limit
     tally, groups, kept = new_tally(), {}, 0
     used = [*(fields or []), *([] if order_by is None else [order_by]), per]

@@ -21,14 +21,14 @@
             groups.setdefault(name, Totals()).add(points, kind)
             bounded(groups)
     return {
-        "totals": everything.classes(),
+        "totals": everything.classes,
         "mean_score": everything.mean(),
         "most_negative": most_negative,
         "most_positive": most_positive,
         "groups": [
             {
                 "group": name or None,
-                **groups[name].classes(),
+                **groups[name].classes,
                 "mean_score": groups[name].mean(),
             }
             for name in sorted(groups, key=order_key)

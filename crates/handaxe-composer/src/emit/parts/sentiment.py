@@ -1,5 +1,5 @@
 LEXICON = "/assets/lexicon.tsv"
-TOKEN = re.compile(@TOKEN@)
+TOKEN = @TOKEN@
 FACTORS = {"intensifier": 1.5, "diminisher": 0.5}
 SHOWN = 300
 
@@ -21,7 +21,7 @@ def score(text: str, lexicon: dict) -> float:
     A negation among the three words before turns a weight round and halves it; an intensifier
     right before makes it half as strong again, a diminisher halves it.
     """
-    tokens = (token.lower().replace("’", "'") for token in TOKEN.findall(text))
+    tokens = (token.lower().replace("’", "'") for token in re.findall(TOKEN, text))
     entries = [lexicon.get(token) for token in tokens]
     total = 0.0
     for at, weight in enumerate(entries):
@@ -36,32 +36,21 @@ def score(text: str, lexicon: dict) -> float:
     return total
 
 
-@dataclasses.dataclass
 class Totals:
     """Records by class, and the sum of their scores."""
 
-    positive: int = 0
-    neutral: int = 0
-    negative: int = 0
-    sum: float = 0.0
+    def __init__(self):
+        self.classes = {"positive": 0, "neutral": 0, "negative": 0}
+        self.sum = 0.0
 
     def add(self, points: float, kind: str) -> None:
         """Take one record in."""
         self.sum += points
-        if kind == "positive":
-            self.positive += 1
-        elif kind == "negative":
-            self.negative += 1
-        else:
-            self.neutral += 1
-
-    def classes(self) -> dict:
-        """The number of records of each class."""
-        return {"positive": self.positive, "neutral": self.neutral, "negative": self.negative}
+        self.classes[kind] += 1
 
     def mean(self) -> float | None:
         """The mean score, to four places; None of no records."""
-        count = self.positive + self.neutral + self.negative
+        count = sum(self.classes.values())
         return round(self.sum / count, 4) + 0.0 if count else None
 
 

@@ -8,5 +8,6 @@ def sort_key(value, descending: bool) -> tuple:
     if number is not None:
         return (0, number, "")
     text = text_of(value)
-    time = time_of(text)
-    return (after, 0, time) if time else (2 * after, 0, text.lower())
+    if time := time_of(text):  #? times
+        return (after, 0, time)  #? times
+    return (2 * after, 0, text.lower())

@@ -1,10 +1,7 @@
-TIMES = [
-    re.compile(pattern)
-    for pattern in (
-        @TIMES@
-    )
-]
-TIME_INSIDE = re.compile(
+TIMES = (
+    @TIMES@
+)
+TIME_INSIDE = (
     @TIME_INSIDE@
 )
 MONTHS = (
@@ -53,12 +50,10 @@ def utc_time(found) -> str | None:
 
 def time_of(text: str) -> str | None:
     """The time that a text is, or else the first full time inside it, as ISO text in UTC."""
-    for pattern in TIMES:
-        if found := pattern.fullmatch(text):
-            if time := utc_time(found):
-                return time
-            break
-    inside = TIME_INSIDE.search(text)
+    found = next(filter(None, (re.fullmatch(pattern, text) for pattern in TIMES)), None)
+    if found and (time := utc_time(found)):
+        return time
+    inside = re.search(TIME_INSIDE, text)
     if inside and inside[0] != text:
         return time_of(inside[0])
     return None

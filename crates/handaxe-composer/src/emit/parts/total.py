@@ -1,34 +1,26 @@
-@dataclasses.dataclass
-class Total:
-    """An exact sum: whole numbers as such, floats as partials for one rounding at the end."""
+PLACES = 1074  # of a float's smallest part, after the binary point
 
-    whole: int = 0
-    partials: list = dataclasses.field(default_factory=list)
-    count: int = 0
+
+class Total:
+    """An exact sum: in units of the smallest float, rounded once, when it is read."""
+
+    def __init__(self):
+        self.units, self.floats, self.count = 0, False, 0
 
     def add(self, value) -> None:
-        """Take one more number in (floats: Shewchuk's algorithm, as in math.fsum)."""
+        """Take one more number in."""
+        top, bottom = value.as_integer_ratio()
+        self.units += top << PLACES - bottom.bit_length() + 1  # the bottom is a power of two
+        self.floats = self.floats or isinstance(value, float)
         self.count += 1
-        if isinstance(value, int):
-            self.whole += value
-            return
-        kept = 0
-        for low in self.partials:
-            if abs(value) < abs(low):
-                value, low = low, value
-            high = value + low
-            if rest := low - (high - value):
-                self.partials[kept] = rest
-                kept += 1
-            value = high
-        self.partials[kept:] = [value]
 
     def value(self):
         """The sum; whole if every number was (and it fits 64 bits)."""
-        if self.partials:
-            return math.fsum([*self.partials, float(self.whole)]) + 0.0
-        return self.whole if -(2**63) <= self.whole < 2**63 else float(self.whole)
+        whole = self.units >> PLACES
+        if self.floats or not -(2**63) <= whole < 2**63:
+            return self.units / (1 << PLACES)
+        return whole
 
     def mean(self) -> float | None:
         """The arithmetic mean; None of nothing."""
-        return float(self.value()) / self.count if self.count else None
+        return self.value() / self.count if self.count else None

@@ -1,4 +1,4 @@
-NUMBER = re.compile(
+NUMBER = (
     @NUMBER@
 )
 HUGE = 1e150
@@ -10,13 +10,13 @@ def text_of(value) -> str:
         return ""
     if isinstance(value, str):
         return value.strip(BLANK)
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    return str(value).lower()
 
 
 def number_of(value):
     """The number that a value is, or None: `1,234`, `$5.20` and `12%` are 1234, 5.2 and 12."""
     if isinstance(value, str):
-        found = NUMBER.fullmatch(value.strip(BLANK))
+        found = re.fullmatch(NUMBER, value.strip(BLANK))
         if not found:
             return None
         sign, digits, exponent = found.groups("")

@@ -1,4 +1,4 @@
-WORD = re.compile(
+WORD = (
     @WORD@
 )
 STOP_WORDS = frozenset(
@@ -8,7 +8,7 @@ STOP_WORDS = frozenset(
 
 def words_of(text: str, min_length: int, skip_stop_words: bool):
     """Yield the lower-case words of a text."""
-    for found in WORD.findall(text):
+    for found in re.findall(WORD, text):
         word = found.lower().replace("’", "'")
         if len(word) >= min_length and not (skip_stop_words and word in STOP_WORDS):
             yield word
