@@ -5,12 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+mod external;
 mod flow;
 mod minds;
 pub mod model;
 mod pipeline;
 pub mod roles;
 
+pub use external::{ExternalError, ExternalReply, Externals, NoExternals};
 pub use flow::FlowFault;
 pub use minds::{MAX_REPLY_TOKENS, Minds, ModelMind, Seat};
 pub use pipeline::{

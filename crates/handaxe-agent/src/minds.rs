@@ -15,11 +15,12 @@ use serde_json::Value;
 use crate::model::{Budget, Budgeted, Memo, Model, ModelError, Observed, RoleName};
 use crate::pipeline::candidates::Considered;
 use crate::pipeline::data::Data;
+use crate::pipeline::external::Accepted;
 use crate::pipeline::make::{Attempt, Job, Mind};
 use crate::pipeline::{Context, Halt, Memory, PipelineError, Stop, Turn};
 use crate::roles::{
-    Answered, AuthorBrief, Exchange, Offer, PlanBrief, Repair, RoleError, RoleFailure, Roles,
-    Templates,
+    Answered, AuthorBrief, Exchange, ExternalOffer, Offer, PlanBrief, Repair, RoleError,
+    RoleFailure, Roles, Templates,
 };
 
 /// How often the cancel flag is looked at while a model thinks.
@@ -95,6 +96,7 @@ impl ModelMind {
         let files = file_names(task);
         let preview = data.preview(task.preview);
         let offers: Vec<Offer> = about.considered.iter().map(offer).collect();
+        let externals: Vec<ExternalOffer> = about.externals.iter().map(external_offer).collect();
         let brief = PlanBrief {
             question: &task.question,
             history: about.history,
@@ -102,6 +104,7 @@ impl ModelMind {
             preview: &preview,
             offers: &offers,
             names: about.names,
+            externals: &externals,
             domains: &ctx.policy.domains.allow,
             denied: &ctx.policy.domains.deny,
         };
@@ -192,6 +195,8 @@ pub(crate) struct PlanAbout<'a> {
     pub(crate) data: &'a Data<'a>,
     pub(crate) considered: &'a [Considered],
     pub(crate) names: &'a [ToolName],
+    /// Of other programs.
+    pub(crate) externals: &'a [Accepted],
 }
 
 /// The approved tools that a planner may choose from.
@@ -206,6 +211,14 @@ fn offer(considered: &Considered) -> Offer {
     }
 }
 
+/// A tool of another program that a planner may choose.
+fn external_offer(accepted: &Accepted) -> ExternalOffer<'_> {
+    ExternalOffer {
+        server: &accepted.server,
+        tool: &accepted.tool,
+    }
+}
+
 /// The tools that a route rests on.
 fn chosen(route: &Route) -> Vec<(ToolName, Version)> {
     match route {
@@ -216,7 +229,10 @@ fn chosen(route: &Route) -> Vec<(ToolName, Version)> {
             let tools = flow.steps.iter();
             tools.map(|s| (s.tool.clone(), s.version)).collect()
         }
-        Route::Make { .. } | Route::Direct { .. } | Route::Refuse { .. } => Vec::new(),
+        Route::Make { .. }
+        | Route::External { .. }
+        | Route::Direct { .. }
+        | Route::Refuse { .. } => Vec::new(),
     }
 }
 

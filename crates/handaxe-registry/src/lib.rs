@@ -18,6 +18,7 @@ mod dsse;
 mod duplicates;
 mod error;
 mod evidence;
+mod external;
 mod figures;
 mod fitness;
 mod folder;
@@ -50,6 +51,7 @@ pub use error::{
     StateError, Unfit, ViewError,
 };
 pub use evidence::{ApprovalEvidence, CaseEvidence, Evidence, Proof, SandboxEvidence};
+pub use external::AcceptedListing;
 pub use figures::{BuildCost, Standing, UsagePeriod, VersionFigures};
 pub use folder::{FolderProblem, Inspection, SpecError, inspect_folder, read_cases, read_spec};
 pub use invocations::{Invocation, ToolUsage};

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -23,12 +25,11 @@ use tracing::Instrument as _;
 use crate::access::Access;
 use crate::api::{self, Api, Problem};
 use crate::login::Logins;
+use crate::mcp::strict::{self, MAX_MESSAGE_BYTES};
 use crate::mcp::{Fixture, McpDoor};
 use crate::service::{Service, ServiceError};
 use crate::web::{self, Web};
 
-/// The largest request body.
-const MAX_BODY_BYTES: usize = 4 << 20;
 /// Requests under way at once; more are told to come back.
 const AT_ONCE: usize = 256;
 /// Requests a second that are let through over time, and how many may come in one burst.
@@ -61,6 +62,8 @@ pub struct HttpOptions {
     pub hosts: Vec<String>,
     /// Origins of pages that may ask; none by default.
     pub origins: Vec<String>,
+    /// Where a person finds the approval pages, as a URL without its path.
+    pub pages: Option<String>,
 }
 
 /// A server that listens and does not answer yet.
@@ -85,7 +88,15 @@ impl HttpServer {
         stop: CancellationToken,
     ) -> Result<Self, HttpError> {
         let listener = listen(options.addr).await?;
-        let door = McpDoor::open(Arc::clone(&service), "http", stop.clone())?;
+        // Where a client is told to send its person, unless the edge knows a better name for it.
+        let pages = match options.pages {
+            Some(pages) => pages,
+            None => format!(
+                "http://{}",
+                listener.local_addr().map_err(HttpError::Serve)?
+            ),
+        };
+        let door = McpDoor::open(Arc::clone(&service), "http", Some(pages), stop.clone())?;
         let port = port(&listener)?;
         let access = Arc::new(Access::new(port, options.hosts, options.origins));
         let mcp = transport(move || door.clone(), &access, &stop);
@@ -105,6 +116,7 @@ impl HttpServer {
         });
         let router = Router::new()
             .nest_service("/mcp", mcp)
+            .layer(from_fn(strictly))
             .layer(from_fn_with_state(Arc::clone(&gate), admit))
             .layer(from_fn_with_state(Arc::clone(&gate), bearer))
             .merge(web::router(web).layer(from_fn_with_state(Arc::clone(&gate), admit)))
@@ -209,7 +221,7 @@ fn transport<H: ServerHandler>(
         .with_cancellation_token(stop.child_token())
         .with_allowed_origins(access.origins().to_vec())
         .enforce_origin_validation();
-    config.max_request_body_bytes = MAX_BODY_BYTES;
+    config.max_request_body_bytes = MAX_MESSAGE_BYTES;
     config.allowed_hosts.extend(access.hosts().iter().cloned());
     StreamableHttpService::new(
         move || Ok(handler()),
@@ -237,6 +249,24 @@ async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
         return Problem::new("busy", "too many requests are under way").into_response();
     };
     next.run(request).await
+}
+
+/// Reads a message strictly before the protocol library does; what is refused gets the protocol's
+/// own error.
+async fn strictly(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let (status, error) = match to_bytes(body, MAX_MESSAGE_BYTES).await {
+        Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, strict::too_large()),
+        Ok(bytes) => match strict::refusal(&bytes) {
+            None => return next.run(Request::from_parts(head, Body::from(bytes))).await,
+            Some(error) => (StatusCode::BAD_REQUEST, error),
+        },
+    };
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (status, json, serde_json::json!(error).to_string()).into_response()
 }
 
 impl Gate {

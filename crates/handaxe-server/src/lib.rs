@@ -31,7 +31,7 @@ pub use api::openapi;
 pub use http::{HttpError, HttpOptions, HttpServer};
 pub use kept::Kept;
 pub use login::{LINK_LIFE, LoginError, Logins};
-pub use mcp::{McpDoor, McpError, serve_stdio};
+pub use mcp::{ExternalServers, McpDoor, McpError, Reach, serve_stdio};
 pub use metrics::{MetricsServer, Render};
 pub use roots::{Roots, RootsError};
 pub use service::{MindSource, Parts, Service, ServiceError};

@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use handaxe_agent::roles::{Failure, feedback};
 use handaxe_agent::{
-    Begun, Context, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
+    Begun, Context, Externals, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
 };
 use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
 use handaxe_sandbox::{Cancel, Sandbox, SessionStats};
 use handaxe_types::{
-    ApprovalId, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance, Reporter, RunId,
-    Spec, Task, ToolDigest, ToolName, ToolRef,
+    ApprovalId, ApprovalRequest, ApprovalState, Author, Case, DataFile, Draft, Policy, Provenance,
+    Reporter, RunId, RunState, Spec, Task, ToolDigest, ToolName, ToolRef,
 };
 use handaxe_validate::InvokeError;
 use serde_json::{Map, Value, json};
@@ -28,6 +29,8 @@ const MOST_HITS: u32 = 50;
 pub trait MindSource: Send + Sync {
     fn begun(&self, task: Task, goal: Goal) -> Result<Begun, String>;
     fn minds(&self, begun: &Begun) -> Result<Minds, String>;
+    /// What the server's owner expects of a tool of this name, whoever writes it.
+    fn goldens(&self, tool: &ToolName) -> Result<Vec<Case>, String>;
 }
 
 /// What a service is made of.
@@ -37,6 +40,7 @@ pub struct Parts {
     pub policy: Policy,
     pub roots: Roots,
     pub minds: Arc<dyn MindSource>,
+    pub externals: Arc<dyn Externals>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +74,8 @@ pub enum ServiceError {
     Pipeline(PipelineError),
     #[error("no usable model: {0}")]
     Minds(String),
+    #[error("the goldens kept for this tool cannot be read: {0}")]
+    Goldens(String),
     #[error("{running} runs are under way; at most {most} may be")]
     Busy { running: usize, most: usize },
     #[error("there is no run `{0}`")]
@@ -96,6 +102,7 @@ impl ServiceError {
             Self::Invoke(_) => "input",
             Self::Use(_) | Self::Pipeline(_) => "sandbox",
             Self::Minds(_) => "model",
+            Self::Goldens(_) => "goldens",
             Self::Busy { .. } => "busy",
             Self::NoRun(_) => "not_found",
             Self::Artifacts(_) => "artifact",
@@ -128,6 +135,9 @@ impl ServiceError {
             Self::Invoke(_) => "describe_tool shows the input schema".to_owned(),
             Self::Busy { .. } => "wait for one of them (tool_status), then ask again".to_owned(),
             Self::Minds(_) => "the server's settings name the model".to_owned(),
+            Self::Goldens(_) => {
+                "the server's owner keeps them in goldens/NAME.jsonl of its home".to_owned()
+            }
             Self::NoRun(_) => "make_tool and propose_tool give the run's id".to_owned(),
             Self::Use(_) | Self::Pipeline(_) | Self::Artifacts(_) | Self::Thread(_) => {
                 "`handaxe doctor` on the server's machine shows what it gives".to_owned()
@@ -147,9 +157,8 @@ pub(crate) struct Ran {
 pub(crate) struct Proposed {
     pub(crate) spec: Spec,
     pub(crate) code: String,
+    /// The author's own: they count as no independent evidence, whatever they say of themselves.
     pub(crate) cases: Vec<Case>,
-    /// Held out from nobody but the tool; they count as independent evidence when a person gave
-    /// them to the server, never when the author did.
     pub(crate) why: String,
 }
 
@@ -179,6 +188,7 @@ pub struct Service {
     policy: Policy,
     roots: Roots,
     minds: Arc<dyn MindSource>,
+    externals: Arc<dyn Externals>,
     jobs: Jobs,
     uploads: Uploads,
     listed: Mutex<Option<Listed>>,
@@ -195,6 +205,7 @@ impl Service {
             policy: parts.policy,
             roots: parts.roots,
             minds: parts.minds,
+            externals: parts.externals,
             jobs: Jobs::default(),
             listed: Mutex::default(),
         }
@@ -347,6 +358,7 @@ impl Service {
             sandbox: Arc::clone(&self.sandbox),
             policy: self.policy.clone(),
             minds: Minds::Composer,
+            externals: Arc::clone(&self.externals),
             reporter,
             cancel,
             max_repairs: 0,
@@ -402,7 +414,7 @@ impl Service {
                 ..self.uploads.keep(file)?
             });
         }
-        self.begin(actor, &ask.question, data, ask.goal, reporter)
+        self.begin(actor, &ask.question, data, Vec::new(), ask.goal, reporter)
     }
 
     /// Takes up a run that stopped before its end; it goes on by itself.
@@ -444,7 +456,8 @@ impl Service {
         self.jobs.find(run).map(|job| job.feed.live())
     }
 
-    /// Puts a client's own draft through the whole proof.
+    /// Puts a client's own draft through the whole proof. Its held-out cases are the owner's goldens
+    /// for that name, and the tester's where a model plays one.
     pub(crate) fn propose(
         &self,
         actor: &str,
@@ -452,6 +465,8 @@ impl Service {
         reporter: Arc<dyn Reporter>,
     ) -> Result<Arc<Job>, ServiceError> {
         let why = proposed.why.clone();
+        let goldens = self.minds.goldens(&proposed.spec.name);
+        let goldens = goldens.map_err(ServiceError::Goldens)?;
         let draft = Draft {
             spec: proposed.spec,
             code: proposed.code,
@@ -471,7 +486,7 @@ impl Service {
         let goal = Goal::Import {
             draft: Box::new(draft),
         };
-        self.begin(actor, &why, Vec::new(), goal, reporter)
+        self.begin(actor, &why, Vec::new(), goldens, goal, reporter)
     }
 
     fn begin(
@@ -479,13 +494,14 @@ impl Service {
         actor: &str,
         question: &str,
         data: Vec<DataFile>,
+        goldens: Vec<Case>,
         goal: Goal,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Arc<Job>, ServiceError> {
         let task = Task {
             question: question.to_owned(),
             data,
-            goldens: Vec::new(),
+            goldens,
             examples: Vec::new(),
             preview: handaxe_types::Preview::default(),
         };
@@ -508,6 +524,7 @@ impl Service {
             sandbox: Arc::clone(&self.sandbox),
             policy: self.policy.clone(),
             minds,
+            externals: Arc::clone(&self.externals),
             reporter: Arc::clone(&feed) as Arc<dyn Reporter>,
             cancel: Cancel::default(),
             max_repairs,
@@ -520,18 +537,23 @@ impl Service {
         let unknown = || ServiceError::NoRun(run.chars().take(40).collect());
         let id = RunId::parse(run).ok_or_else(unknown)?;
         let detail = self.registry.run(&id)?.ok_or_else(unknown)?;
+        let refused = detail.summary.state == RunState::Refused;
         let report = detail.answer.unwrap_or(Value::Null);
         let approval = report.get("approval").and_then(Value::as_i64);
         let request = match approval {
             Some(n) => self.registry.approval(ApprovalId(n))?.map(|d| d.request),
             None => None,
         };
-        let tool = request
-            .as_ref()
-            .map(|a| json!({"name": a.tool, "version": a.version, "approval": a.state}));
-        let usable = request
-            .as_ref()
-            .is_some_and(|a| a.state == ApprovalState::Approved);
+        // A tool that was there already and does the same is the answer, and waits for nobody.
+        let there = report.get("tools").and_then(|t| t.get(0)).cloned();
+        let usable = match &request {
+            Some(a) => a.state == ApprovalState::Approved,
+            None => there.is_some(),
+        };
+        let tool = match &request {
+            Some(a) => Some(json!({"name": a.tool, "version": a.version, "approval": a.state})),
+            None => there,
+        };
         Ok(json!({
             "run": id,
             "state": detail.summary.state,
@@ -542,8 +564,31 @@ impl Service {
             "usable": usable,
             "verdict": report.get("verdict"),
             "stopped_by": report.get("stopped_by"),
+            "failures": if refused { self.failures(&id)? } else { Vec::new() },
             "next": request.as_ref().and_then(|a| next(a.id.0, a.state)),
         }))
+    }
+
+    /// How the last attempt of a run failed, as far as its author may know: of a held-out case the
+    /// name and the kind.
+    fn failures(&self, run: &RunId) -> Result<Vec<Failure>, ServiceError> {
+        let last = self.registry.attempts(run)?.pop();
+        Ok(last
+            .and_then(|a| Some(feedback(&a.draft?, &a.trial?)))
+            .unwrap_or_default())
+    }
+
+    /// The request that a run waits on, where it waits for a person.
+    pub(crate) fn awaited(&self, run: &RunId) -> Result<Option<ApprovalRequest>, ServiceError> {
+        let report = self.registry.run(run)?.and_then(|r| r.answer);
+        let approval = report.and_then(|r| r.get("approval").and_then(Value::as_i64));
+        let Some(approval) = approval else {
+            return Ok(None);
+        };
+        let detail = self.registry.approval(ApprovalId(approval))?;
+        Ok(detail
+            .map(|d| d.request)
+            .filter(|r| r.state == ApprovalState::Waiting))
     }
 
     /// Requests that wait for a person. There is no way to decide one from here.

@@ -28,6 +28,10 @@ pub enum EventKind {
     KeyAdded,
     KeyRetired,
     KeyRevoked,
+    /// Of another program's tools: accepted by a person, called, answered.
+    ExternalAccepted,
+    ExternalCalled,
+    ExternalAnswered,
 }
 
 impl EventKind {
@@ -75,6 +79,9 @@ impl EventKind {
             Self::KeyAdded => "key_added",
             Self::KeyRetired => "key_retired",
             Self::KeyRevoked => "key_revoked",
+            Self::ExternalAccepted => "external_accepted",
+            Self::ExternalCalled => "external_called",
+            Self::ExternalAnswered => "external_answered",
         }
     }
 }

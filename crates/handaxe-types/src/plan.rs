@@ -35,6 +35,12 @@ pub enum Route {
     Make {
         request: ToolRequest,
     },
+    /// A tool of another program, which a person accepted and nobody here proved.
+    External {
+        server: String,
+        tool: String,
+        input: Map<String, Value>,
+    },
     /// Answered without any tool.
     Direct {
         answer: String,
@@ -53,6 +59,7 @@ impl Route {
             Self::Compose { .. } => "compose",
             Self::Extend { .. } => "extend",
             Self::Make { .. } => "make",
+            Self::External { .. } => "external",
             Self::Direct { .. } => "direct",
             Self::Refuse { .. } => "refuse",
         }

@@ -139,12 +139,18 @@ pub(crate) struct DoorArgs {
     /// A folder that clients may name files in; may be given again
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Vec<PathBuf>,
+    /// Where the pages of `handaxe serve` are: a client that can open one is sent to
+    /// URL/approvals/ID when a person must decide [default for serve: its own address]
+    #[arg(long, value_name = "URL")]
+    pub(crate) pages: Option<String>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct McpArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<McpCommand>,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
 }
@@ -174,6 +180,34 @@ pub(crate) struct ServeArgs {
     pub(crate) conformance_fixture: bool,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// Other programs' servers ([mcp.NAME] in config.toml) and what was accepted of them
+    #[command(subcommand)]
+    Servers(ServersCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServersCommand {
+    /// Every server: accepted, changed, not accepted or unreachable
+    List,
+    /// All that a server says of its tools, and what it said when it was accepted
+    Show {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Let plans use a server's tools as they are listed now
+    Accept {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The listing's digest, or at least 6 characters of it, as `show` gave it
+        #[arg(long, value_name = "DIGEST")]
+        digest: Option<String>,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]

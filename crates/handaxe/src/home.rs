@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use handaxe_agent::model::RoleName;
 use handaxe_agent::{Price, RoleSettings};
-use handaxe_types::{MIN_SECRET_CHARS, Policy, Preview};
+use handaxe_types::{MIN_SECRET_CHARS, Policy, Preview, ToolName};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure};
@@ -40,9 +40,26 @@ pub(crate) struct Config {
     /// `[roles.author]` and so on: a model, a temperature and bounds of its own for a role.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) roles: BTreeMap<RoleName, RoleSettings>,
+    /// `[mcp.NAME]`: another program whose tools a plan may use, once a person accepted them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) mcp: BTreeMap<String, McpServer>,
     /// `[prices."openai:NAME"]`: what a million tokens cost.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) prices: BTreeMap<String, Price>,
+}
+
+/// Another program's server: a command, or a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct McpServer {
+    pub(crate) command: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) args: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) url: Option<String>,
+    /// The environment variable that holds the bearer token.
+    pub(crate) token_env: Option<String>,
 }
 
 impl Home {
@@ -105,6 +122,11 @@ impl Home {
 
     pub(crate) fn policy_path(&self) -> PathBuf {
         self.dir.join("policy.toml")
+    }
+
+    /// What the owner expects of a tool of that name, where there is something: JSON Lines.
+    pub(crate) fn goldens_path(&self, tool: &ToolName) -> PathBuf {
+        self.dir.join("goldens").join(format!("{tool}.jsonl"))
     }
 
     pub(crate) fn templates_dir(&self) -> PathBuf {

@@ -106,6 +106,12 @@ pub(super) fn client(url: &Url, options: &HttpOptions) -> Result<Client, SetupEr
     builder.build().map_err(SetupError::Client)
 }
 
+/// A client for another program's server: the same manners, towards one address.
+pub fn plain_client(url: &str) -> Result<Client, SetupError> {
+    let options = HttpOptions::default();
+    client(&endpoint(url, "")?, &options)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 pub use budget::{Bound, Budget, BudgetExhausted, Budgeted};
 pub use cassette::{CassetteError, Header, Origin as CassetteOrigin, Replay};
-pub use connect::{HttpOptions, SetupError, Timeouts};
+pub use connect::{HttpOptions, SetupError, Timeouts, plain_client};
 pub use error::{ModelError, Phase};
 pub use http::{HttpModel, MAX_BODY};
 pub use memo::{Memo, ReplyStore, StoreError};

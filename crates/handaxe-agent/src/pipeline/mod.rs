@@ -13,6 +13,7 @@ mod cost;
 pub(crate) mod data;
 mod decide;
 mod error;
+pub(crate) mod external;
 mod invoke;
 pub(crate) mod make;
 mod memo;
@@ -45,6 +46,7 @@ pub use risks::{RiskyLine, risks};
 pub use run::walk;
 pub use words::{Concern, limit_words, may_use, proof_words};
 
+use crate::external::Externals;
 use crate::minds::Minds;
 
 /// What a run works with. Everything in it is shared; nothing in it is global.
@@ -53,6 +55,8 @@ pub struct Context {
     pub sandbox: Arc<dyn Sandbox>,
     pub policy: Policy,
     pub minds: Minds,
+    /// Other programs whose tools a plan may use.
+    pub externals: Arc<dyn Externals>,
     pub reporter: Arc<dyn Reporter>,
     pub cancel: Cancel,
     /// How often a refused draft goes back to its author.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::begun::Turn;
 use super::candidates::{Considered, consider};
 use super::data::Data;
+use super::external::{accepted, named_in};
 use super::make::DOMAIN_HINT;
 use super::memo::Memory;
 use super::{Context, Halt, PipelineError};
@@ -46,7 +47,10 @@ pub(super) fn plan(
         return keep(ctx, memory, planned);
     }
     let planned = match &ctx.minds {
-        Minds::Composer => with_composer(ctx, task, data)?,
+        Minds::Composer => {
+            let planned = with_composer(ctx, task, data)?;
+            or_external(ctx, task, planned)?
+        }
         Minds::Model(mind) => {
             let plan = if let Some(plan) = memory.get("plan")? {
                 plan
@@ -59,6 +63,7 @@ pub(super) fn plan(
                     data,
                     considered: &consider(ctx, &task.question, &examples(task))?,
                     names: &names,
+                    externals: &accepted(ctx)?,
                 };
                 mind.plan(ctx, memory, &about, needs)?
             };
@@ -102,6 +107,9 @@ fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned,
             )
         }
         Route::Make { request } => format!("no tool fits: make {}", request.name),
+        Route::External { server, tool, .. } => {
+            format!("ask {tool} of the server {server}, which was not proved here")
+        }
         Route::Direct { .. } => "no tool is needed".to_owned(),
         Route::Refuse { .. } => "none: no tool is made for this".to_owned(),
     };
@@ -111,6 +119,20 @@ fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned,
         because,
     });
     Ok(planned)
+}
+
+/// What the composer does not understand may name another program's tool, and say all it needs.
+fn or_external(ctx: &Context, task: &Task, planned: Planned) -> Result<Planned, Halt> {
+    if !matches!(planned.plan.route, Route::Refuse { .. }) || !task.data.is_empty() {
+        return Ok(planned);
+    }
+    Ok(match named_in(&task.question, &accepted(ctx)?) {
+        Some(route) => Planned {
+            plan: bare(route),
+            composed: Vec::new(),
+        },
+        None => planned,
+    })
 }
 
 fn bare(route: Route) -> Plan {

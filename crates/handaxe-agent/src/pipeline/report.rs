@@ -1,6 +1,8 @@
 //! What a run ends with.
 
-use handaxe_types::{ApprovalId, Plan, RunId, RunState, SandboxResult, ToolName, Verdict, Version};
+use handaxe_types::{
+    ApprovalId, ExternalUse, Plan, RunId, RunState, SandboxResult, ToolName, Verdict, Version,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +12,7 @@ use super::cost::Cost;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub state: RunState,
-    /// `reuse`, `compose`, `extend`, `make`, `direct` or `refuse`.
+    /// `reuse`, `compose`, `extend`, `make`, `external`, `direct` or `refuse`.
     pub route: String,
     pub answer: Option<String>,
     /// The tool's output; one element a file where several were given.
@@ -20,6 +22,9 @@ pub struct Report {
     pub approval: Option<ApprovalId>,
     pub verdict: Option<Verdict>,
     pub invocations: Vec<Invocation>,
+    /// Calls of other programs' tools that the answer rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalUse>,
     /// `composer` or `provider:name`.
     pub model: String,
     /// Which bound ended it, or why it was refused.

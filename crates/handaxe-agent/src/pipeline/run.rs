@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use handaxe_composer::Composed;
 use handaxe_registry::ApprovedTool;
-use handaxe_types::{DataFile, Draft, Route, RunId, RunState, Task, ToolRef, ToolRequest};
+use handaxe_types::{Author, DataFile, Draft, Route, RunId, RunState, Task, ToolRef, ToolRequest};
 use serde_json::{Map, Value};
 
 use super::answer::answer;
@@ -12,13 +12,15 @@ use super::approve::Approver;
 use super::begun::{Begun, Goal, Making};
 use super::cost::Cost;
 use super::data::Data;
+use super::decide::Ready;
 use super::invoke::{Use, UseError, use_tool};
-use super::make::{Job, make};
+use super::make::{Job, Mind, make};
 use super::memo::Memory;
 use super::plan::{Planned, plan};
 use super::report::{Invocation, Report, Stop, ToolUsed};
-use super::writers::Handwritten;
+use super::writers::{Handwritten, Proposed};
 use super::{Context, Halt, PipelineError};
+use crate::minds::Minds;
 
 /// Walks a run to its end, or as far as it goes today.
 pub fn walk(
@@ -47,6 +49,7 @@ pub fn walk(
         approval: None,
         verdict: None,
         invocations: Vec::new(),
+        external: Vec::new(),
         model: ctx.minds.id(),
         stopped_by: None,
         cost: None,
@@ -130,6 +133,16 @@ impl<'a> Walk<'a> {
                 self.report.answer = Some(answer.clone());
                 return Ok(RunState::Done);
             }
+            Route::External {
+                server,
+                tool,
+                input,
+            } => {
+                let (text, result) = self.ask_external(server, tool, input)?;
+                self.report.answer = Some(text);
+                self.report.result = Some(result);
+                return Ok(RunState::Done);
+            }
             Route::Compose { flow } => {
                 let (text, result) = self.run_flow(flow)?;
                 self.report.answer = Some(text);
@@ -180,7 +193,6 @@ impl<'a> Walk<'a> {
     }
 
     fn import(&mut self, draft: &Draft) -> Result<RunState, Halt> {
-        let mind = Handwritten { draft };
         let request = ToolRequest {
             name: draft.spec.name.clone(),
             purpose: draft.spec.description.clone(),
@@ -188,8 +200,18 @@ impl<'a> Walk<'a> {
             needs: Vec::new(),
         };
         let job = self.job(&request);
-        let attempt = make(self.ctx, &self.memory, &job, &mind)?;
-        match self.approve(attempt, &job, &mind)? {
+        let ready = match (&draft.provenance.author, &self.ctx.minds) {
+            (Author::Model { .. }, Minds::Model(mind)) => {
+                let memory = self.memory.clone();
+                let data = Data::open(&self.task.data)?;
+                let others = mind.for_run(self.ctx, &memory, &job, &data);
+                let others = &others;
+                self.put_through(&job, &Proposed { draft, others })?
+            }
+            // Nobody is there to test it: its independent cases are the person's goldens.
+            _ => self.put_through(&job, &Handwritten { draft })?,
+        };
+        match ready {
             Some(ready) => {
                 let approved = self.load(&ready.tool)?;
                 self.report.tools = vec![ToolUsed::of(&approved)];
@@ -197,6 +219,11 @@ impl<'a> Walk<'a> {
             }
             None => Ok(RunState::Waiting),
         }
+    }
+
+    fn put_through(&mut self, job: &Job<'_>, mind: &dyn Mind) -> Result<Option<Ready>, Halt> {
+        let attempt = make(self.ctx, &self.memory, job, mind)?;
+        self.approve(attempt, job, mind)
     }
 
     /// A request with nothing to start from.

@@ -71,6 +71,15 @@ impl<'a> Repair<'a> {
     }
 }
 
+/// What the author of a draft that was tried may know of what failed, where it wrote `draft.cases`
+/// among others' cases.
+pub fn feedback(draft: &Draft, trial: &Trial) -> Vec<Failure> {
+    let mut own = draft.clone();
+    own.cases
+        .retain(|c| c.origin == Origin::Author && !c.held_out);
+    Repair::of(&own, 2, trial, &[]).failures
+}
+
 /// A case is shown only where the author has it already: a result's own word is not enough.
 fn failure(result: &CaseResult, seen: &[&Case]) -> Failure {
     let kind = result.failure.clone().unwrap_or_default();

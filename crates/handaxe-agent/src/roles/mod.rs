@@ -27,8 +27,8 @@ use crate::model::{Finish, Message, Model, ModelError, ModelRequest, RoleName, S
 
 pub use arbiter::Ruling;
 pub use author::{AuthorBrief, Base};
-pub use failure::{Failure, Repair};
-pub use planner::{Met, Offer, PlanBrief, PlanReply};
+pub use failure::{Failure, Repair, feedback};
+pub use planner::{ExternalOffer, Met, Offer, PlanBrief, PlanReply};
 pub use reply::ReplyFault;
 pub(crate) use reply::clip;
 pub use template::{TemplateError, Templates};

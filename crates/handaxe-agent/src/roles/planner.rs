@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use handaxe_types::{
-    Binding, Candidate, Each, Flow, FlowStep, Need, Route, ToolName, ToolRef, ToolRequest, Version,
+    Binding, Candidate, Each, ExternalTool, Flow, FlowStep, Need, Route, ToolName, ToolRef,
+    ToolRequest, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::flow::{self, Interface};
 use crate::pipeline::Turn;
+use crate::pipeline::external::fits;
 
 use super::reply::{self, ReplyFault, clip};
 use super::{Role, RoleName};
@@ -25,6 +27,8 @@ const NEEDS: [Need; 8] = [
     Need::Devices,
 ];
 const MAX_STEPS: usize = 20;
+/// Of another program's description.
+const MAX_WORDS: usize = 1_000;
 
 /// An approved tool that may be reused.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +41,24 @@ pub struct Offer {
     /// How many of the person's examples and goldens it was run on, and how many it met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub examples: Option<Met>,
+}
+
+/// A tool of another program, as a person accepted it: its words are that program's.
+#[derive(Clone, Copy, Debug)]
+pub struct ExternalOffer<'a> {
+    pub server: &'a str,
+    pub tool: &'a ExternalTool,
+}
+
+impl ExternalOffer<'_> {
+    /// What the planner sees of it.
+    fn shown(&self) -> Value {
+        json!({
+            "server": self.server, "tool": self.tool.name,
+            "description": clip(&self.tool.description, MAX_WORDS),
+            "input_schema": self.tool.input_schema,
+        })
+    }
 }
 
 /// What came of running a candidate on the person's examples.
@@ -64,6 +86,8 @@ pub struct PlanBrief<'a> {
     pub offers: &'a [Offer],
     /// Every name in use, of tools that were not offered too.
     pub names: &'a [ToolName],
+    /// Other programs' tools.
+    pub externals: &'a [ExternalOffer<'a>],
     /// Of tools that may be made, and those that may not.
     pub domains: &'a [String],
     pub denied: &'a [String],
@@ -86,6 +110,7 @@ struct Raw {
     steps: Vec<String>,
     considered: Option<Vec<RawCandidate>>,
     flow: Option<Vec<RawStep>>,
+    server: Option<String>,
     tool: Option<String>,
     input: Option<Map<String, Value>>,
     name: Option<String>,
@@ -127,6 +152,7 @@ impl Role for PlanBrief<'_> {
             "files": self.files,
             "preview": self.preview,
             "offers": self.offers,
+            "externals": self.externals.iter().map(ExternalOffer::shown).collect::<Vec<_>>(),
             "domains": self.domains,
             "denied": self.denied,
             "needs": NEEDS.map(Need::as_str),
@@ -135,7 +161,11 @@ impl Role for PlanBrief<'_> {
 
     fn schema(&self) -> Option<Value> {
         let text = json!({"type": "string"});
-        Some(json!({
+        let mut routes = vec!["reuse", "compose", "extend", "make", "direct", "refuse"];
+        if !self.externals.is_empty() {
+            routes.insert(4, "external");
+        }
+        let mut schema = json!({
             "type": "object",
             "properties": {
                 "steps": {"type": "array", "items": text},
@@ -144,7 +174,7 @@ impl Role for PlanBrief<'_> {
                     "properties": {"tool": text, "why": text},
                     "required": ["tool", "why"],
                 }},
-                "route": {"enum": ["reuse", "compose", "extend", "make", "direct", "refuse"]},
+                "route": {"enum": routes},
                 "flow": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
@@ -164,7 +194,11 @@ impl Role for PlanBrief<'_> {
                 "hint": text,
             },
             "required": ["steps", "route"],
-        }))
+        });
+        if !self.externals.is_empty() {
+            schema["properties"]["server"] = text;
+        }
+        Some(schema)
     }
 
     fn read(&self, text: &str) -> Result<PlanReply, ReplyFault> {
@@ -194,6 +228,11 @@ impl Role for PlanBrief<'_> {
                 let name = tool_name(raw.name.as_deref().ok_or_else(lacks("name"))?)?;
                 self.make(request(&raw, name, lacks)?)?
             }
+            "external" if !self.externals.is_empty() => self.external(
+                raw.server.as_deref().ok_or_else(lacks("server"))?,
+                raw.tool.as_deref().ok_or_else(lacks("tool"))?,
+                raw.input.clone().ok_or_else(lacks("input"))?,
+            )?,
             "direct" => Route::Direct {
                 answer: raw.answer.clone().ok_or_else(lacks("answer"))?,
             },
@@ -269,6 +308,29 @@ impl PlanBrief<'_> {
         Ok(Route::Reuse {
             tool: offer.name.clone(),
             version: offer.version,
+            input,
+        })
+    }
+
+    /// Only a tool that was offered, and only with arguments that its schema takes.
+    fn external(
+        &self,
+        server: &str,
+        tool: &str,
+        input: Map<String, Value>,
+    ) -> Result<Route, ReplyFault> {
+        let offered = |o: &&ExternalOffer<'_>| o.server == server && o.tool.name == tool;
+        let offer = self.externals.iter().find(offered);
+        let offer = offer.ok_or_else(|| ReplyFault::UnknownTool {
+            name: clip(&format!("{tool} of {server}"), 120),
+        })?;
+        fits(offer.tool, &input).map_err(|reason| ReplyFault::Field {
+            field: "input",
+            reason: clip(&reason, 500),
+        })?;
+        Ok(Route::External {
+            server: server.to_owned(),
+            tool: tool.to_owned(),
             input,
         })
     }

@@ -202,7 +202,7 @@ fn sample() -> Value {
         "expected": {}, "got": null, "error": null, "stderr": "", "kind": "",
     });
     json!({
-        "question": "q", "history": [], "preview": {}, "offers": [], "domains": ["text"], "denied": [],
+        "question": "q", "history": [], "preview": {}, "offers": [], "externals": [], "domains": ["text"], "denied": [],
         "needs": ["network"], "request": {"name": "n", "purpose": "p", "domain": "text"},
         "files": ["f"], "examples": [], "base": {"spec": {}, "code": ""}, "imports": ["re"], "max_kib": 64, "forbidden": ["eval"],
         "repair": {

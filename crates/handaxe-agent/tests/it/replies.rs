@@ -123,6 +123,7 @@ async fn run(role: &str, model: &Replay) -> Told {
             let names = ["csv_stats", "sentiment_analyzer"].map(|n| ToolName::new(n).unwrap());
             let files = ["a.csv".to_owned(), "b.csv".to_owned()];
             let brief = PlanBrief {
+                externals: &[],
                 question: "q",
                 history: &[],
                 files: &files,

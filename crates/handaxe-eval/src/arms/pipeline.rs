@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use handaxe_agent::{Begun, Context, Goal, Making, Minds, PipelineError, Report, walk};
+use handaxe_agent::{
+    Begun, Context, Goal, Making, Minds, NoExternals, PipelineError, Report, walk,
+};
 use handaxe_registry::{Registry, RunEnd};
 use handaxe_types::{Case, Check, Origin, Preview, RunState, Silent, Task, ToolRef, ToolState};
 use serde_json::{Map, json};
@@ -112,6 +114,7 @@ fn ask(
         sandbox: Arc::clone(&bench.sandbox),
         policy: bench.policy.clone(),
         minds,
+        externals: Arc::new(NoExternals),
         reporter: Arc::new(Silent),
         cancel: bench.cancel.clone(),
         max_repairs: bench.bounds.repairs,

@@ -2,12 +2,15 @@
 //! waits for a person. A table; approving is not in it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use handaxe_agent::Goal;
 use handaxe_types::{Case, Spec, ToolRef};
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool,
+    ToolAnnotations,
+};
 use rmcp::service::{RequestContext, RoleServer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -58,7 +61,7 @@ const ALL: &[(Meta, &str, &str)] = &[
     (
         Meta::ProposeTool,
         "propose_tool",
-        "Put a tool that you wrote through the whole proof: a Python module with `def run(...)`, its spec and cases. Cases of your own are not independent evidence: without goldens on the server it is refused unless its policy says otherwise.",
+        "Put a tool that you wrote through the whole proof: a Python module with `def run(...)`, its spec and cases. Cases of your own are not independent evidence: the server's goldens for that name and its own tester give that; with neither it is refused, unless the policy says otherwise.",
     ),
     (
         Meta::ToolStatus,
@@ -175,6 +178,11 @@ struct Make {
     wait_seconds: u64,
 }
 
+/// Until when a call may be held.
+fn patience(wait_seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(wait_seconds.min(MOST_WAIT_SECONDS))
+}
+
 fn wait() -> u64 {
     WAIT_SECONDS
 }
@@ -217,7 +225,7 @@ fn named(name: &str, version: Option<u32>) -> Result<ToolRef, CallToolResult> {
     })
 }
 
-fn answer(value: Result<Value, ServiceError>) -> CallToolResult {
+pub(super) fn answer(value: Result<Value, ServiceError>) -> CallToolResult {
     match value {
         Ok(value) => CallToolResult::structured(value),
         Err(error) => refusal(&error),
@@ -232,12 +240,26 @@ impl Meta {
     pub(super) async fn call(
         self,
         door: &McpDoor,
-        arguments: JsonObject,
+        request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        match self.try_call(door, arguments, context).await? {
-            Ok(result) | Err(result) => Ok(result),
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        // A run that waits for a person is waited for, and not begun again.
+        if let Some(run) = request.request_state.filter(|_| self.begins_a_run()) {
+            let wait = arguments.get("wait_seconds").and_then(Value::as_u64);
+            let until = patience(wait.unwrap_or(WAIT_SECONDS));
+            return door
+                .asked_again(&run, request.input_responses.as_ref(), until)
+                .await;
         }
+        match self.try_call(door, arguments, context).await? {
+            Ok(response) => Ok(response),
+            Err(result) => Ok(result.into()),
+        }
+    }
+
+    fn begins_a_run(self) -> bool {
+        matches!(self, Self::MakeTool | Self::ProposeTool)
     }
 
     async fn try_call(
@@ -245,7 +267,7 @@ impl Meta {
         door: &McpDoor,
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Result<CallToolResult, CallToolResult>, ErrorData> {
+    ) -> Result<Result<CallToolResponse, CallToolResult>, ErrorData> {
         /// `?` for the inner of the two: what the caller is to read.
         macro_rules! told {
             ($given:expr) => {
@@ -258,12 +280,12 @@ impl Meta {
         let result = match self {
             Self::SearchTools => {
                 let Search { query, limit } = told!(parse(arguments));
-                answer(door.blocking(move |s| s.search(&query, limit)).await?)
+                answer(door.blocking(move |s| s.search(&query, limit)).await?).into()
             }
             Self::DescribeTool => {
                 let Named { name, version } = told!(parse(arguments));
                 let tool = told!(named(&name, version));
-                answer(door.blocking(move |s| s.describe(&tool)).await?)
+                answer(door.blocking(move |s| s.describe(&tool)).await?).into()
             }
             Self::RunTool => {
                 let Run {
@@ -272,7 +294,7 @@ impl Meta {
                     input,
                 } = told!(parse(arguments));
                 let tool = told!(named(&name, version));
-                door.run(tool, input, context).await?
+                door.run(tool, input, context).await?.into()
             }
             Self::MakeTool => {
                 let Make {
@@ -299,6 +321,10 @@ impl Meta {
                     why,
                     wait_seconds,
                 } = told!(parse(arguments));
+                if is_reserved(spec.name.as_str()) {
+                    let text = format!("name: `{}` is reserved\nhint: choose another", spec.name);
+                    return Ok(Err(CallToolResult::error(vec![ContentBlock::text(text)])));
+                }
                 let proposed = Proposed {
                     spec,
                     code,
@@ -312,11 +338,11 @@ impl Meta {
             }
             Self::ToolStatus => {
                 let Status { run } = told!(parse(arguments));
-                answer(door.blocking(move |s| s.status(&run)).await?)
+                answer(door.blocking(move |s| s.status(&run)).await?).into()
             }
             Self::ListApprovals => {
                 let Nothing {} = told!(parse(arguments));
-                answer(door.blocking(Service::approvals).await?)
+                answer(door.blocking(Service::approvals).await?).into()
             }
         };
         Ok(Ok(result))
@@ -353,19 +379,20 @@ impl McpDoor {
         ) -> Result<Arc<Job>, ServiceError>
         + Send
         + 'static,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResponse, ErrorData> {
+        let until = patience(wait_seconds);
         let actor = self.actor(context);
         let told = Told::begin(context);
         let reporter = told.reporter();
         let job = match self.blocking(move |s| begin(s, &actor, reporter)).await? {
             Ok(job) => job,
-            Err(error) => return Ok(refusal(&error)),
+            Err(error) => return Ok(refusal(&error).into()),
         };
-        let run = job.run.to_string();
+        let run = job.run.clone();
         let waiting = {
             let job = Arc::clone(&job);
-            let wait = Duration::from_secs(wait_seconds.min(MOST_WAIT_SECONDS));
-            tokio::task::spawn_blocking(move || job.wait(wait))
+            let left = until.saturating_duration_since(Instant::now());
+            tokio::task::spawn_blocking(move || job.wait(left))
         };
         let ended = tokio::select! {
             ended = waiting => ended.unwrap_or(Stands::Working),
@@ -377,9 +404,9 @@ impl McpDoor {
         told.end().await;
         if let Stands::BrokeOff(broke) = ended {
             let text = format!("run: {broke}\nhint: handaxe runs show {run}");
-            return Ok(CallToolResult::error(vec![ContentBlock::text(text)]));
+            return Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into());
         }
-        Ok(answer(self.blocking(move |s| s.status(&run)).await?))
+        self.put_before_a_person(context, run, until).await
     }
 }
 

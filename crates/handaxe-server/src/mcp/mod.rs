@@ -9,9 +9,13 @@
 )]
 mod fixture;
 mod library;
+mod lines;
 mod meta;
+mod person;
 mod progress;
+mod servers;
 mod stdio;
+pub(crate) mod strict;
 
 use std::sync::Arc;
 
@@ -32,6 +36,7 @@ use crate::service::{Service, ServiceError, actor, tool_ref};
 use crate::watch as library_watch;
 
 pub(crate) use fixture::Fixture;
+pub use servers::{ExternalServers, Reach};
 pub use stdio::{McpError, serve_stdio};
 
 /// Tools on one page of the list.
@@ -59,13 +64,17 @@ struct Shared {
     library: watch::Receiver<i64>,
     /// `mcp` or `http`: part of the actor that the journal names.
     door: &'static str,
+    /// Where a person finds the approval pages, if anywhere.
+    pages: Option<String>,
 }
 
 impl McpDoor {
-    /// Opens the door; needs a running async runtime. The library is watched until `stop`.
+    /// Opens the door; needs a running async runtime. The library is watched until `stop`. A client
+    /// that can show pages is sent to `{pages}/approvals/ID` when a person must decide.
     pub fn open(
         service: Arc<Service>,
         door: &'static str,
+        pages: Option<String>,
         stop: CancellationToken,
     ) -> Result<Self, ServiceError> {
         let now = service.library_version()?;
@@ -77,6 +86,7 @@ impl McpDoor {
                 calls: Arc::new(Semaphore::new(CALLS)),
                 library,
                 door,
+                pages,
             }),
         })
     }
@@ -191,14 +201,12 @@ impl ServerHandler for McpDoor {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        let result = if let Some(meta) = meta::Meta::named(&request.name) {
-            meta.call(self, arguments, &context).await?
-        } else {
+        let Some(meta) = meta::Meta::named(&request.name) else {
             let tool = self.known(&request.name).await?;
-            self.run(tool, arguments, &context).await?
+            let arguments = request.arguments.unwrap_or_default();
+            return Ok(self.run(tool, arguments, &context).await?.into());
         };
-        Ok(result.into())
+        meta.call(self, request, &context).await
     }
 
     async fn list_prompts(

@@ -6,6 +6,7 @@ use rmcp::ServiceExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::McpDoor;
+use super::lines::StrictLines;
 use crate::service::{Service, ServiceError};
 
 #[derive(Debug, thiserror::Error)]
@@ -19,11 +20,14 @@ pub enum McpError {
 }
 
 /// Serves until the client goes away or `stop`.
-pub async fn serve_stdio(service: Arc<Service>, stop: CancellationToken) -> Result<(), McpError> {
-    let door = McpDoor::open(Arc::clone(&service), "mcp", stop.clone())?;
-    let served = door
-        .serve_with_ct(rmcp::transport::io::stdio_pipes(), stop)
-        .await;
+pub async fn serve_stdio(
+    service: Arc<Service>,
+    pages: Option<String>,
+    stop: CancellationToken,
+) -> Result<(), McpError> {
+    let door = McpDoor::open(Arc::clone(&service), "mcp", pages, stop.clone())?;
+    let (from, to) = rmcp::transport::io::stdio_pipes();
+    let served = door.serve_with_ct(StrictLines::new(from, to), stop).await;
     let running = match served {
         Ok(running) => running,
         // A client that goes away before it says anything is not an error.

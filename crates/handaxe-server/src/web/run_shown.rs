@@ -179,6 +179,7 @@ impl PlanShown {
                 Route::Compose { .. } => "Put tools together",
                 Route::Extend { .. } => "Extend a tool",
                 Route::Make { .. } => "Make a tool",
+                Route::External { .. } => "Ask another program's tool",
                 Route::Direct { .. } => "Answer without a tool",
                 Route::Refuse { .. } => "Not done",
             },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use handaxe_agent::{Approver, Begun, Context, Goal, NoOne, PipelineError, Report, Stop, walk};
 use handaxe_registry::{ActiveRun, RunEnd};
 use handaxe_sandbox::Cancel;
-use handaxe_types::{Preview, RunId, RunState, Task};
+use handaxe_types::{Author, Preview, RunId, RunState, Task};
 use serde_json::json;
 
 use crate::asking::{Asking, YesFlag};
@@ -192,8 +192,11 @@ fn walked(
     let minds = models::minds(shop, chosen, begun)?;
     let actor = minds.id();
     let mut policy = shop.home()?.policy.clone();
-    if matches!(begun.goal, Goal::Import { .. }) {
+    if let Goal::Import { draft } = &begun.goal
+        && matches!(draft.provenance.author, Author::Person { .. })
+    {
         // A person's own tool comes with that person's own cases; the card and the record say so.
+        // A client's proposal that a person takes up again stays a client's.
         policy.trial.min_independent_cases = 0;
     }
     let ctx = Context {
@@ -201,6 +204,7 @@ fn walked(
         sandbox: Arc::clone(shop.sandbox()?),
         policy,
         minds,
+        externals: super::servers::externals(shop)?,
         reporter: Arc::clone(&watcher) as Arc<dyn handaxe_types::Reporter>,
         cancel: cancel.clone(),
         max_repairs: begun.max_repairs,

@@ -16,6 +16,7 @@ mod run;
 mod runs;
 mod sandbox;
 mod serve;
+mod servers;
 mod test;
 mod tools;
 mod verify;

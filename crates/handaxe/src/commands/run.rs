@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use handaxe_agent::{Context, Minds, Use, UseError, use_tool};
+use handaxe_agent::{Context, Minds, NoExternals, Use, UseError, use_tool};
 use handaxe_registry::ApprovedTool;
 use handaxe_sandbox::Cancel;
 use handaxe_types::{Silent, ToolState};
@@ -57,6 +57,7 @@ pub(crate) fn run(shop: &Workshop, args: RunArgs) -> Outcome {
         sandbox,
         policy: shop.home()?.policy.clone(),
         minds: Minds::Composer,
+        externals: Arc::new(NoExternals),
         reporter: Arc::new(Silent),
         cancel,
         max_repairs: 0,

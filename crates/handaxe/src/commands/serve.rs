@@ -10,14 +10,16 @@ use handaxe_server::{
     HttpError, HttpOptions, HttpServer, LINK_LIFE, Logins, MetricsServer, MindSource, Parts,
     Render, Roots, Service, serve_stdio,
 };
-use handaxe_types::Task;
+use handaxe_types::{Case, Task, ToolName};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::begun;
-use crate::cli::{DoorArgs, McpArgs, ModelArgs, ServeArgs, ServeCommand};
+use super::servers;
+use crate::cli::{DoorArgs, McpArgs, McpCommand, ModelArgs, ServeArgs, ServeCommand};
 use crate::failure::{Exit, Failure, Outcome, chain};
 use crate::home::login;
+use crate::inputs;
 use crate::models::{self, Chosen};
 use crate::render::{faint, strong};
 use crate::telemetry::{figures, redactor};
@@ -31,6 +33,10 @@ const URL_FILE: &str = "server-url";
 const MIN_TOKEN_CHARS: usize = 32;
 
 pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
+    if let Some(McpCommand::Servers(command)) = args.command {
+        return servers::servers(shop, command);
+    }
+    let pages = args.door.pages.clone();
     let service = open(shop, args.door)?;
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
@@ -39,7 +45,7 @@ pub(crate) fn mcp(shop: &Workshop, args: McpArgs) -> Outcome {
             asked_to_stop().await;
             end.cancel();
         });
-        serve_stdio(service, stop)
+        serve_stdio(service, pages, stop)
             .await
             .map_err(|e| Failure::failed("mcp", chain(&e)))
     })?;
@@ -65,6 +71,7 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         None => shop.home()?.dir().join("keys").join("server-token"),
     };
     let token = token(&path)?;
+    let pages = args.door.pages.clone();
     redactor().add(&token);
     let service = open(shop, args.door)?;
     let logins = logins(shop)?;
@@ -75,6 +82,7 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         logins: logins.clone(),
         hosts: args.allow_host,
         origins: args.allow_origin,
+        pages,
     };
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
@@ -252,6 +260,7 @@ fn open(shop: &Workshop, args: DoorArgs) -> Result<Arc<Service>, Failure> {
         policy: shop.home()?.policy.clone(),
         roots,
         minds: Arc::new(Source::new(shop, args.model)?),
+        externals: servers::externals(shop)?,
     };
     Ok(Arc::new(Service::new(parts)))
 }
@@ -281,6 +290,15 @@ impl MindSource for Source {
     fn begun(&self, task: Task, goal: Goal) -> Result<Begun, String> {
         let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
         begun(&shop, task, goal, &self.args, &self.chosen).map_err(|f| f.message)
+    }
+
+    fn goldens(&self, tool: &ToolName) -> Result<Vec<Case>, String> {
+        let shop = self.shop.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = shop.home().map_err(|f| f.message)?.goldens_path(tool);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        inputs::goldens(&[path]).map_err(|f| f.message)
     }
 
     fn minds(&self, begun: &Begun) -> Result<Minds, String> {

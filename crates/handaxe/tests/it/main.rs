@@ -18,9 +18,13 @@ mod chat;
 #[cfg(test)]
 mod cli_reference;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod critical;
+#[cfg(test)]
+mod door;
 #[cfg(test)]
 mod eval;
 #[cfg(test)]
@@ -35,6 +39,14 @@ mod hostile;
 mod lab;
 #[cfg(test)]
 mod mcp;
+#[cfg(test)]
+mod mcp_crash;
+#[cfg(test)]
+mod mcp_external;
+#[cfg(test)]
+mod mcp_people;
+#[cfg(test)]
+mod mcp_strict;
 #[cfg(test)]
 mod minds;
 #[cfg(test)]

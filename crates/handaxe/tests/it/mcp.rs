@@ -1,115 +1,13 @@
 //! The door for agents, spoken to in raw lines: what any client would send.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::Write as _;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::door::{Client, PATIENCE, text};
 use crate::lab::{Lab, example};
 use crate::server::Server;
-
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A client of one `handaxe mcp`; the server dies with it.
-struct Client {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<Value>,
-    notes: Vec<Value>,
-    n: u64,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Client {
-    fn open(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (tx, lines) = channel();
-        std::thread::spawn(move || {
-            for line in out.lines() {
-                let Ok(line) = line else { return };
-                // Nothing but the protocol may be on standard output.
-                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                if tx.send(value).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            stdin: child.stdin.take(),
-            child,
-            lines,
-            notes: Vec::new(),
-            n: 0,
-        }
-    }
-
-    fn send(&mut self, message: &Value) {
-        writeln!(self.stdin.as_mut().unwrap(), "{message}").unwrap();
-    }
-
-    fn request(&mut self, method: &str, params: &Value) -> Value {
-        self.n += 1;
-        let id = self.n;
-        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
-        loop {
-            let message = self.lines.recv_timeout(PATIENCE).unwrap();
-            assert!(message.is_object(), "not the protocol: {message}");
-            if message["id"] == id {
-                return message;
-            }
-            self.notes.push(message);
-        }
-    }
-
-    fn initialized(lab: &Lab, args: &[&str]) -> Self {
-        let mut all = vec!["mcp", "--model", "composer"];
-        all.extend(args);
-        let mut client = Self::open(lab.command(&all));
-        let hello = client.request(
-            "initialize",
-            &json!({"protocolVersion": "2025-11-25", "capabilities": {},
-                    "clientInfo": {"name": "tester\n\u{1b}[31m", "version": "1"}}),
-        );
-        assert_eq!(hello["result"]["protocolVersion"], "2025-11-25", "{hello}");
-        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        client
-    }
-
-    fn call(&mut self, name: &str, arguments: &Value) -> Value {
-        let params = json!({"name": name, "arguments": arguments, "_meta": {"progressToken": 7}});
-        self.request("tools/call", &params)
-    }
-
-    fn names(&mut self) -> Vec<String> {
-        let listed = self.request("tools/list", &json!({}));
-        let tools = listed["result"]["tools"].as_array().unwrap().clone();
-        tools
-            .iter()
-            .map(|t| t["name"].as_str().unwrap().to_owned())
-            .collect()
-    }
-}
-
-#[track_caller]
-fn text(reply: &Value) -> String {
-    reply["result"]["content"][0]["text"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{reply}"))
-        .to_owned()
-}
 
 #[test]
 fn an_agent_makes_a_tool_a_person_approves_and_it_is_there() {

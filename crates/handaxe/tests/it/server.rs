@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One `handaxe serve`; it dies with the value.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     /// Host and port.
     pub(crate) addr: String,
     pub(crate) token: String,
