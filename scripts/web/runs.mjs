@@ -104,7 +104,7 @@ export const journeys = {
     await page.locator(".problem", { hasText: "Say what" }).waitFor();
     const text = `<img src=x onerror="document.title='owned'"> {{7*7}} \u202eabc`;
     await ask(page, text, "plan");
-    await state(page, "refused");
+    await state(page, /refused|done/);
     assert.match(await page.textContent("h1"), /<img src=x/);
     assert.doesNotMatch(await page.title(), /owned/);
     assert.deepEqual(context.troubles, []);
