@@ -212,6 +212,22 @@ export const journeys = {
     await context.close();
   },
 
+  "every export is an archive": async ({ assert, visit, signIn }) => {
+    const context = await visit();
+    const page = await signIn(context);
+    await page.goto("/tools/word_counts?v=2");
+    const links = await page.locator(".exports a").evaluateAll((all) => all.map((a) => a.href));
+    assert.equal(links.length, 6);
+    for (const link of links) {
+      const reply = await context.request.get(link);
+      const body = await reply.body();
+      assert.equal(reply.status(), 200, `${link}: ${body}`);
+      assert.match(reply.headers()["content-disposition"], /^attachment; filename="word_counts-2-[a-z]+\.tar"$/);
+      assert.equal(body.subarray(257, 262).toString(), "ustar");
+    }
+    await context.close();
+  },
+
   "signing out ends the session": async ({ assert, visit, signIn }) => {
     const context = await visit();
     const page = await signIn(context);

@@ -50,6 +50,9 @@ pub(crate) struct Waiting {
     pub(crate) why: Vec<String>,
 }
 
+/// What came of one request of a batch.
+pub(crate) type BatchOutcome = (ApprovalId, Result<(), DecideError>);
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecideError {
     #[error("there is no approval {0}")]
@@ -190,7 +193,7 @@ impl Service {
         person: &str,
         seen: &[Seen],
         signing: Option<&Signing>,
-    ) -> Result<Vec<(ApprovalId, Result<(), DecideError>)>, DecideError> {
+    ) -> Result<Vec<BatchOutcome>, DecideError> {
         if !self.batches() {
             return Err(DecideError::NoBatch);
         }

@@ -278,6 +278,10 @@ fn mutants(trial: &Trial, policy: &Policy, deeper: bool) -> ScoreRow {
             row
         };
     }
+    if report.not_run > report.judged() && report.killed() > 0 {
+        let why = "the time was over before most mutants were tried: the share says little";
+        return row.because(ScoreStatus::Warn, why);
+    }
     if report.judged() < least {
         return row.because(
             ScoreStatus::Warn,

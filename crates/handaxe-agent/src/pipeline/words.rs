@@ -1,6 +1,8 @@
 //! The card in words, the same at the terminal and on a page; how they are laid out is each
 //! door's own.
 
+use std::fmt::Write as _;
+
 use handaxe_types::{
     Author, Capability, Limits, Origin, ScoreRow, ScoreStatus, Severity, Verdict, text::bytes,
 };
@@ -96,16 +98,13 @@ impl Card {
         };
         let cost = &self.cost;
         if cost.attempts > 1 || self.attempt > 1 {
-            text.push_str(&format!(", attempt {} of {}", self.attempt, cost.attempts));
+            let _ = write!(text, ", attempt {} of {}", self.attempt, cost.attempts);
         }
         if cost.model_calls > 0 {
-            text.push_str(&format!(
-                "; {} model calls, {} tokens",
-                cost.model_calls,
-                cost.tokens_in + cost.tokens_out
-            ));
+            let tokens = cost.tokens_in + cost.tokens_out;
+            let _ = write!(text, "; {} model calls, {tokens} tokens", cost.model_calls);
         }
-        text.push_str(&format!("; {} sandbox runs", cost.sandbox_runs));
+        let _ = write!(text, "; {} sandbox runs", cost.sandbox_runs);
         text
     }
 

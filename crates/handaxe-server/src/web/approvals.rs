@@ -266,7 +266,7 @@ fn drawn(visitor: Visitor, detail: &ApprovalDetail, card: Card, how: How) -> Car
     }
     let diffs = card.diffs.iter().map(|d| {
         let mut columns = Columns::of(format!("against {}", d.against), &d.text);
-        columns.mark(&reasons);
+        columns.mark(reasons);
         columns
     });
     let binds = &card.binds;

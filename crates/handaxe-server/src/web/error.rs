@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::export::ArchiveError;
 use super::page::{Page, html};
 use crate::decisions::DecideError;
 use crate::service::ServiceError;
@@ -30,6 +31,8 @@ pub(crate) enum WebError {
     Late,
     #[error("what was sent could not be kept")]
     Keep(#[source] std::io::Error),
+    #[error("it cannot be had in this form")]
+    Archive(#[from] ArchiveError),
     #[error(transparent)]
     Decide(#[from] DecideError),
     #[error(transparent)]
@@ -51,6 +54,7 @@ impl WebError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Form(_) => StatusCode::BAD_REQUEST,
+            Self::Archive(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late | Self::Watchers => StatusCode::SERVICE_UNAVAILABLE,
             Self::Decide(e) => match e.kind() {
@@ -84,6 +88,8 @@ impl WebError {
             Self::Form(_) => "go back and correct it".to_owned(),
             Self::TooLarge { .. } => "send less, or use `handaxe run` on the machine".to_owned(),
             Self::Late | Self::Watchers => "try again when less is under way".to_owned(),
+            Self::Archive(ArchiveError::Format(e)) => e.hint().to_owned(),
+            Self::Archive(_) => "`handaxe tools verify` says whether it is whole".to_owned(),
             Self::Decide(e) => e.hint(),
             Self::Service(e) => e.hint(),
             Self::Keep(_) | Self::Draw(_) | Self::Random(_) | Self::BrokeOff(_) => {

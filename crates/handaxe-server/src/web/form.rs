@@ -153,6 +153,9 @@ fn words(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// The input of a form, and the form as it was sent.
+pub(crate) type Filled = (Map<String, Value>, Vec<Field>);
+
 /// The input that a sent form means. `file` gives the name under which a field's file was
 /// attached. Where a field cannot be read, every field comes back as it was sent, with what is
 /// wrong.
@@ -160,7 +163,7 @@ pub(crate) fn input(
     schema: &Value,
     sent: &[(String, String)],
     file: impl Fn(&str) -> Option<String>,
-) -> Result<(Map<String, Value>, Vec<Field>), Vec<Field>> {
+) -> Result<Filled, Vec<Field>> {
     let mut fields = fields(schema);
     let mut input = Map::new();
     let mut wrong = false;
@@ -204,18 +207,14 @@ fn value(field: &Field) -> Result<Option<Value>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let value = parse(text.trim().as_bytes(), VALUE_BOUNDS).map_err(|e| match field.kind {
+    let text = text.trim();
+    let value = parse(text.as_bytes(), VALUE_BOUNDS).map_err(|e| match field.kind {
         Kind::Number => "not a number".to_owned(),
         _ => format!("not JSON: {e}"),
     })?;
     match field.kind {
         Kind::Number if !value.is_number() => Err("not a number".to_owned()),
-        Kind::Choice
-            if !field
-                .choices
-                .iter()
-                .any(|(json, _)| *json == value.to_string()) =>
-        {
+        Kind::Choice if !field.choices.iter().any(|(json, _)| *json == text) => {
             Err("none of the values".to_owned())
         }
         _ => Ok(Some(value)),

@@ -11,6 +11,7 @@ mod code;
 mod diff;
 mod door;
 mod error;
+mod export;
 mod form;
 mod gallery;
 mod insight;
@@ -153,6 +154,7 @@ pub(crate) fn router(web: Arc<Web>) -> Router {
         .merge(door::routes())
         .merge(gallery::routes())
         .merge(tool::routes())
+        .merge(export::routes())
         .merge(approvals::routes())
         .merge(runs::routes())
         .merge(insight::routes())

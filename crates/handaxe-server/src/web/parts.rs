@@ -67,7 +67,7 @@ pub(crate) struct Bars {
     width: f64,
     height: f64,
     bar: f64,
-    bars: Vec<Bar>,
+    drawn: Vec<Bar>,
     label: String,
     class: &'static str,
 }
@@ -75,22 +75,22 @@ pub(crate) struct Bars {
 impl Bars {
     /// For a card.
     pub(crate) fn small(days: &[UsageDay]) -> Self {
-        Self::drawn(days, 4.0, 28.0, "spark")
+        Self::over(days, 4.0, 28.0, "spark")
     }
 
     /// For a page.
     pub(crate) fn wide(days: &[UsageDay]) -> Self {
-        Self::drawn(days, 8.0, 120.0, "chart")
+        Self::over(days, 8.0, 120.0, "chart")
     }
 
-    fn drawn(days: &[UsageDay], step: f64, height: f64, class: &'static str) -> Self {
+    fn over(days: &[UsageDay], step: f64, height: f64, class: &'static str) -> Self {
         let most = days.iter().map(|d| d.calls).max().unwrap_or(0).max(1) as f64;
         let scale = |n: u64| {
             let h = n as f64 / most * (height - 1.0);
             // What happened at all is seen.
             if n > 0 { h.max(1.5) } else { 0.0 }
         };
-        let bars = days
+        let drawn = days
             .iter()
             .zip(0_u32..)
             .filter(|(day, _)| day.calls > 0)
@@ -120,7 +120,7 @@ impl Bars {
             width: days.len() as f64 * step,
             height,
             bar: step - 1.0,
-            bars,
+            drawn,
             label,
             class,
         }
@@ -190,17 +190,12 @@ mod tests {
             (now - 60_000, "1 minute ago"),
             (now - 7_200_000, "2 hours ago"),
             (now + 3 * 86_400_000, "in 3 days"),
-            (i64::MIN, "292278994 years ago"),
         ] {
-            assert_eq!(
-                When::seen_from(now.min(0).max(ms.max(0)).max(now), ms)
-                    .words
-                    .is_empty(),
-                false
-            );
-            if ms > i64::MIN {
-                assert_eq!(When::seen_from(now, ms).words, words);
-            }
+            assert_eq!(When::seen_from(now, ms).words, words);
+        }
+        // A clock that was never set, and one that is broken.
+        for ms in [i64::MIN, 0, i64::MAX] {
+            assert!(!When::seen_from(now, ms).words.is_empty());
         }
     }
 
@@ -229,9 +224,9 @@ mod tests {
             ok,
         };
         let bars = Bars::small(&[day(0, 0), day(4, 3), day(1, 1)]);
-        assert_eq!(bars.bars.len(), 2);
+        assert_eq!(bars.drawn.len(), 2);
         assert_eq!(bars.label, "5 calls in 3 days, 4 with a result");
-        assert!(bars.bars.iter().all(|b| b.bad_y >= 0.0 && b.ok_y <= 28.0));
+        assert!(bars.drawn.iter().all(|b| b.bad_y >= 0.0 && b.ok_y <= 28.0));
         assert_eq!(Bars::small(&[]).label, "not called in 0 days");
     }
 }

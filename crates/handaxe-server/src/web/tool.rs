@@ -23,6 +23,7 @@ use super::Web;
 use super::code::{Language, Line, coloured};
 use super::diff::Columns;
 use super::error::{WebError, chain};
+use super::export::FORMS;
 use super::form::{self, Field, Kind};
 use super::gallery::{Chip, chips};
 use super::page::{Page, Room, html};
@@ -217,6 +218,8 @@ struct ToolPage {
     calls: Vec<CallRow>,
     runs: Vec<RunRow>,
     replaces: Vec<String>,
+    /// Name and what it is good for; none where it was never registered.
+    forms: Vec<(&'static str, &'static str)>,
 }
 
 /// What came of trying, without the page around it.
@@ -344,6 +347,11 @@ fn page(view: ToolView, visitor: Visitor) -> ToolPage {
                 calls: *calls,
                 at: When::of(run.created_ms),
             })
+            .collect(),
+        forms: FORMS
+            .iter()
+            .filter(|_| view.inspection.is_some())
+            .map(|(form, what)| (form.as_str(), *what))
             .collect(),
         replaces: view.replaces.iter().map(ToString::to_string).collect(),
     }
@@ -522,7 +530,8 @@ struct DiffPage {
     name: String,
     from: u32,
     to: u32,
-    versions: Vec<u32>,
+    /// Each, and whether it is the one compared from and the one compared to.
+    versions: Vec<(u32, bool, bool)>,
     diffs: Vec<Columns>,
     scores: Vec<(String, String, String)>,
 }
@@ -557,7 +566,11 @@ async fn diff(
         name: name.to_string(),
         from: two.from,
         to: two.to,
-        versions: versions.iter().map(|v| v.version.0).collect(),
+        versions: versions
+            .iter()
+            .map(|v| v.version.0)
+            .map(|v| (v, v == two.from, v == two.to))
+            .collect(),
         diffs: columns
             .into_iter()
             .map(|(title, diff)| Columns::of(title, diff))

@@ -1,118 +1,52 @@
 //! The pages, spoken to in raw HTTP: who may enter, what a form must show, what is decided once.
 //! What a browser makes of them is driven by `scripts/web-test`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::time::Duration;
-
-use serde_json::Value;
-
 use crate::lab::{Lab, example};
+use crate::server::{Reply, Server};
 
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A server of one lab; it dies with this.
-struct Server {
-    child: Child,
-    addr: String,
-    login: String,
+/// A header's value, in small letters.
+fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+    reply.head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found == name).then(|| value.trim())
+    })
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The value of the first field of this name.
+#[track_caller]
+fn field(reply: &Reply, name: &str) -> String {
+    let mark = format!("name=\"{name}\" value=\"");
+    let at = reply.body.find(&mark).expect("the field is there");
+    let rest = &reply.body[at + mark.len()..];
+    rest[..rest.find('"').unwrap()].to_owned()
 }
 
-#[derive(Debug)]
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
+/// A request of nobody in particular, by the server's own name.
+fn ask(server: &Server, method: &str, path: &str, head: &str) -> Reply {
+    let head = format!("Host: {}\r\n{head}", server.addr);
+    server.raw(method, path, &head, b"")
 }
 
-impl Reply {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (found, value) = line.split_once(':')?;
-            found.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
-    }
-
-    /// The value of the first field of this name.
-    #[track_caller]
-    fn field(&self, name: &str) -> String {
-        let mark = format!("name=\"{name}\" value=\"");
-        let at = self.body.find(&mark).expect("the field is there");
-        let rest = &self.body[at + mark.len()..];
-        rest[..rest.find('"').unwrap()].to_owned()
-    }
+/// A link's path.
+fn path_of<'a>(server: &Server, link: &'a str) -> &'a str {
+    link.split_once(&server.addr).unwrap().1
 }
 
-impl Server {
-    fn start(lab: &Lab) -> Self {
-        let mut command = lab.command(&[
-            "serve",
-            "--addr",
-            "127.0.0.1:0",
-            "--model",
-            "composer",
-            "--json",
-        ]);
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut said = String::new();
-        let document: Value = loop {
-            assert!(out.read_line(&mut said).unwrap() > 0, "{said}");
-            if let Ok(document) = serde_json::from_str(&said) {
-                break document;
-            }
-        };
-        let text = |key: &str| document[key].as_str().unwrap().to_owned();
-        let addr = text("web").trim_start_matches("http://").replace('/', "");
-        let login = text("login").replace(&text("web"), "/");
-        Self { child, addr, login }
-    }
+fn new_link(lab: &Lab) -> String {
+    let document = lab.json(&["serve", "login"]);
+    document["login"].as_str().unwrap().to_owned()
+}
 
-    fn ask(&self, method: &str, path: &str, head: &str, body: &str) -> Reply {
-        let mut stream = TcpStream::connect(&self.addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let host = if head.contains("Host:") {
-            String::new()
-        } else {
-            format!("Host: {}\r\n", self.addr)
-        };
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {}\r\n{head}\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut reply = Vec::new();
-        let _ = stream.read_to_end(&mut reply);
-        let reply = String::from_utf8_lossy(&reply).into_owned();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap_or((&reply, ""));
-        Reply {
-            status: head.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0),
-            head: head.to_owned(),
-            body: body.to_owned(),
-        }
+fn sign_in<'a>(server: &'a Server, link: &str) -> Person<'a> {
+    let reply = ask(server, "GET", path_of(server, link), "").is(200);
+    let cookie = header(&reply, "set-cookie").unwrap();
+    for part in ["httponly", "samesite=strict", "max-age="] {
+        assert!(cookie.contains(part), "{cookie}");
     }
-
-    fn sign_in(&self, link: &str) -> Person<'_> {
-        let reply = self.ask("GET", link, "", "");
-        assert_eq!(reply.status, 200, "{reply:?}");
-        let cookie = reply.header("set-cookie").unwrap();
-        for part in ["HttpOnly", "SameSite=Strict", "Max-Age="] {
-            assert!(cookie.contains(part), "{cookie}");
-        }
-        let cookie = cookie.split(';').next().unwrap();
-        Person {
-            server: self,
-            head: format!("Cookie: {cookie}\r\n"),
-        }
+    let cookie = cookie.split(';').next().unwrap();
+    Person {
+        server,
+        head: format!("Cookie: {cookie}\r\n"),
     }
 }
 
@@ -123,7 +57,7 @@ struct Person<'a> {
 
 impl Person<'_> {
     fn get(&self, path: &str) -> Reply {
-        self.server.ask("GET", path, &self.head, "")
+        ask(self.server, "GET", path, &self.head)
     }
 
     fn post(&self, path: &str, more: &str, fields: &[(&str, &str)]) -> Reply {
@@ -132,10 +66,11 @@ impl Person<'_> {
             .map(|(name, value)| format!("{name}={}", encoded(value)))
             .collect();
         let head = format!(
-            "{}Content-Type: application/x-www-form-urlencoded\r\n{more}",
-            self.head
+            "Host: {}\r\n{}Content-Type: application/x-www-form-urlencoded\r\n{more}",
+            self.server.addr, self.head
         );
-        self.server.ask("POST", path, &head, &pairs.join("&"))
+        self.server
+            .raw("POST", path, &head, pairs.join("&").as_bytes())
     }
 }
 
@@ -161,7 +96,7 @@ const DEAREST: &str = "Which are the five most expensive orders?";
 #[test]
 fn nobody_enters_without_a_link_and_a_link_opens_once() {
     let lab = Lab::new();
-    let server = Server::start(&lab);
+    let server = Server::start(&lab, &[]);
     let token = std::fs::read_to_string(lab.home().join("keys/server-token")).unwrap();
     let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
     for path in [
@@ -172,35 +107,34 @@ fn nobody_enters_without_a_link_and_a_link_opens_once() {
         "/results/1/x",
     ] {
         for head in ["", "Cookie: handaxe=x\r\n", bearer.as_str()] {
-            let reply = server.ask("GET", path, head, "");
+            let reply = ask(&server, "GET", path, head);
             assert_eq!(
-                (reply.status, reply.header("location")),
+                (reply.status, header(&reply, "location")),
                 (303, Some("/login")),
                 "{path}"
             );
         }
     }
     // Asking whether it is there does not use it up; neither does a guess.
-    assert_eq!(server.ask("HEAD", &server.login, "", "").status, 200);
-    let guess = format!("/login?token={}", "0".repeat(64));
-    assert_eq!(server.ask("GET", &guess, "", "").status, 410);
     assert_eq!(
-        server
-            .ask("GET", "/login?token=../server-token", "", "")
-            .status,
+        ask(&server, "HEAD", path_of(&server, &server.login), "").status,
+        200
+    );
+    let guess = format!("/login?token={}", "0".repeat(64));
+    assert_eq!(ask(&server, "GET", &guess, "").status, 410);
+    assert_eq!(
+        ask(&server, "GET", "/login?token=../server-token", "").status,
         410
     );
-    let alice = server.sign_in(&server.login);
+    let alice = sign_in(&server, &server.login);
     assert_eq!(alice.get("/").status, 200);
-    assert_eq!(server.ask("GET", &server.login, "", "").status, 410);
+    assert_eq!(
+        ask(&server, "GET", path_of(&server, &server.login), "").status,
+        410
+    );
     // Another process of the home makes another.
-    let link = lab.json(&["serve", "login"])["login"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let link = link.split_once(&server.addr).unwrap().1.to_owned();
-    let again = server.sign_in(&link);
-    let csrf = again.get("/").field("csrf");
+    let again = sign_in(&server, &new_link(&lab));
+    let csrf = field(&again.get("/"), "csrf");
     assert_eq!(again.post("/logout", "", &[("csrf", &csrf)]).status, 303);
     assert_eq!(again.get("/").status, 303);
     assert_eq!(alice.get("/").status, 200);
@@ -209,8 +143,8 @@ fn nobody_enters_without_a_link_and_a_link_opens_once() {
 #[test]
 fn every_answer_bears_the_shield_and_names_are_checked() {
     let lab = Lab::new();
-    let server = Server::start(&lab);
-    let alice = server.sign_in(&server.login);
+    let server = Server::start(&lab, &[]);
+    let alice = sign_in(&server, &server.login);
     let page = alice.get("/");
     let css = page.body.split("href=\"/assets/").nth(2).unwrap();
     let css = format!("/assets/{}", css.split('"').next().unwrap());
@@ -222,11 +156,11 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
     ] {
         let reply = alice.get(path);
         assert_eq!(reply.status, status, "{path}");
-        let policy = reply.header("content-security-policy").unwrap();
+        let policy = header(&reply, "content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
         assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"));
-        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
-        let cache = reply.header("cache-control").unwrap();
+        assert_eq!(header(&reply, "x-content-type-options"), Some("nosniff"));
+        let cache = header(&reply, "cache-control").unwrap();
         assert_eq!(cache.contains("immutable"), path == css, "{path}: {cache}");
         // No line of script or style is in a page.
         for inline in [" style=", "<style", "javascript:", " onclick="] {
@@ -254,8 +188,8 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
         assert!(reply.body.starts_with("<!doctype html>"), "{odd}");
     }
     let rebound = format!("Host: evil.example\r\n{}", alice.head);
-    assert_eq!(server.ask("GET", "/", &rebound, "").status, 403);
-    assert_eq!(server.ask("DELETE", "/", &alice.head, "").status, 405);
+    assert_eq!(server.raw("GET", "/", &rebound, b"").status, 403);
+    assert_eq!(ask(&server, "DELETE", "/", &alice.head).status, 405);
     let large = "x".repeat(2 << 20);
     assert_eq!(alice.post("/logout", "", &[("csrf", &large)]).status, 413);
 }
@@ -265,10 +199,10 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
 fn what_changes_something_comes_from_our_own_page() {
     let lab = Lab::new();
     waiting(&lab, &[SHARE]);
-    let server = Server::start(&lab);
-    let alice = server.sign_in(&server.login);
+    let server = Server::start(&lab, &[]);
+    let alice = sign_in(&server, &server.login);
     let page = alice.get("/approvals/1");
-    let (csrf, digest) = (page.field("csrf"), page.field("digest"));
+    let (csrf, digest) = (field(&page, "csrf"), field(&page, "digest"));
     let ours = format!(
         "Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\n",
         server.addr
@@ -313,18 +247,14 @@ fn what_changes_something_comes_from_our_own_page() {
         format!("--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{token}\r\n--b--\r\n")
     };
     let head = format!(
-        "{}Content-Type: multipart/form-data; boundary=b\r\n",
-        alice.head
+        "Host: {}\r\n{}Content-Type: multipart/form-data; boundary=b\r\n",
+        server.addr, alice.head
     );
-    let path = "/tools/abc/1/try";
-    assert_eq!(
-        server.ask("POST", path, &head, &multipart("0000")).status,
-        403
-    );
-    assert_eq!(
-        server.ask("POST", path, &head, &multipart(&csrf)).status,
-        404
-    );
+    for (token, status) in [("0000", 403), (csrf.as_str(), 404)] {
+        let body = multipart(token);
+        let reply = server.raw("POST", "/tools/abc/1/try", &head, body.as_bytes());
+        assert_eq!(reply.status, status, "{}", reply.body);
+    }
     let state = |id: &str| lab.json(&["approvals", "show", id])["approval"]["state"].clone();
     assert_eq!(state("1"), "waiting");
     let reply = alice.post("/approvals/1/approve", &ours, &[good, ("digest", &digest)]);
@@ -336,16 +266,16 @@ fn what_changes_something_comes_from_our_own_page() {
 fn a_decision_is_about_what_was_shown_and_is_taken_once() {
     let lab = Lab::new();
     waiting(&lab, &[SHARE, DEAREST]);
-    let server = Server::start(&lab);
-    let alice = server.sign_in(&server.login);
+    let server = Server::start(&lab, &[]);
+    let alice = sign_in(&server, &server.login);
     let page = alice.get("/approvals/1");
-    let (csrf, digest) = (page.field("csrf"), page.field("digest"));
+    let (csrf, digest) = (field(&page, "csrf"), field(&page, "digest"));
     let csrf = ("csrf", csrf.as_str());
     let events = || {
         let log = lab.json(&["audit", "log"]);
         log["events"].as_array().unwrap().len()
     };
-    let other = alice.get("/approvals/2").field("digest");
+    let other = field(&alice.get("/approvals/2"), "digest");
     let before = events();
     let stale = alice.post("/approvals/1/approve", "", &[csrf, ("digest", &other)]);
     assert_eq!(stale.status, 409);
@@ -414,11 +344,11 @@ fn where_the_policy_asks_for_a_key_the_passphrase_is_needed() {
         file.to_str().unwrap(),
     ])
     .exits(0);
-    let server = Server::start(&lab);
-    let alice = server.sign_in(&server.login);
+    let server = Server::start(&lab, &[]);
+    let alice = sign_in(&server, &server.login);
     let page = alice.get("/approvals/1");
     assert!(page.body.contains("type=\"password\""));
-    let (csrf, digest) = (page.field("csrf"), page.field("digest"));
+    let (csrf, digest) = (field(&page, "csrf"), field(&page, "digest"));
     let key = page.body.split("<option value=\"").nth(1).unwrap()[..64].to_owned();
     let yes = |passphrase: &str| {
         let fields = [
@@ -454,14 +384,14 @@ fn a_batch_is_the_policys_to_allow() {
     let lab = Lab::new();
     waiting(&lab, &[SHARE, DEAREST]);
     let pick = |server: &Server| {
-        let alice = server.sign_in(&server.login);
-        let csrf = alice.get("/").field("csrf");
+        let alice = sign_in(&server, &server.login);
+        let csrf = field(&alice.get("/"), "csrf");
         let picks: Vec<String> = ["1", "2"]
             .iter()
             .map(|id| {
                 format!(
                     "{id}:{}",
-                    alice.get(&format!("/approvals/{id}")).field("digest")
+                    field(&alice.get(&format!("/approvals/{id}")), "digest")
                 )
             })
             .collect();
@@ -472,7 +402,7 @@ fn a_batch_is_the_policys_to_allow() {
         ];
         alice.post("/approvals/batch", "", &fields)
     };
-    let server = Server::start(&lab);
+    let server = Server::start(&lab, &[]);
     let reply = pick(&server);
     assert_eq!(reply.status, 422, "{}", reply.body);
     drop(server);
@@ -480,7 +410,7 @@ fn a_batch_is_the_policys_to_allow() {
         "home/policy.toml",
         "[trial]\nfuzz_inputs = 24\nmutants = 0\n[approval]\nbatch = true\n",
     );
-    let server = Server::start(&lab);
+    let server = Server::start(&lab, &[]);
     let reply = pick(&server);
     assert_eq!(reply.status, 200, "{}", reply.body);
     let state = |id: &str| lab.json(&["approvals", "show", id])["approval"]["state"].clone();
@@ -505,14 +435,10 @@ fn a_batch_is_the_policys_to_allow() {
     let own = lab.dir().join("own");
     lab.run(&["tools", "import", own.to_str().unwrap()])
         .exits(3);
-    let link = lab.json(&["serve", "login"])["login"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let alice = server.sign_in(link.split_once(&server.addr).unwrap().1);
+    let alice = sign_in(&server, &new_link(&lab));
     let page = alice.get("/approvals/3");
-    let pick = format!("3:{}", page.field("digest"));
-    let fields = [("csrf", page.field("csrf")), ("pick", pick)];
+    let pick = format!("3:{}", field(&page, "digest"));
+    let fields = [("csrf", field(&page, "csrf")), ("pick", pick)];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
     let reply = alice.post("/approvals/batch", "", &fields);
     assert!(

@@ -58,7 +58,9 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ),
         (
             "server",
-            &["types", "sandbox", "validate", "registry", "agent"],
+            &[
+                "types", "sandbox", "validate", "registry", "agent", "export",
+            ],
         ),
         ("", &all),
     ]
