@@ -304,7 +304,7 @@ fn grown(
         wall_ms: limits.wall_ms.min(WALL_MS),
         ..limits.clone()
     };
-    let mut size = FIRST;
+    let (mut size, mut stopped) = (FIRST, None);
     while growth.sizes.len() < MOST_SIZES {
         if runner.is_over() || begun.elapsed() > PATIENCE {
             "its time was over".clone_into(&mut growth.note);
@@ -324,6 +324,7 @@ fn grown(
             Outcome::Ok => {}
             Outcome::Timeout => {
                 growth.note = format!("past {WALL_MS} ms at {size} {}", part.unit);
+                stopped = least_exponent(&growth.sizes, &growth.ms, size, ms);
                 growth.sizes.push(size);
                 growth.ms.push(ms.max(WALL_MS as f64));
                 break;
@@ -340,7 +341,10 @@ fn grown(
         }
         size *= if ms > STEEP_MS { 2 } else { 4 };
     }
-    growth.exponent = exponent(&growth.sizes, &growth.ms);
+    growth.exponent = match (exponent(&growth.sizes, &growth.ms), stopped) {
+        (Some(fitted), Some(least)) => Some(fitted.max(least)),
+        (fitted, stopped) => fitted.or(stopped),
+    };
     if growth.exponent.is_none() && growth.note.is_empty() {
         "it took too little time to say".clone_into(&mut growth.note);
     }
@@ -401,9 +405,33 @@ fn exponent(sizes: &[u64], ms: &[f64]) -> Option<f64> {
     (xx > 0.0).then(|| xy / xx)
 }
 
+/// What the exponent is at the least, where a run was stopped at `size` after `ms` of processor time:
+/// the slope from the size before, as if the run had been about to end, and as if the one before had
+/// been slow enough to tell from nothing. Steps from one size to the next are what an exponential
+/// shows itself by: a slope needs three sizes, and it does not live that long.
+fn least_exponent(sizes: &[u64], seen: &[f64], size: u64, ms: f64) -> Option<f64> {
+    let (floor, last, before) = (*seen.first()?, *seen.last()?, *sizes.last()?);
+    let (rise, risen) = (ms - floor, (last - floor).max(NOISE_MS));
+    let steps = (size as f64 / before as f64).ln();
+    (rise > risen && steps > 0.0).then(|| (rise / risen).ln() / steps)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_was_stopped_says_how_steep_it_is_at_the_least() {
+        // Two to the power of n: nothing, then everything.
+        assert!(least_exponent(&[16], &[1.3], 64, 1500.0).unwrap() > 5.0);
+        // A cubic one that was stopped is called no steeper than it is.
+        let cubic = |n: u64| 1.0 + 0.005 * (n as f64).powi(3);
+        let least = least_exponent(&[16, 64], &[cubic(16), cubic(64)], 128, 1500.0).unwrap();
+        assert!((0.0..=3.0).contains(&least), "{least}");
+        // Nothing is said of the first size, or of a machine that gave no time.
+        assert_eq!(least_exponent(&[], &[], 16, 1500.0), None);
+        assert_eq!(least_exponent(&[16], &[1.0], 64, 1.5), None);
+    }
 
     #[test]
     fn exponents() {

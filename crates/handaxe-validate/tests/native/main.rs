@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         ("honest_tools_take_every_input", proof::honest),
         ("relations_between_two_runs", proof::relations),
         ("undeclared_use_fails", proof::capabilities),
+        ("what_explodes_is_refused", proof::explosions),
     ];
     // The words that test runners use: list the names, or run the ones named.
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -403,3 +403,30 @@ pub(crate) fn capabilities(sandbox: &Arc<dyn Sandbox>) {
     let (trial, _) = tried(sandbox, &draft, &policy);
     assert!(trial.cases[0].passed, "the control: {:?}", trial.cases[0]);
 }
+
+/// A pattern that backtracks over what its author's cases never hold: it does not live through three
+/// sizes, so no slope is ever seen. What takes as long and grows slowly is no explosion.
+pub(crate) fn explosions(sandbox: &Arc<dyn Sandbox>) {
+    let mut policy = quick();
+    policy.trial.fuzz_inputs = 20;
+    let growth = |properties: Value, code: &str, case: &str| {
+        let (_, verdict) = tried(sandbox, &tool(properties, code, &[case]), &policy);
+        verdict
+            .card
+            .into_iter()
+            .find(|row| row.name == "growth")
+            .unwrap()
+    };
+    let pattern = growth(
+        json!({"text": {"type": "string", "maxLength": 200}}),
+        "import re\n\n\ndef run(text: str) -> Any:\n    return bool(re.fullmatch(r\"(a+)+b\", text))\n",
+        r#"{"input":{"text":"aab"},"expect":true}"#,
+    );
+    assert_eq!(pattern.status, ScoreStatus::Fail, "{pattern:?}");
+    let steady = growth(
+        json!({"text": {"type": "string", "maxLength": 20000}}),
+        "def run(text: str) -> Any:\n    n = 0\n    for _ in range(400):\n        for c in text:\n            n += c == \"a\"\n    return n\n",
+        r#"{"input":{"text":"aab"},"expect":800}"#,
+    );
+    assert_ne!(steady.status, ScoreStatus::Fail, "{steady:?}");
+}
