@@ -103,7 +103,7 @@ export const journeys = {
     await page.click("text=Ask >> nth=-1");
     await page.locator(".problem", { hasText: "Say what" }).waitFor();
     const text = `<img src=x onerror="document.title='owned'"> {{7*7}} \u202eabc`;
-    await ask(page, text, "plan");
+    await ask(page, text);
     await state(page, "refused");
     assert.match(await page.textContent("h1"), /<img src=x/);
     assert.doesNotMatch(await page.title(), /owned/);
