@@ -266,6 +266,7 @@ fn mutants(trial: &Trial, policy: &Policy, deeper: bool) -> ScoreRow {
     } else {
         Threshold::at_least("kill_floor", policy.trial.kill_floor)
     };
+    let least_share = floor.value;
     let row = row("mutants", value).held_against(rate, floor);
     let least = policy.trial.min_mutants;
     if row.status != ScoreStatus::Fail {
@@ -277,6 +278,10 @@ fn mutants(trial: &Trial, policy: &Policy, deeper: bool) -> ScoreRow {
         } else {
             row
         };
+    }
+    if report.not_run > report.judged() && highest(rate, report.judged()) >= least_share {
+        let why = "the time was over before most mutants were tried: the share says little";
+        return row.because(ScoreStatus::Warn, why);
     }
     if report.judged() < least {
         return row.because(
@@ -297,6 +302,15 @@ fn mutants(trial: &Trial, policy: &Policy, deeper: bool) -> ScoreRow {
             lines.join(", ")
         ),
     )
+}
+
+/// The upper end of Wilson's 95 % interval for a share seen in `of` tries (E. B. Wilson, "Probable
+/// inference, the law of succession, and statistical inference", 1927).
+fn highest(share: f64, of: u32) -> f64 {
+    const Z2: f64 = 1.96 * 1.96;
+    let n = f64::from(of.max(1));
+    let spread = (Z2 * (share * (1.0 - share) / n + Z2 / (4.0 * n * n))).sqrt();
+    (share + Z2 / (2.0 * n) + spread) / (1.0 + Z2 / n)
 }
 
 fn coverage(report: Option<&Coverage>) -> ScoreRow {
@@ -404,5 +418,20 @@ fn capabilities(trial: &Trial) -> ScoreRow {
     } else {
         let unused = words(&mut unused.into_iter());
         row.because(ScoreStatus::Warn, format!("no case made it {unused}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_few_tries_may_be_higher() {
+        // 10 of 20: the interval that is printed for it everywhere ends at 70.1 %.
+        assert!((highest(0.5, 20) - 0.701).abs() < 0.001);
+        assert!(highest(0.0, 4) > 0.48);
+        assert!(highest(0.0, 4) < 0.5);
+        // Many tries leave no such doubt.
+        assert!(highest(0.5, 500) < 0.55);
     }
 }

@@ -384,7 +384,7 @@ fn a_batch_is_the_policys_to_allow() {
     let lab = Lab::new();
     waiting(&lab, &[SHARE, DEAREST]);
     let pick = |server: &Server| {
-        let alice = sign_in(&server, &server.login);
+        let alice = sign_in(server, &server.login);
         let csrf = field(&alice.get("/"), "csrf");
         let picks: Vec<String> = ["1", "2"]
             .iter()
