@@ -115,6 +115,10 @@ fn a_question_becomes_a_tool_that_a_person_approves_and_a_program_calls() {
     // A token beside the session makes it a program's.
     let both = format!("{signed}Authorization: Bearer {}\r\n", server.token);
     approve(&both, &yes).problem(403, "person_needed");
+    for wrong in ["Bearer x", "Bearer", "Basic eDp5", "x", ""] {
+        let head = format!("{signed}Authorization: {wrong}\r\n");
+        approve(&head, &yes).problem(401, "unauthenticated");
+    }
     let other = json!({"digest": "0".repeat(64)}).to_string();
     approve(&signed, &other).problem(409, "stale");
     let card = server
