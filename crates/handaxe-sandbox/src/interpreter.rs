@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,6 +25,20 @@ pub struct Runtime {
     pub files: Vec<PathBuf>,
     /// Links under which the loader looks for them.
     pub links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Runtime {
+    /// The directory on the way to it, if any, that only its owner may enter: where the jail's user is
+    /// another and sees the host's own tree, it would not find its interpreter.
+    pub(crate) fn closed_to_others(&self) -> Option<&Path> {
+        const OTHERS_ENTER: u32 = 0o001;
+        let there = std::iter::once(self.interpreter.executable.as_path())
+            .chain(self.directories.iter().map(PathBuf::as_path));
+        there.flat_map(|path| path.ancestors().skip(1)).find(|dir| {
+            dir.metadata()
+                .is_ok_and(|found| found.mode() & OTHERS_ENTER == 0)
+        })
+    }
 }
 
 /// Entries of a standard library that a tool has no business with.
@@ -269,6 +284,22 @@ mod tests {
         assert!(found.interpreter.version.starts_with("CPython 3."));
         assert!(found.files.contains(&found.interpreter.executable));
         assert!(found.directories.iter().any(|d| d.join("os.py").is_file()));
+    }
+
+    #[test]
+    fn a_directory_that_only_its_owner_enters_is_named() {
+        let mut found = find(None, None, &[]).unwrap();
+        assert_eq!(found.closed_to_others(), None);
+        let own = tempfile::tempdir().unwrap();
+        found.interpreter.executable = own.path().join("bin/python3");
+        let may_enter = |mode| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(own.path(), mode).unwrap();
+        };
+        may_enter(0o755);
+        assert_eq!(found.closed_to_others(), None);
+        may_enter(0o700);
+        assert_eq!(found.closed_to_others(), Some(own.path()));
     }
 
     #[test]

@@ -150,6 +150,19 @@ impl NativeSandbox {
     }
 
     fn open_session(&self, spec: SessionSpec) -> Result<session::NativeSession, SandboxError> {
+        if self.config.shape == Shape::Landlock
+            && rustix::process::geteuid().is_root()
+            && let Some(closed) = self.runtime.closed_to_others()
+        {
+            let python = self.runtime.interpreter.executable.display();
+            return Err(SandboxError::NoInterpreter {
+                reason: format!(
+                    "{python} lies in {}, which only its owner may enter, and tools run as nobody \
+                     in particular; name another with --python, such as /usr/bin/python3",
+                    closed.display()
+                ),
+            });
+        }
         session::NativeSession::open(&self.config, &self.runtime, spec)
     }
 }
