@@ -22,6 +22,7 @@ mod report;
 mod reprove;
 mod risks;
 mod run;
+mod waiting;
 mod words;
 mod writers;
 
