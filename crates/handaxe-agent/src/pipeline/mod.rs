@@ -17,6 +17,7 @@ pub(crate) mod external;
 mod invoke;
 pub(crate) mod make;
 mod memo;
+mod named;
 mod plan;
 mod report;
 mod reprove;
