@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::api::{self, Api, Problem};
+use crate::listening;
 use crate::login::Logins;
 use crate::mcp::strict::{self, MAX_MESSAGE_BYTES};
 use crate::mcp::{Fixture, McpDoor};
@@ -35,8 +36,10 @@ const AT_ONCE: usize = 256;
 /// Requests a second that are let through over time, and how many may come in one burst.
 const PER_SECOND: f64 = 2_000.0;
 const BURST: f64 = 4_000.0;
+/// In which a request has to be read where the edge says nothing.
+pub const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long connections may take to end once the server stops.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -64,6 +67,8 @@ pub struct HttpOptions {
     pub origins: Vec<String>,
     /// Where a person finds the approval pages, as a URL without its path.
     pub pages: Option<String>,
+    /// In which a request's headers have to be whole, and its body begin and keep coming.
+    pub read_within: Duration,
 }
 
 /// A server that listens and does not answer yet.
@@ -71,6 +76,7 @@ pub struct HttpServer {
     listener: TcpListener,
     router: Router,
     service: Option<Arc<Service>>,
+    read_within: Duration,
     stop: CancellationToken,
 }
 
@@ -128,6 +134,7 @@ impl HttpServer {
             listener,
             router,
             service: Some(service),
+            read_within: options.read_within,
             stop,
         })
     }
@@ -145,6 +152,7 @@ impl HttpServer {
             listener,
             router: Router::new().nest_service("/mcp", mcp),
             service: None,
+            read_within: READ_WITHIN,
             stop,
         })
     }
@@ -155,22 +163,18 @@ impl HttpServer {
     }
 
     /// Answers until it is stopped.
-    pub async fn serve(self) -> Result<(), HttpError> {
-        let stopped = self.stop.clone();
-        let serving = axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(async move { stopped.cancelled().await });
-        let late = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(HttpError::Serve)?,
-            () = late => {}
-        }
-        if let Some(service) = self.service {
+    pub async fn serve(self) {
+        let Self {
+            listener,
+            router,
+            read_within,
+            stop,
+            service,
+        } = self;
+        listening::serve(listener, router, read_within, stop, GRACE).await;
+        if let Some(service) = service {
             let _ = tokio::task::spawn_blocking(move || service.stop()).await;
         }
-        Ok(())
     }
 }
 
@@ -281,5 +285,74 @@ impl Gate {
         }
         bucket.0 -= 1.0;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    fn gate(at_once: usize, left: f64) -> Arc<Gate> {
+        Arc::new(Gate {
+            token: Digest::of(b"token"),
+            at_once: Arc::new(Semaphore::new(at_once)),
+            bucket: Mutex::new((left, Instant::now())),
+        })
+    }
+
+    /// The status of one request through the gate.
+    fn asked(gate: Arc<Gate>) -> String {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let router = Router::new()
+            .route("/", get(|| async { "ok" }))
+            .layer(from_fn_with_state(gate, admit));
+        let stop = CancellationToken::new();
+        let end = stop.clone();
+        let (addr, serving) = runtime.block_on(async {
+            let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let serving = listening::serve(listener, router, READ_WITHIN, end, GRACE);
+            (addr, tokio::spawn(serving))
+        });
+        let mut stream = std::net::TcpStream::connect(addr).unwrap();
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        stop.cancel();
+        runtime.block_on(serving).unwrap();
+        reply.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn the_gate_bounds_rate_and_number() {
+        assert_eq!(asked(gate(1, 1.0)), "200");
+        // Empty, and filled again at its rate from a moment ago on: the next beat is too far.
+        assert_eq!(asked(gate(1, -1e6)), "429");
+        assert_eq!(asked(gate(0, 1.0)), "503");
+        let bucket = gate(1, 2.0);
+        let let_in: Vec<bool> = (0..3).map(|_| bucket.admit()).collect();
+        assert_eq!(let_in[..2], [true, true]);
+        let idle = Mutex::new((
+            0.0,
+            Instant::now()
+                .checked_sub(Duration::from_mins(1))
+                .unwrap_or_else(Instant::now),
+        ));
+        let idle = Gate {
+            bucket: idle,
+            ..Arc::into_inner(gate(1, 0.0)).unwrap()
+        };
+        let burst = (0..20_000).take_while(|_| idle.admit()).count();
+        assert!(burst < 20_000, "a burst has an end");
     }
 }

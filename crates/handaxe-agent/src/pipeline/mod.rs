@@ -23,6 +23,7 @@ mod report;
 mod reprove;
 mod risks;
 mod run;
+mod waiting;
 mod words;
 mod writers;
 

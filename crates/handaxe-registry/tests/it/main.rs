@@ -15,6 +15,7 @@ mod evidence;
 mod figures;
 mod keys;
 mod opening;
+mod provisional;
 mod retrieval;
 mod runs;
 mod search;

@@ -14,6 +14,8 @@ mod audit;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod cancel;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod cli_reference;
@@ -27,6 +29,8 @@ mod critical;
 mod door;
 #[cfg(test)]
 mod eval;
+#[cfg(test)]
+mod every_door;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
@@ -66,7 +70,11 @@ mod server;
 #[cfg(test)]
 mod shadow;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod web;
 #[cfg(test)]
