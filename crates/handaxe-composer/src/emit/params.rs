@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Bucket, Chain, Filter, Format, Func, Measure, Op, Order, Scalar};
+use crate::{Bucket, Chain, Filter, Format, Func, How, Join, Measure, Op, Order, Scalar};
 
 /// A keyword of `run`, and the input property of the same name.
 pub(super) struct Param {
@@ -211,15 +211,14 @@ pub(super) fn common(chain: &Chain) -> Vec<Param> {
     } else {
         ""
     };
-    let data = Param {
-        name: "data",
+    let file = |name, what: &str| Param {
+        name,
         annotation: "str",
         default: None,
-        schema: json!({
-            "type": "string", "format": "file", "description": "The file to read.",
-        }),
+        schema: json!({ "type": "string", "format": "file", "description": what }),
         value: None,
     };
+    let data = file("data", "The file to read.");
     let tests = list(
         "where",
         "list[dict] | None",
@@ -231,10 +230,73 @@ pub(super) fn common(chain: &Chain) -> Vec<Param> {
              a list of values."
         ),
     );
-    [Some(data), several.then_some(format), Some(tests)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let mut all = vec![data];
+    if chain.join.is_some() {
+        all.push(file(
+            "other",
+            "The file that is looked up; each key comes once in it.",
+        ));
+    }
+    all.extend(several.then_some(format));
+    if let Some(join) = &chain.join {
+        all.extend(joined(join, several.then_some(any)));
+    }
+    all.push(tests);
+    all
+}
+
+/// What meets in two files. `formats` where the other's layout may be said, of all or of tables.
+fn joined(join: &Join, formats: Option<bool>) -> Vec<Param> {
+    let other = formats.map(|any| {
+        let formats = &FORMATS[..if any { FORMATS.len() } else { 2 }];
+        let what = "How the other file is laid out.";
+        word("other_format", join.format.as_str(), formats, what)
+    });
+    let how = match join.how {
+        How::Inner => "inner",
+        How::Left => "left",
+        How::Right => "right",
+    };
+    let rest = [
+        field("on", &join.on, "The field of the key."),
+        field(
+            "other_on",
+            &join.other_on,
+            "The field of the key in the other file.",
+        ),
+        field(
+            "prefix",
+            &join.prefix,
+            "Fields of the other file are called `PREFIX.FIELD`.",
+        ),
+        word(
+            "join_type",
+            how,
+            &["inner", "left", "right"],
+            "Records without a counterpart: none of them, those of the file, or those of the \
+             other file at the end.",
+        ),
+    ];
+    other.into_iter().chain(rest).collect()
+}
+
+/// A list of objects with two members, of which the second is one of a few words.
+pub(super) fn pairs(
+    name: &'static str,
+    value: Value,
+    (member, words): (&str, &[&str]),
+    what: &str,
+) -> Param {
+    let items = json!({
+        "type": "object",
+        "properties": {
+            "field": { "type": "string" },
+            member: { "type": "string", "enum": words },
+        },
+        "required": ["field", member],
+        "additionalProperties": false,
+    });
+    list(name, "list[dict] | None", value, items, what)
 }
 
 pub(super) fn measure_json(measure: &Measure) -> Value {

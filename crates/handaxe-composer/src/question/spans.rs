@@ -54,6 +54,8 @@ struct Names {
     parts: HashMap<String, BTreeMap<usize, u32>>,
     /// Words for one record: from the file's name and its identifier.
     entities: Vec<String>,
+    /// Words for a record of the file that is looked up.
+    others: Vec<String>,
     /// The words of the file's name in one: `birdstrikes` ends in strikes.
     file: String,
 }
@@ -74,6 +76,7 @@ fn names(profile: &Profile) -> Names {
         values: HashMap::new(),
         parts: HashMap::new(),
         entities: Vec::new(),
+        others: Vec::new(),
         file: String::new(),
     };
     for (phrases, key) in PHRASES {
@@ -91,8 +94,19 @@ fn names(profile: &Profile) -> Names {
         }
     };
     for (i, field) in profile.fields.iter().enumerate() {
-        let parts = stems(&field.name);
+        let mut parts = stems(&field.name);
         push(&mut names.whole, key_of(&parts), i);
+        // Of two files, a field may be called with its file's name or without.
+        if let Some(met) = &profile.met {
+            if i < met.own {
+                let called = [file_words(&profile.name), parts.clone()].concat();
+                push(&mut names.whole, key_of(&called), i);
+            } else {
+                let bare = field.name.strip_prefix(&format!("{}.", met.prefix));
+                parts = stems(bare.unwrap_or(&field.name));
+                push(&mut names.whole, key_of(&parts), i);
+            }
+        }
         if parts.len() > 1 {
             let reversed: Vec<String> = parts.iter().rev().cloned().collect();
             push(&mut names.whole, key_of(&reversed), i);
@@ -132,6 +146,10 @@ fn names(profile: &Profile) -> Names {
             field_values(i, field, &mut names);
         }
     }
+    if let Some(met) = &profile.met {
+        let words = stems(&met.prefix).into_iter();
+        names.others = words.filter(|w| w.len() > 2).collect();
+    }
     let file_name = profile
         .name
         .rsplit_once('.')
@@ -150,6 +168,10 @@ fn names(profile: &Profile) -> Names {
             .extend(["request", "hit", "message"].map(str::to_owned));
     }
     names
+}
+
+fn file_words(name: &str) -> Vec<String> {
+    stems(name.rsplit_once('.').map_or(name, |(stem, _)| stem))
 }
 
 fn field_values(i: usize, field: &Field, names: &mut Names) {
@@ -349,6 +371,9 @@ fn of_length(
     let chosen = matches!(previous, Some(Item::Key(Key::By | Key::Which)));
     if chosen && let Some(fits) = synonyms(&stemmed, names) {
         return Some(Item::Field { fits, exact: false });
+    }
+    if names.others.contains(&stemmed) && !names.entities.contains(&stemmed) {
+        return Some(Item::Key(Key::Other));
     }
     let called = stemmed.len() > 4 && names.file.ends_with(&stemmed);
     if called || names.entities.contains(&stemmed) {
