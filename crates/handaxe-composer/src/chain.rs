@@ -53,6 +53,25 @@ pub enum Op {
     NotEmpty,
 }
 
+impl Op {
+    pub const ALL: [Self; 14] = [
+        Self::Eq,
+        Self::Ne,
+        Self::Lt,
+        Self::Le,
+        Self::Gt,
+        Self::Ge,
+        Self::Contains,
+        Self::NotContains,
+        Self::StartsWith,
+        Self::EndsWith,
+        Self::AnyOf,
+        Self::NoneOf,
+        Self::Empty,
+        Self::NotEmpty,
+    ];
+}
+
 /// Keeps the records for which it holds. Numbers compare as numbers where both sides are, dates
 /// as ISO text, everything else as text without regard to case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,6 +168,20 @@ pub enum Bucket {
     HourOfDay,
     /// Monday to Sunday.
     DayOfWeek,
+}
+
+impl Bucket {
+    pub const ALL: [Self; 9] = [
+        Self::Minute,
+        Self::Hour,
+        Self::Day,
+        Self::Week,
+        Self::Month,
+        Self::Quarter,
+        Self::Year,
+        Self::HourOfDay,
+        Self::DayOfWeek,
+    ];
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -274,6 +307,19 @@ pub enum Tidy {
     Number,
     /// ISO 8601, as precise as it was written.
     Date,
+}
+
+impl Tidy {
+    pub const ALL: [Self; 8] = [
+        Self::Trim,
+        Self::Spaces,
+        Self::Lower,
+        Self::Upper,
+        Self::Title,
+        Self::Phone,
+        Self::Number,
+        Self::Date,
+    ];
 }
 
 /// One change of one field. What is no such thing stays as it is and is counted.

@@ -3,7 +3,8 @@
 
 use handaxe_types::{
     Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, ApprovalState,
-    Author, Draft, EventKind, Provenance, ToolDigest, ToolName, ToolRef, Trial, Verdict, Version,
+    Author, Draft, EventKind, Provenance, ProvisionalUse, ToolDigest, ToolName, ToolRef, Trial,
+    Verdict, Version,
 };
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
@@ -64,6 +65,8 @@ pub struct ApprovalDetail {
     pub decided_ms: Option<i64>,
     pub reason: Option<String>,
     pub superseded_by: Option<ApprovalId>,
+    /// The one use that was made of it while it waited.
+    pub provisional: Option<ProvisionalUse>,
 }
 
 /// Everything that the card shows of a waiting draft.
@@ -485,6 +488,7 @@ fn detail(
         .step("read the author")?
         .unwrap_or_default();
     let mut request = row.request;
+    let provisional = crate::provisional::use_of(tx, &request)?;
     if request.state == ApprovalState::Waiting && now_ms > request.expires_ms {
         request.state = ApprovalState::Expired;
     }
@@ -497,6 +501,7 @@ fn detail(
         decided_ms: row.decided_ms,
         reason: row.reason,
         superseded_by: row.superseded_by,
+        provisional,
     })
 }
 

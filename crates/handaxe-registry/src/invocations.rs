@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::error::{RegistryError, Step as _};
 use crate::journal::{Entry, Row};
 use crate::load::ApprovedTool;
+use crate::provisional::Provisional;
 use crate::registry::{Registry, parse_digest, parse_word};
 
-/// One call of an approved tool.
+/// One call of a tool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Invocation {
     pub id: i64,
@@ -29,6 +30,8 @@ pub struct Invocation {
     /// The isolation layers in force, by name.
     pub layers: Vec<handaxe_types::Layer>,
     pub at_ms: i64,
+    /// Before a person had decided on the tool.
+    pub provisional: bool,
 }
 
 /// How much a version was used.
@@ -71,6 +74,8 @@ pub(crate) struct NewCall {
     cpu_us: i64,
     rss_kib: i64,
     layers: String,
+    /// The use before approval that it is made under.
+    provisional: Option<i64>,
 }
 
 impl NewCall {
@@ -98,6 +103,15 @@ impl NewCall {
         })
         .step(DOING)?;
         let id = tx.last_insert_rowid();
+        let mut rows = vec![Row::new("invocation", id)];
+        if let Some(provisional) = self.provisional {
+            tx.execute(
+                "UPDATE provisional_use SET last_call = ?2 WHERE id = ?1",
+                (provisional, id),
+            )
+            .step(DOING)?;
+            rows.push(Row::new("provisional_use", provisional));
+        }
         self.by.append(
             tx,
             Entry {
@@ -108,8 +122,9 @@ impl NewCall {
                     "run": self.run,
                     "digest": self.digest,
                     "outcome": self.outcome,
+                    "provisional": self.provisional.is_some(),
                 }),
-                rows: &[Row::new("invocation", id)],
+                rows: &rows,
             },
         )?;
         Ok(id)
@@ -125,11 +140,37 @@ impl Registry {
         input: &Map<String, Value>,
         result: &SandboxResult,
     ) -> Result<i64, RegistryError> {
+        let called = (tool.row_id(), tool.tool_ref(), tool.digest());
+        self.write_call(self.new_call(called, run, input, result))
+    }
+
+    /// Records a call under a use before approval.
+    pub fn record_provisional_invocation(
+        &self,
+        tool: &Provisional,
+        input: &Map<String, Value>,
+        result: &SandboxResult,
+    ) -> Result<i64, RegistryError> {
+        let record = tool.record();
+        let called = (tool.tool_id(), tool.tool_ref(), record.digest);
         self.write_call(NewCall {
+            provisional: Some(tool.id()),
+            ..self.new_call(called, Some(&record.run), input, result)
+        })
+    }
+
+    fn new_call(
+        &self,
+        (tool, name, digest): (i64, ToolRef, ToolDigest),
+        run: Option<&RunId>,
+        input: &Map<String, Value>,
+        result: &SandboxResult,
+    ) -> NewCall {
+        NewCall {
             by: self.clone(),
-            tool: tool.row_id(),
-            name: tool.tool_ref().to_string(),
-            digest: tool.digest(),
+            tool,
+            name: name.to_string(),
+            digest,
             run: run.cloned(),
             input: Digest::of_json(&Value::Object(input.clone())),
             output: result.output.as_ref().map(Digest::of_json),
@@ -138,7 +179,8 @@ impl Registry {
             cpu_us: micros(result.usage.cpu_ms),
             rss_kib: i64::try_from(result.usage.max_rss_kib).unwrap_or(i64::MAX),
             layers: json!(result.layers).to_string(),
-        })
+            provisional: None,
+        }
     }
 
     /// The calls of one run, in order.
@@ -174,7 +216,9 @@ fn invocations(
     const DOING: &str = "read calls";
     let sql = format!(
         "SELECT i.id, t.name, t.version, i.run, i.input, i.output, i.outcome, i.runtime_us,
-                i.cpu_us, i.rss_kib, i.layers, i.at_ms
+                i.cpu_us, i.rss_kib, i.layers, i.at_ms,
+                EXISTS (SELECT 1 FROM provisional_use p
+                        WHERE p.tool = i.tool AND p.run = i.run AND i.id <= p.last_call)
          FROM invocation i JOIN tool_version t ON t.id = i.tool WHERE {condition}"
     );
     let mut statement = tx.prepare_cached(&sql).step(DOING)?;
@@ -208,6 +252,7 @@ fn invocations(
                 }
             })?,
             at_ms: number(11)?,
+            provisional: row.get(12).step(DOING)?,
         });
     }
     Ok(found)

@@ -26,6 +26,7 @@ pub(crate) const VOUCHED: &[&str] = &[
     "invocation",
     "signing_key",
     "approval_signature",
+    "provisional_use",
 ];
 
 /// A row that an event records.

@@ -4,9 +4,10 @@
 //! Nothing in here can run a tool, start a process, ask a person, print, or read an environment.
 //! Everything blocks; asynchronous callers use a blocking thread.
 //!
-//! Two types carry the proofs: [`RegisteredTool`] is made only by
-//! [`Registry::approve_and_register`], and [`ApprovedTool`], the only thing that can be run, only
-//! by [`Registry::load_approved`].
+//! Three types carry the proofs: [`RegisteredTool`] is made only by
+//! [`Registry::approve_and_register`]; [`ApprovedTool`], the only thing that can be run, only by
+//! [`Registry::load_approved`]; and [`Provisional`], one use of what still waits, where the policy
+//! allows that, only by [`Registry::mint_provisional`].
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +32,7 @@ mod load;
 mod names;
 mod offered;
 mod propose;
+mod provisional;
 mod readme;
 mod registry;
 mod runs;
@@ -60,8 +62,9 @@ pub use keys::{APPROVERS, KeyInfo, KeyKind, KeyState, Rotated, sealed_keys};
 pub use load::ApprovedTool;
 pub use names::confusable;
 pub use offered::Offer;
+pub use provisional::{Provisional, ProvisionalError};
 pub use registry::{Clock, Registry};
-pub use runs::{ActiveRun, RunDetail, RunEnd, RunFilter, RunSummary};
+pub use runs::{ActiveRun, Foundation, RunDetail, RunEnd, RunFilter, RunSummary};
 pub use search::Hit;
 pub use tools::{StateChange, ToolDetail, ToolSummary};
 pub use verify::{Bad, Head, Verification};

@@ -183,7 +183,7 @@ fn load(
 
 /// Whether the profile is stricter than the one that the version was tried under. What that one was
 /// stands in the trial; it is believed only where it makes the digest that the approval binds.
-fn covers(
+pub(crate) fn covers(
     tx: &Transaction<'_>,
     row: &VersionRow,
     profile: &Profile,

@@ -5,7 +5,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use handaxe_types::{Digest, EventKind, Plan, RunId, RunState, Task};
+use handaxe_types::{
+    ApprovalState, Digest, EventKind, Plan, RunId, RunState, Task, ToolName, ToolState, Version,
+};
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 use crate::error::{RegistryError, RunError, Step as _};
 use crate::journal::{Entry, Row};
 use crate::registry::{
-    Registry, get_blob, get_json, parse_word, private_dir, put_blob, put_json, random,
+    Registry, get_blob, get_json, parse_word, private_dir, put_blob, put_json, random, unknown,
 };
 use crate::stored::{parse_run, run_exists};
 
@@ -79,6 +81,47 @@ pub struct RunDetail {
     pub answer: Option<Value>,
     /// The keys of its memo, oldest first.
     pub steps: Vec<String>,
+    /// The tools that it called, and what has become of them.
+    pub rests_on: Vec<Foundation>,
+}
+
+/// A tool that an answer rests on, as it stands now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Foundation {
+    pub tool: ToolName,
+    pub version: Version,
+    pub state: ToolState,
+    /// How the newest request for a yes to it stands.
+    pub approval: Option<ApprovalState>,
+    /// All its calls were made while it waited for a person.
+    pub provisional: bool,
+    /// It was rejected, or taken out of use: what it gave should not be relied upon.
+    pub tainted: bool,
+}
+
+impl Foundation {
+    /// What a reader of the answer has to know of it; `None` where there is nothing.
+    pub fn caution(&self) -> Option<String> {
+        let tool = format!("{}@{}", self.tool, self.version);
+        let never = self.approval != Some(ApprovalState::Approved);
+        Some(match self.state {
+            ToolState::Active | ToolState::Deprecated => return None,
+            ToolState::Pending if self.provisional => {
+                format!("{tool} was used once while it waits; it is not approved yet")
+            }
+            ToolState::Pending => format!("{tool} waits for a new yes"),
+            ToolState::Retired if never => {
+                let how = match self.approval {
+                    Some(ApprovalState::Rejected) => "rejected",
+                    _ => "let lapse without a yes",
+                };
+                format!("{tool} was used once while it waited, and then {how}")
+            }
+            ToolState::Retired => format!("{tool} was retired since"),
+            ToolState::Quarantined => format!("{tool} was quarantined since"),
+            ToolState::Revoked => format!("{tool} was revoked since"),
+        })
+    }
 }
 
 impl Registry {
@@ -377,6 +420,7 @@ impl Registry {
                 plan: plan.map(|p| get_json(tx, "plan", &p)).transpose()?,
                 answer: answer.map(|a| get_json(tx, "answer", &a)).transpose()?,
                 steps,
+                rests_on: foundations(tx, id)?,
             }))
         })
     }
@@ -417,6 +461,47 @@ impl Registry {
         File::open(self.run_dir(id).join("lock"))
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
+}
+
+/// The versions that a run called, in the order of their first calls.
+fn foundations(tx: &Transaction<'_>, run: &RunId) -> Result<Vec<Foundation>, RegistryError> {
+    const DOING: &str = "read what a run rests on";
+    type Columns = (String, u32, String, Option<String>, bool);
+    let found: Vec<Columns> = tx
+        .prepare_cached(
+            "SELECT t.name, t.version, t.state,
+                    (SELECT a.state FROM approval a WHERE a.tool = t.id ORDER BY a.id DESC LIMIT 1),
+                    max(i.id) <= coalesce((SELECT p.last_call FROM provisional_use p
+                                           WHERE p.tool = t.id AND p.run = ?1), 0)
+             FROM invocation i JOIN tool_version t ON t.id = i.tool
+             WHERE i.run = ?1 GROUP BY t.id ORDER BY min(i.id)",
+        )
+        .and_then(|mut s| {
+            s.query_map([run.as_str()], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+            })?
+            .collect()
+        })
+        .step(DOING)?;
+    found
+        .into_iter()
+        .map(|(name, version, state, approval, provisional)| {
+            let state: ToolState = parse_word("tool state", &state)?;
+            Ok(Foundation {
+                tool: ToolName::new(&name).map_err(|_| unknown("tool name", &name))?,
+                version: Version(version),
+                state,
+                approval: approval
+                    .map(|a| parse_word("approval state", &a))
+                    .transpose()?,
+                provisional,
+                tainted: matches!(
+                    state,
+                    ToolState::Retired | ToolState::Quarantined | ToolState::Revoked
+                ),
+            })
+        })
+        .collect()
 }
 
 fn run_state(tx: &Transaction<'_>, run: &RunId) -> Result<RunState, RunError> {

@@ -13,7 +13,11 @@ use crate::error::{RegistryError, Step as _};
 const APPLICATION_ID: i64 = 0x4841_5845;
 
 /// Step n brings a database from `user_version` n to n + 1. Never edited once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// Refuses what is not ours before a byte of it is changed. Everything is read at one moment:
 /// another process may be making its tables just now.

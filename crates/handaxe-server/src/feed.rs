@@ -115,6 +115,8 @@ impl Live {
                 self.step = short(&format!("asking {model}, {role}"));
                 self.tokens = Some(*tokens);
             }
+            // For a terminal; here the tokens are enough.
+            Progress::Words { .. } => {}
             Progress::Registered { tool, version } => {
                 self.step = format!("registered {tool}@{version}");
                 self.stage = None;

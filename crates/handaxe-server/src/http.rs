@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::api::{self, Api, Problem};
+use crate::listening;
 use crate::login::Logins;
 use crate::mcp::strict::{self, MAX_MESSAGE_BYTES};
 use crate::mcp::{Fixture, McpDoor};
@@ -35,8 +36,10 @@ const AT_ONCE: usize = 256;
 /// Requests a second that are let through over time, and how many may come in one burst.
 const PER_SECOND: f64 = 2_000.0;
 const BURST: f64 = 4_000.0;
+/// In which a request has to be read where the edge says nothing.
+pub const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long connections may take to end once the server stops.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -64,6 +67,8 @@ pub struct HttpOptions {
     pub origins: Vec<String>,
     /// Where a person finds the approval pages, as a URL without its path.
     pub pages: Option<String>,
+    /// In which a request's headers have to be whole, and its body begin and keep coming.
+    pub read_within: Duration,
 }
 
 /// A server that listens and does not answer yet.
@@ -71,6 +76,7 @@ pub struct HttpServer {
     listener: TcpListener,
     router: Router,
     service: Option<Arc<Service>>,
+    read_within: Duration,
     stop: CancellationToken,
 }
 
@@ -128,6 +134,7 @@ impl HttpServer {
             listener,
             router,
             service: Some(service),
+            read_within: options.read_within,
             stop,
         })
     }
@@ -145,6 +152,7 @@ impl HttpServer {
             listener,
             router: Router::new().nest_service("/mcp", mcp),
             service: None,
+            read_within: READ_WITHIN,
             stop,
         })
     }
@@ -155,22 +163,18 @@ impl HttpServer {
     }
 
     /// Answers until it is stopped.
-    pub async fn serve(self) -> Result<(), HttpError> {
-        let stopped = self.stop.clone();
-        let serving = axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(async move { stopped.cancelled().await });
-        let late = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(HttpError::Serve)?,
-            () = late => {}
-        }
-        if let Some(service) = self.service {
+    pub async fn serve(self) {
+        let Self {
+            listener,
+            router,
+            read_within,
+            stop,
+            service,
+        } = self;
+        listening::serve(listener, router, read_within, stop, GRACE).await;
+        if let Some(service) = service {
             let _ = tokio::task::spawn_blocking(move || service.stop()).await;
         }
-        Ok(())
     }
 }
 

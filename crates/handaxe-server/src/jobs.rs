@@ -4,7 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use handaxe_agent::{Begun, Context, NoOne, PipelineError, Stop, walk};
+use handaxe_agent::{Approver, Begun, Context, PipelineError, Stop, walk};
 use handaxe_registry::RunEnd;
 use handaxe_sandbox::Cancel;
 use handaxe_types::{RunId, RunState};
@@ -86,6 +86,7 @@ impl Jobs {
         ctx: Context,
         begun: Begun,
         take: Take,
+        approver: Box<dyn Approver>,
         feed: Arc<Feed>,
     ) -> Result<Arc<Job>, ServiceError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,8 +122,7 @@ impl Jobs {
                     .join("runs")
                     .join(active.id().as_str())
                     .join("artifacts");
-                // Nobody is at hand here who could approve: the request waits for a person.
-                let how = match walk(&ctx, active.id(), &begun, &NoOne, staging) {
+                let how = match walk(&ctx, active.id(), &begun, approver.as_ref(), staging) {
                     Ok(report) => {
                         let end = RunEnd {
                             state: report.state,

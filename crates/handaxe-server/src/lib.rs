@@ -17,6 +17,7 @@ mod http;
 mod jobs;
 mod kept;
 mod library;
+mod listening;
 mod login;
 mod mcp;
 mod metrics;
@@ -28,7 +29,7 @@ mod watch;
 mod web;
 
 pub use api::openapi;
-pub use http::{HttpError, HttpOptions, HttpServer};
+pub use http::{HttpError, HttpOptions, HttpServer, READ_WITHIN};
 pub use kept::Kept;
 pub use login::{LINK_LIFE, LoginError, Logins};
 pub use mcp::{ExternalServers, McpDoor, McpError, Reach, serve_stdio};

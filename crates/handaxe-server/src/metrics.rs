@@ -13,7 +13,8 @@ use handaxe_types::measures;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{HttpError, listen};
+use crate::http::{GRACE, HttpError, READ_WITHIN, listen};
+use crate::listening;
 use crate::service::{Service, ServiceError};
 
 /// Gives the figures as text, in the exposition format.
@@ -50,12 +51,8 @@ impl MetricsServer {
     }
 
     /// Answers until it is stopped.
-    pub async fn serve(self) -> Result<(), HttpError> {
-        let stop = self.stop;
-        axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .await
-            .map_err(HttpError::Serve)
+    pub async fn serve(self) {
+        listening::serve(self.listener, self.router, READ_WITHIN, self.stop, GRACE).await;
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_agent::roles::{Failure, feedback};
 use handaxe_agent::{
-    Begun, Context, Externals, Goal, Invocation, Minds, PipelineError, Use, UseError, use_tool,
+    Approver, Begun, Card, Context, Decision, Externals, Goal, Invocation, Minds, NoOne,
+    PipelineError, Use, UseError, use_tool,
 };
 use handaxe_registry::{ApprovedTool, LoadError, Offer, Registry, RegistryError, RunError};
 use handaxe_sandbox::{Cancel, Sandbox, SessionStats};
@@ -176,6 +177,17 @@ pub(crate) struct Ask {
 pub(crate) struct Attached {
     pub(crate) property: String,
     pub(crate) upload: Upload,
+}
+
+/// A person who wants the one use that the policy allows while a tool waits.
+struct UseOnce(String);
+
+impl Approver for UseOnce {
+    fn decide(&self, _: &Card) -> Decision {
+        Decision::UseOnce {
+            asked_by: self.0.clone(),
+        }
+    }
 }
 
 type Listed = (i64, Arc<[Offer]>);
@@ -424,6 +436,13 @@ impl Service {
         run: &RunId,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Arc<Job>, ServiceError> {
+        let begun = self.begun(run)?;
+        let take = Take::Again(run.clone());
+        self.walk(actor, begun, take, Box::new(NoOne), reporter)
+    }
+
+    /// What a run was begun with.
+    fn begun(&self, run: &RunId) -> Result<Begun, ServiceError> {
         // Asked first, so that one that is not there is not said to be without a beginning.
         self.registry
             .run(run)?
@@ -432,11 +451,35 @@ impl Service {
             .registry
             .step_get(run, "begun")?
             .ok_or_else(|| ServiceError::NotBegun(run.clone()))?;
-        let begun: Begun = serde_json::from_value(begun).map_err(|source| ServiceError::Begun {
+        serde_json::from_value(begun).map_err(|source| ServiceError::Begun {
             run: run.clone(),
             source,
-        })?;
-        self.walk(actor, begun, Take::Again(run.clone()), reporter)
+        })
+    }
+
+    /// Has a run that waits for a person use its tool once meanwhile, where the policy allows that:
+    /// a person's word, which no program's token is. The run then waits on, with an answer.
+    pub(crate) fn use_while_waiting(
+        &self,
+        person: &str,
+        run: &RunId,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Arc<Job>, ServiceError> {
+        let begun = self.begun(run)?;
+        let approver = Box::new(UseOnce(person.to_owned()));
+        self.walk(person, begun, Take::Again(run.clone()), approver, reporter)
+    }
+
+    /// The request whose tool the run may use once while it waits.
+    pub(crate) fn may_use_while_waiting(
+        &self,
+        run: &RunId,
+        waits_for: ApprovalId,
+    ) -> Result<bool, ServiceError> {
+        let profile = self.sandbox.profile();
+        Ok(self
+            .registry
+            .may_use_while_waiting(waits_for, run, profile)?)
     }
 
     /// Asks a run of this server to stop; it does so at its next step.
@@ -506,7 +549,8 @@ impl Service {
             preview: handaxe_types::Preview::default(),
         };
         let begun = self.minds.begun(task, goal).map_err(ServiceError::Minds)?;
-        self.walk(actor, begun, Take::New, reporter)
+        // Nobody is at hand here who could approve: the request waits for a person.
+        self.walk(actor, begun, Take::New, Box::new(NoOne), reporter)
     }
 
     fn walk(
@@ -514,6 +558,7 @@ impl Service {
         actor: &str,
         begun: Begun,
         take: Take,
+        approver: Box<dyn Approver>,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Arc<Job>, ServiceError> {
         let minds = self.minds.minds(&begun).map_err(ServiceError::Minds)?;
@@ -529,7 +574,7 @@ impl Service {
             cancel: Cancel::default(),
             max_repairs,
         };
-        self.jobs.start(ctx, begun, take, feed)
+        self.jobs.start(ctx, begun, take, approver, feed)
     }
 
     /// Where a run stands, and what its approval came to.

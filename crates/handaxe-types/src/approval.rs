@@ -95,6 +95,22 @@ pub struct Approval {
     pub signature: Option<ApprovalSignature>,
 }
 
+/// One use of a proved draft by the run that made it, before a person decided on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvisionalUse {
+    pub tool: ToolName,
+    pub version: Version,
+    pub digest: ToolDigest,
+    pub approval: ApprovalId,
+    pub run: RunId,
+    /// The person who asked for it.
+    pub asked_by: String,
+    /// When it was granted, milliseconds since the Unix epoch; nothing runs under it after
+    /// `until_ms`.
+    pub at_ms: i64,
+    pub until_ms: i64,
+}
+
 /// A signature over what an approval binds, by a key that only its holder can unlock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -24,6 +24,8 @@ pub enum EventKind {
     ToolStateChanged,
     ToolInvoked,
     RunDenied,
+    /// One use of a tool by the run that made it, before a person decided.
+    ProvisionalGranted,
     CheckpointSigned,
     KeyAdded,
     KeyRetired,
@@ -52,10 +54,14 @@ impl EventKind {
         Self::ToolStateChanged,
         Self::ToolInvoked,
         Self::RunDenied,
+        Self::ProvisionalGranted,
         Self::CheckpointSigned,
         Self::KeyAdded,
         Self::KeyRetired,
         Self::KeyRevoked,
+        Self::ExternalAccepted,
+        Self::ExternalCalled,
+        Self::ExternalAnswered,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -75,6 +81,7 @@ impl EventKind {
             Self::ToolStateChanged => "tool_state_changed",
             Self::ToolInvoked => "tool_invoked",
             Self::RunDenied => "run_denied",
+            Self::ProvisionalGranted => "provisional_granted",
             Self::CheckpointSigned => "checkpoint_signed",
             Self::KeyAdded => "key_added",
             Self::KeyRetired => "key_retired",

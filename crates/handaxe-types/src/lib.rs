@@ -40,6 +40,7 @@ mod verdict;
 
 pub use approval::{
     Approval, ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, ApprovalState,
+    ProvisionalUse,
 };
 pub use card::{Bound, ScoreRow, ScoreStatus, Threshold};
 pub use case::{Case, CaseFile, Check, Origin, Raises, Tolerance};

@@ -181,6 +181,9 @@ pub struct ApprovalPolicy {
     /// Several waiting tools may be approved with one word, where nothing about any of them asks
     /// for a closer look.
     pub batch: bool,
+    /// A proved tool that does nothing but read what it is given may be used once, by the run that
+    /// made it, while it waits for a person; so many minutes from when it was asked for. 0: never.
+    pub while_waiting_minutes: u32,
 }
 
 impl Default for ApprovalPolicy {
@@ -191,6 +194,7 @@ impl Default for ApprovalPolicy {
             two_person: false,
             expires_hours: 168,
             batch: false,
+            while_waiting_minutes: 0,
         }
     }
 }

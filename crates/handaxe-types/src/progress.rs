@@ -33,6 +33,11 @@ pub enum Progress {
         model: String,
         tokens: u64,
     },
+    /// A further piece of the reply of the model call that is under way. Told only to a reporter
+    /// that hears words; what it says counts for nothing before the whole was read.
+    Words {
+        text: String,
+    },
     Registered {
         tool: ToolName,
         version: Version,
@@ -44,6 +49,12 @@ pub enum Progress {
 /// Takes progress; must not block.
 pub trait Reporter: Send + Sync {
     fn report(&self, progress: Progress);
+
+    /// Whether anyone sees a model's words as they arrive. Where nobody does, a reply is asked for
+    /// in one.
+    fn hears_words(&self) -> bool {
+        false
+    }
 }
 
 /// Tells no one.

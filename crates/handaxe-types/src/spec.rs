@@ -43,6 +43,15 @@ pub enum Capability {
     WriteFiles,
 }
 
+impl Capability {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadFiles => "read_files",
+            Self::WriteFiles => "write_files",
+        }
+    }
+}
+
 impl Spec {
     /// Names of the top-level input properties with `"format": "file"`.
     pub fn input_files(&self) -> Vec<String> {

@@ -12,6 +12,8 @@ const MAX_BYTES: usize = 256 << 10;
 const MAX_SOURCE: usize = 1 << 20;
 const MAX_NESTING: usize = 200;
 const MAX_REPAIRS: u32 = 20;
+/// A day: what waits longer than that waits for its person.
+const MAX_WHILE_WAITING: u64 = 24 * 60;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
@@ -69,7 +71,7 @@ pub fn load_policy(toml: &str) -> Result<Policy, PolicyError> {
 
 fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
     let trial = &policy.trial;
-    let ranges: [(&'static str, u64, u64, u64); 10] = [
+    let ranges: [(&'static str, u64, u64, u64); 11] = [
         (
             "max_bytes",
             policy.code.max_bytes as u64,
@@ -95,6 +97,12 @@ fn check(toml: &str, policy: &Policy) -> Result<(), PolicyError> {
         ("min_mutants", trial.min_mutants.into(), 1, 10_000),
         ("wall_budget_ms", trial.wall_budget_ms, 1_000, 86_400_000),
         ("shadow_percent", trial.shadow_percent.into(), 0, 100),
+        (
+            "while_waiting_minutes",
+            policy.approval.while_waiting_minutes.into(),
+            0,
+            MAX_WHILE_WAITING,
+        ),
     ];
     for (key, value, from, to) in ranges {
         if !(from..=to).contains(&value) {
@@ -276,6 +284,10 @@ expires_hours = {}
 # true: several waiting tools may be approved at once in the browser, where nothing about any of them
 # asks for a closer look (no warning, not a person's own, no files handed back, not a new version).
 batch = {}
+# Minutes in which a proved tool that waits may be used once, by the run that made it, where a person
+# asks for that (handaxe ask --while-waiting); only tools that do nothing but read what they are
+# given. Recorded, shown on the card and on the answer, and no approval. 0 allows none.
+while_waiting_minutes = {}
 
 [isolation]
 # The least isolation under which a tool is tried and run, weakest first: \"landlock\" (no
@@ -303,6 +315,7 @@ least = \"{}\"
         p.approval.two_person,
         p.approval.expires_hours,
         p.approval.batch,
+        p.approval.while_waiting_minutes,
         p.isolation.least.as_str(),
     );
     out
@@ -345,6 +358,11 @@ mod tests {
             ("[trial]\nkill_floor = 1.5\n", 2, "must be 0 to 1"),
             ("[trial]\nmax_exponent = nan\n", 2, "must be 0 to 100"),
             ("[code]\nmax_nesting = 100000\n", 2, "must be 1 to 200"),
+            (
+                "[approval]\nwhile_waiting_minutes = 9999\n",
+                2,
+                "must be 0 to 1440",
+            ),
             ("[code]\nmax_bytes = -1\n", 2, "policy.toml"),
             (
                 "[domains]\nallow = [\"text\", \"network\"]\ndeny = [\"network\"]\n",

@@ -52,6 +52,32 @@ impl Approver for YesFlag {
     }
 }
 
+/// `--while-waiting`: shows the card, leaves it waiting, and asks for the one use that the policy
+/// allows meanwhile.
+pub(crate) struct OnceFlag {
+    out: Output,
+    watcher: Arc<Watcher>,
+}
+
+impl OnceFlag {
+    pub(crate) fn new(shop: &Workshop, watcher: Arc<Watcher>) -> Self {
+        Self {
+            out: shop.out.clone(),
+            watcher,
+        }
+    }
+}
+
+impl Approver for OnceFlag {
+    fn decide(&self, card: &Card) -> Decision {
+        self.watcher.clear();
+        self.out
+            .note(strong().for_stderr().apply_to("Waits for approval"));
+        self.out.note(render_card(card, card_width()).trim_end());
+        Decision::UseOnce { asked_by: login() }
+    }
+}
+
 /// Shows the card at the terminal; single keys show more of it and decide.
 pub(crate) struct Asking {
     out: Output,

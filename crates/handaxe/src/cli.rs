@@ -172,6 +172,10 @@ pub(crate) struct ServeArgs {
     /// A page's origin that may ask, scheme, name and port; may be given again
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
+    /// Seconds in which a request's headers have to be whole, and its body begin and keep coming
+    #[arg(long, value_name = "SECONDS", default_value_t = handaxe_server::READ_WITHIN.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) read_timeout: u64,
     /// Figures for Prometheus at /metrics on a listener of their own, e.g. 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Option<std::net::SocketAddr>,
@@ -240,6 +244,10 @@ pub(crate) struct AskArgs {
     /// Approve the tool made by this very command, as the person who runs it
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Answer once with a tool that still waits for approval, where policy.toml allows that
+    /// (`while_waiting_minutes`): recorded, shown on the answer and the card, and no approval
+    #[arg(long, conflicts_with_all = ["yes", "plan"])]
+    pub(crate) while_waiting: bool,
     /// Show the plan and stop: nothing is written, nothing runs
     #[arg(long)]
     pub(crate) plan: bool,
@@ -595,6 +603,10 @@ pub(crate) enum RunsCommand {
         /// Approve the tool that the run made, as the person who runs this command
         #[arg(long, short)]
         yes: bool,
+        /// Answer once with the tool that the run made while it waits for approval, where
+        /// policy.toml allows that (`while_waiting_minutes`)
+        #[arg(long, conflicts_with = "yes")]
+        while_waiting: bool,
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
     },
@@ -750,4 +762,6 @@ pub(crate) enum PartArg {
     Frozen,
     /// Data sets kept aside
     FrozenSets,
+    /// Two files, tables of two ways, times that count back, records out
+    Steps,
 }

@@ -103,6 +103,15 @@ impl<'a> Typed<'a> {
         required.is_some_and(|keys| keys.iter().any(|k| k == key))
     }
 
+    /// The members that an object may have by name.
+    pub(crate) fn keys(self) -> impl Iterator<Item = &'a str> {
+        let properties = self.resolved().properties();
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.as_str())
+    }
+
     fn closed(self) -> bool {
         self.schema.get("additionalProperties") == Some(&Value::Bool(false))
     }

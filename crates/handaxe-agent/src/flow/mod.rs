@@ -2,6 +2,7 @@
 //! every edge of fitting types. What runs them is `pipeline/compose.rs`.
 
 mod fit;
+mod wire;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use handaxe_types::{Binding, Each, Flow, FlowStep, Reference};
 use serde_json::{Value, json};
 
 pub(crate) use fit::{Misfit, Typed, fits};
+pub(crate) use wire::{Before, Wired, wire};
 
 /// More tools than this in a row are a program, and a program is a tool.
 pub(crate) const MAX_STEPS: usize = 8;
@@ -85,7 +87,7 @@ pub(crate) fn check(
 }
 
 /// The schema of a list of such outputs; its definitions stay where `$ref`s look for them.
-fn list_of(mut item: Value) -> Value {
+pub(crate) fn list_of(mut item: Value) -> Value {
     let definitions = item
         .as_object_mut()
         .and_then(|o| o.remove("$defs"))

@@ -1,8 +1,11 @@
 //! Anthropic Messages. Structured output is a tool that must be called: it takes any schema.
 
+use handaxe_types::json::{self, Bounds};
 use serde_json::{Value, json};
 
+use super::events::Framing;
 use super::http::{Wire, Without};
+use super::stream::{Fold, append, at};
 use super::{Finish, ModelReply, ModelRequest, Secret, Tokens};
 
 pub(super) struct Anthropic;
@@ -37,6 +40,7 @@ impl Wire for Anthropic {
             "system": request.system,
             "messages": request.messages,
             "max_tokens": request.max_tokens,
+            "stream": !without.has(Without::STREAM),
         });
         if let Some(t) = request
             .temperature
@@ -64,6 +68,7 @@ impl Wire for Anthropic {
             ("temperature", Without::TEMPERATURE),
             ("tool_choice", Without::SCHEMA),
             ("input_schema", Without::SCHEMA),
+            ("stream", Without::STREAM),
         ]
     }
 
@@ -79,6 +84,8 @@ impl Wire for Anthropic {
                 .filter_map(move |b| b.get(field))
         };
         let text = match of("tool_use", "input").next() {
+            // Of a stream that was cut at its length.
+            Some(Value::String(unfinished)) => unfinished.clone(),
             Some(input) => input.to_string(),
             None => of("text", "text").filter_map(Value::as_str).collect(),
         };
@@ -107,5 +114,101 @@ impl Wire for Anthropic {
                 .unwrap_or_default()
                 .to_owned(),
         })
+    }
+}
+
+/// Blocks of one reply: what was asked for is one, with a few words before it.
+const MAX_BLOCKS: u64 = 64;
+
+impl Fold for Anthropic {
+    fn framing(&self) -> Framing {
+        Framing::Events
+    }
+
+    fn fold(&self, whole: &mut Value, mut event: Value) -> Result<String, String> {
+        let kind = event.get("type").and_then(Value::as_str);
+        let mut text = String::new();
+        match kind.unwrap_or_default() {
+            "message_start" => {
+                *whole = event
+                    .get_mut("message")
+                    .map(Value::take)
+                    .unwrap_or_default();
+                let message = whole.as_object_mut().ok_or("its message is no object")?;
+                message.insert("content".to_owned(), json!([]));
+            }
+            "content_block_start" | "content_block_delta" | "content_block_stop" => {
+                text = block(whole, &event)?;
+            }
+            "message_delta" => {
+                if let Some(reason) = event.pointer("/delta/stop_reason") {
+                    whole["stop_reason"] = reason.clone();
+                }
+                let counted = at(whole, "/usage");
+                if !counted.is_object() {
+                    *counted = json!({});
+                }
+                let more = event.get("usage").and_then(Value::as_object);
+                if let (Some(counted), Some(more)) = (counted.as_object_mut(), more) {
+                    counted.extend(more.clone());
+                }
+            }
+            "message_stop" => whole["ended"] = json!(true),
+            // Pings, and kinds of later versions.
+            _ => {}
+        }
+        Ok(text)
+    }
+
+    fn is_whole(&self, whole: &Value) -> bool {
+        whole.get("ended").is_some()
+    }
+}
+
+/// A step of one block of the content; the text that came with it.
+fn block(whole: &mut Value, event: &Value) -> Result<String, String> {
+    let index = event.get("index").and_then(Value::as_u64).unwrap_or(0);
+    let blocks = whole.get_mut("content").and_then(Value::as_array_mut);
+    let blocks = blocks.ok_or("a block came before the message")?;
+    if index >= MAX_BLOCKS {
+        return Err(format!("it has more than {MAX_BLOCKS} blocks"));
+    }
+    let index = index as usize;
+    while blocks.len() <= index {
+        blocks.push(json!({}));
+    }
+    let block = &mut blocks[index];
+    if let Some(begun) = event.get("content_block") {
+        *block = begun.clone();
+        if block.get("type").and_then(Value::as_str) == Some("tool_use") {
+            block["input"] = json!("");
+        }
+        let text = block.get("text").and_then(Value::as_str);
+        return Ok(text.unwrap_or_default().to_owned());
+    }
+    let Some(delta) = event.get("delta") else {
+        finish(block);
+        return Ok(String::new());
+    };
+    let of = |name: &str| delta.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (field, more) = match (of("text"), of("partial_json")) {
+        (Some(text), _) => ("/text", text),
+        (None, Some(json)) => ("/input", json),
+        // Thoughts and signatures are not the reply.
+        (None, None) => return Ok(String::new()),
+    };
+    append(block, field, &more);
+    Ok(more)
+}
+
+/// The JSON of a call is whole: read as strictly as any other. What cannot be read stays text, and
+/// the role that reads it says so.
+fn finish(block: &mut Value) {
+    let Some(text) = block.get("input").and_then(Value::as_str) else {
+        return;
+    };
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    if let Ok(input) = json::parse(text.as_bytes(), Bounds::DEFAULT) {
+        block["input"] = input;
     }
 }

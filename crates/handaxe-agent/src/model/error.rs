@@ -81,6 +81,14 @@ pub enum ModelError {
         received: usize,
         source: Option<reqwest::Error>,
     },
+    #[error("the reply of {host} came in more than {limit} pieces")]
+    TooManyEvents { host: String, limit: usize },
+    #[error("{host} broke off after {received} bytes of text: {detail}")]
+    BrokenOff {
+        host: String,
+        received: usize,
+        detail: String,
+    },
     #[error("the reply of {host} is not JSON that can be read")]
     NotJson { host: String, source: JsonError },
     #[error("the reply of {host} has an unexpected shape: {detail}")]
@@ -112,7 +120,8 @@ impl ModelError {
             Self::Redirected { .. } => "redirected",
             Self::Connect { .. } => "connect",
             Self::Timeout { .. } => "timeout",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooManyEvents { .. } => "too_large",
+            Self::BrokenOff { .. } => "broken_off",
             Self::CutOff { .. } => "cut_off",
             Self::NotJson { .. } | Self::Malformed { .. } => "malformed",
             Self::NoRecording { .. } => "no_recording",
@@ -129,6 +138,8 @@ impl ModelError {
                 phase: Phase::Idle | Phase::Total,
                 ..
             } | Self::TooLarge { .. }
+                | Self::TooManyEvents { .. }
+                | Self::BrokenOff { .. }
                 | Self::CutOff { .. }
                 | Self::NotJson { .. }
                 | Self::Malformed { .. }
@@ -140,9 +151,10 @@ impl ModelError {
         Some(match self {
             Self::Unauthorized { .. } => "check the API key and that it may use this model",
             Self::RateLimited { .. } => "wait, then `handaxe runs resume`; what was paid is kept",
-            Self::Server { .. } | Self::CutOff { .. } | Self::Timeout { .. } => {
-                "`handaxe runs resume` continues where this stopped"
-            }
+            Self::Server { .. }
+            | Self::CutOff { .. }
+            | Self::BrokenOff { .. }
+            | Self::Timeout { .. } => "`handaxe runs resume` continues where this stopped",
             Self::Connect { .. } => "check the address and that the server is running",
             Self::Redirected { .. } => "give the final address with `--base-url`",
             Self::Rejected { .. } => "check the model's name",

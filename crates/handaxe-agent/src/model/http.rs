@@ -12,9 +12,10 @@ use tokio::time::{sleep, timeout_at};
 
 use super::connect::{client, endpoint, host_of, is_loopback};
 use super::retry::{dice, retry_after};
+use super::stream::{Fold, is_streamed};
 use super::{
-    HttpOptions, Model, ModelError, ModelId, ModelReply, ModelRequest, ModelSpec, Phase, Secret,
-    SetupError, Tokens, anthropic, ollama, openai,
+    HttpOptions, Listener, Model, ModelError, ModelId, ModelReply, ModelRequest, ModelSpec, Phase,
+    Secret, SetupError, Tokens, anthropic, ollama, openai,
 };
 
 /// The largest reply that is read, in bytes.
@@ -32,14 +33,22 @@ impl Without {
     pub(super) const TEMPERATURE: u8 = 2;
     /// The field for the reply's length goes by its other name.
     pub(super) const USUAL_MAX_TOKENS: u8 = 4;
+    /// The reply comes in one.
+    pub(super) const STREAM: u8 = 8;
+    /// A stream's tokens are not counted by the server.
+    pub(super) const STREAM_USAGE: u8 = 16;
 
     pub(super) fn has(self, part: u8) -> bool {
         self.0 & part != 0
     }
+
+    fn and(self, part: u8, so: bool) -> Self {
+        Self(if so { self.0 | part } else { self.0 })
+    }
 }
 
 /// One provider's JSON. No input or output happens in here.
-pub(super) trait Wire: Send + Sync {
+pub(super) trait Wire: Fold {
     fn provider(&self) -> &'static str;
     fn base_url(&self) -> &'static str;
     /// Appended to the base URL.
@@ -55,13 +64,13 @@ pub(super) trait Wire: Send + Sync {
 /// A model behind HTTP: the only kind that a recording can be made of.
 pub struct HttpModel {
     id: ModelId,
-    wire: Box<dyn Wire>,
+    pub(super) wire: Box<dyn Wire>,
     client: Client,
     url: Url,
-    host: String,
+    pub(super) host: String,
     local: bool,
     headers: HeaderMap,
-    options: HttpOptions,
+    pub(super) options: HttpOptions,
     without: AtomicU8,
 }
 
@@ -111,7 +120,12 @@ impl HttpModel {
     }
 
     /// One request and the whole of its reply.
-    async fn attempt(&self, body: &Value, deadline: Instant) -> Result<Got, ModelError> {
+    async fn attempt(
+        &self,
+        body: &Value,
+        listener: Option<&Listener>,
+        deadline: Instant,
+    ) -> Result<Got, ModelError> {
         let begun = Instant::now();
         let sending = self
             .client
@@ -130,6 +144,12 @@ impl HttpModel {
             .get(RETRY_AFTER)
             .and_then(|v| v.to_str().ok())
             .and_then(|v| retry_after(v, SystemTime::now()));
+        if let Some(listener) = listener.filter(|_| status.is_success() && is_streamed(&response)) {
+            let whole = self
+                .read_stream(response, listener, deadline, begun)
+                .await?;
+            return Ok(Got::Whole(whole));
+        }
         if status.is_success() {
             let bytes = self.read_body(response, deadline, begun).await?;
             return Ok(Got::Body(bytes));
@@ -146,15 +166,11 @@ impl HttpModel {
         deadline: Instant,
         begun: Instant,
     ) -> Result<Vec<u8>, ModelError> {
-        let too_large = || ModelError::TooLarge {
-            host: self.host.clone(),
-            limit: MAX_BODY,
-        };
         if response
             .content_length()
             .is_some_and(|n| n > MAX_BODY as u64)
         {
-            return Err(too_large());
+            return Err(self.too_large(MAX_BODY));
         }
         let mut bytes = Vec::new();
         loop {
@@ -162,18 +178,12 @@ impl HttpModel {
             let chunk = match timeout_at(deadline.min(idle).into(), response.chunk()).await {
                 Err(_) if deadline <= idle => return Err(self.timeout(Phase::Total, begun)),
                 Err(_) => return Err(self.timeout(Phase::Idle, begun)),
-                Ok(Err(e)) => {
-                    return Err(ModelError::CutOff {
-                        host: self.host.clone(),
-                        received: bytes.len(),
-                        source: Some(e.without_url()),
-                    });
-                }
+                Ok(Err(e)) => return Err(self.cut_off(bytes.len(), Some(e.without_url()))),
                 Ok(Ok(None)) => return Ok(bytes),
                 Ok(Ok(Some(chunk))) => chunk,
             };
             if bytes.len() + chunk.len() > MAX_BODY {
-                return Err(too_large());
+                return Err(self.too_large(MAX_BODY));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -197,7 +207,7 @@ impl HttpModel {
     }
 
     /// Someone else's text, fit to be shown: without the key, bounded, escaped.
-    fn plain(&self, text: &str) -> String {
+    pub(super) fn plain(&self, text: &str) -> String {
         let scrubbed = match &self.options.key {
             Some(key) => key.scrub(text),
             None => text.to_owned(),
@@ -216,7 +226,29 @@ impl HttpModel {
         shown
     }
 
-    fn timeout(&self, phase: Phase, begun: Instant) -> ModelError {
+    pub(super) fn too_large(&self, limit: usize) -> ModelError {
+        ModelError::TooLarge {
+            host: self.host.clone(),
+            limit,
+        }
+    }
+
+    pub(super) fn cut_off(&self, received: usize, source: Option<reqwest::Error>) -> ModelError {
+        ModelError::CutOff {
+            host: self.host.clone(),
+            received,
+            source,
+        }
+    }
+
+    pub(super) fn malformed(&self, shape: &str) -> ModelError {
+        ModelError::Malformed {
+            host: self.host.clone(),
+            detail: self.plain(shape),
+        }
+    }
+
+    pub(super) fn timeout(&self, phase: Phase, begun: Instant) -> ModelError {
         ModelError::Timeout {
             host: self.host.clone(),
             phase,
@@ -234,39 +266,32 @@ impl HttpModel {
                 source: Some(e),
             }
         } else {
-            ModelError::CutOff {
-                host: self.host.clone(),
-                received: 0,
-                source: Some(e),
-            }
+            self.cut_off(0, Some(e))
         }
     }
 
-    fn read_reply(&self, bytes: &[u8], request: &ModelRequest) -> Result<ModelReply, ModelError> {
-        let host = || self.host.clone();
+    fn read_body_json(&self, bytes: &[u8]) -> Result<Value, ModelError> {
         let bounds = Bounds {
             bytes: MAX_BODY,
             ..Bounds::DEFAULT
         };
-        let value = json::parse(bytes, bounds).map_err(|source| match source {
+        json::parse(bytes, bounds).map_err(|source| match source {
             // Without a length or chunks, an early end shows only as JSON that stops.
-            JsonError::Syntax(e) if e.is_eof() && !bytes.is_empty() => ModelError::CutOff {
-                host: host(),
-                received: bytes.len(),
-                source: None,
-            },
+            JsonError::Syntax(e) if e.is_eof() && !bytes.is_empty() => {
+                self.cut_off(bytes.len(), None)
+            }
             source => ModelError::NotJson {
-                host: host(),
+                host: self.host.clone(),
                 source,
             },
-        })?;
+        })
+    }
+
+    fn read_reply(&self, value: &Value, request: &ModelRequest) -> Result<ModelReply, ModelError> {
         let mut reply = self
             .wire
-            .read(&value)
-            .map_err(|shape| ModelError::Malformed {
-                host: host(),
-                detail: self.plain(&error_message(&value).unwrap_or(shape)),
-            })?;
+            .read(value)
+            .map_err(|shape| self.malformed(&error_message(value).unwrap_or(shape)))?;
         // A server that does not count is not free of the budget.
         if reply.usage == Tokens::default() {
             reply.usage = Tokens {
@@ -328,6 +353,8 @@ impl HttpModel {
 /// What came back of one attempt.
 enum Got {
     Body(Vec<u8>),
+    /// What a stream came to.
+    Whole(Value),
     Status(StatusCode, Option<Duration>, String),
 }
 
@@ -344,11 +371,22 @@ impl Model for HttpModel {
     async fn complete(&self, request: &ModelRequest) -> Result<ModelReply, ModelError> {
         let mut attempts = 0;
         loop {
-            let without = Without(self.without.load(Ordering::Relaxed));
+            let listener = request.listener.as_ref();
+            let without = Without(self.without.load(Ordering::Relaxed))
+                .and(Without::STREAM, listener.is_none());
             let body = self.wire.body(&self.id.name, request, without);
             attempts += 1;
-            let (asked, error) = match self.attempt(&body, request.deadline).await {
-                Ok(Got::Body(bytes)) => return self.read_reply(&bytes, request),
+            let listener = listener.filter(|_| !without.has(Without::STREAM));
+            let (asked, error) = match self.attempt(&body, listener, request.deadline).await {
+                Ok(Got::Body(bytes)) => {
+                    let reply = self.read_reply(&self.read_body_json(&bytes)?, request)?;
+                    if let Some(listener) = &request.listener {
+                        // From a server that does not stream.
+                        listener.hear(reply.text.clone());
+                    }
+                    return Ok(reply);
+                }
+                Ok(Got::Whole(whole)) => return self.read_reply(&whole, request),
                 // Bounded: each part is left out once.
                 Ok(Got::Status(status, _, detail))
                     if matches!(status.as_u16(), 400 | 422) && self.leave_out(&detail) =>
@@ -389,12 +427,14 @@ fn passes(error: &ModelError) -> bool {
         ModelError::RateLimited { detail, .. } => !detail.contains("quota"),
         ModelError::Server { .. } | ModelError::Connect { .. } => true,
         ModelError::Timeout { phase, .. } => *phase == Phase::Connect,
+        // Overloaded, as some say once they have begun.
+        ModelError::BrokenOff { received, .. } => *received == 0,
         _ => false,
     }
 }
 
 /// `{"error":{"message":…}}`, `{"error":…}` or `{"message":…}`.
-fn error_message(value: &Value) -> Option<String> {
+pub(super) fn error_message(value: &Value) -> Option<String> {
     let error = value.get("error").unwrap_or(value);
     let text = error
         .get("message")

@@ -9,7 +9,9 @@ mod budget;
 mod cassette;
 mod connect;
 mod error;
+mod events;
 mod http;
+mod listener;
 mod memo;
 mod observed;
 mod ollama;
@@ -18,6 +20,7 @@ mod record;
 mod retry;
 mod secret;
 mod spec;
+mod stream;
 
 use std::time::Instant;
 
@@ -31,6 +34,7 @@ pub use cassette::{CassetteError, Header, Origin as CassetteOrigin, Replay};
 pub use connect::{HttpOptions, SetupError, Timeouts, plain_client};
 pub use error::{ModelError, Phase};
 pub use http::{HttpModel, MAX_BODY};
+pub use listener::Listener;
 pub use memo::{Memo, ReplyStore, StoreError};
 pub use observed::Observed;
 pub use ollama::probe as probe_ollama;
@@ -146,6 +150,9 @@ pub struct ModelRequest {
     pub sample: u32,
     /// Nothing is waited for past this, retries included.
     pub deadline: Instant,
+    /// Hears the reply's text as it arrives. Whether anyone listens changes no reply, and is in no
+    /// key and no digest.
+    pub listener: Option<Listener>,
 }
 
 impl ModelRequest {

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::connect::client;
+use super::events::Framing;
 use super::http::{Wire, Without};
+use super::stream::{Fold, append};
 use super::{Finish, HttpOptions, ModelReply, ModelRequest, Secret, Timeouts, Tokens};
 
 const LOCAL: &str = "http://127.0.0.1:11434";
@@ -47,7 +49,7 @@ impl Wire for Ollama {
         let mut body = json!({
             "model": model,
             "messages": messages,
-            "stream": false,
+            "stream": !without.has(Without::STREAM),
             "options": {"num_predict": request.max_tokens, "num_ctx": context},
         });
         if let Some(t) = request
@@ -67,7 +69,11 @@ impl Wire for Ollama {
     }
 
     fn quirks(&self) -> &'static [(&'static str, u8)] {
-        &[("format", Without::SCHEMA), ("schema", Without::SCHEMA)]
+        &[
+            ("format", Without::SCHEMA),
+            ("schema", Without::SCHEMA),
+            ("stream", Without::STREAM),
+        ]
     }
 
     fn read(&self, body: &Value) -> Result<ModelReply, String> {
@@ -103,6 +109,38 @@ impl Wire for Ollama {
                 .unwrap_or_default()
                 .to_owned(),
         })
+    }
+}
+
+impl Fold for Ollama {
+    fn framing(&self) -> Framing {
+        Framing::Lines
+    }
+
+    /// Each line is a reply of its own with the next piece of the message; the last has the rest.
+    fn fold(&self, whole: &mut Value, event: Value) -> Result<String, String> {
+        let Value::Object(fields) = event else {
+            return Err("a line of it is no object".to_owned());
+        };
+        let mut text = String::new();
+        for (name, value) in fields {
+            if name != "message" {
+                whole[name] = value;
+                continue;
+            }
+            if let Some(more) = value.get("content").and_then(Value::as_str) {
+                append(whole, "/message/content", more);
+                more.clone_into(&mut text);
+            }
+            if let Some(calls) = value.get("tool_calls") {
+                whole["message"]["tool_calls"] = calls.clone();
+            }
+        }
+        Ok(text)
+    }
+
+    fn is_whole(&self, whole: &Value) -> bool {
+        whole.get("done").and_then(Value::as_bool) == Some(true)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::events::Framing;
 use super::http::{Wire, Without};
+use super::stream::{Fold, append, at};
 use super::{Finish, ModelReply, ModelRequest, Secret, Tokens};
 
 pub(super) struct OpenAi;
@@ -31,7 +33,13 @@ impl Wire for OpenAi {
     fn body(&self, model: &str, request: &ModelRequest, without: Without) -> Value {
         let mut messages = vec![json!({"role": "system", "content": request.system})];
         messages.extend(request.messages.iter().map(|m| json!(m)));
-        let mut body = json!({"model": model, "messages": messages, "stream": false});
+        let mut body = json!({"model": model, "messages": messages});
+        let stream = !without.has(Without::STREAM);
+        body["stream"] = json!(stream);
+        if stream && !without.has(Without::STREAM_USAGE) {
+            // Else the tokens of a stream are not counted.
+            body["stream_options"] = json!({"include_usage": true});
+        }
         // Newer models take only the long name, older servers only the short one.
         let length = if without.has(Without::USUAL_MAX_TOKENS) {
             "max_tokens"
@@ -66,6 +74,8 @@ impl Wire for OpenAi {
             ("response_format", Without::SCHEMA),
             ("json_schema", Without::SCHEMA),
             ("schema", Without::SCHEMA),
+            ("stream_options", Without::STREAM_USAGE),
+            ("stream", Without::STREAM),
         ]
     }
 
@@ -118,5 +128,64 @@ impl Wire for OpenAi {
                 .unwrap_or_default()
                 .to_owned(),
         })
+    }
+}
+
+impl Fold for OpenAi {
+    fn framing(&self) -> Framing {
+        Framing::Events
+    }
+
+    /// The first choice's `delta`s are pieces of its `message`.
+    fn fold(&self, whole: &mut Value, mut event: Value) -> Result<String, String> {
+        for name in ["model", "usage"] {
+            if let Some(said) = event.get_mut(name).filter(|v| !v.is_null()) {
+                whole[name] = said.take();
+            }
+        }
+        let Some(choice) = event.pointer("/choices/0") else {
+            // The last event counts the tokens and has no choice.
+            return Ok(String::new());
+        };
+        if choice.get("index").and_then(Value::as_u64).unwrap_or(0) != 0 {
+            return Ok(String::new());
+        }
+        if !whole["choices"].is_array() {
+            whole["choices"] = json!([{"message": {}}]);
+        }
+        let ours = &mut whole["choices"][0];
+        if let Some(reason) = choice.get("finish_reason").filter(|r| !r.is_null()) {
+            ours["finish_reason"] = reason.clone();
+        }
+        let empty = json!({});
+        let delta = choice.get("delta").unwrap_or(&empty);
+        for name in ["content", "refusal"] {
+            if let Some(text) = delta.get(name).and_then(Value::as_str) {
+                append(ours, &format!("/message/{name}"), text);
+            }
+        }
+        if let Some(calls) = delta.get("tool_calls").and_then(Value::as_array) {
+            // Nothing can be called. Who reads the reply says so, and names the first.
+            let call = at(ours, "/message/tool_calls");
+            if !call.is_array() {
+                *call = json!([{"function": {}}]);
+            }
+            for name in ["name", "arguments"] {
+                let said = calls
+                    .iter()
+                    .filter_map(|c| c.get("function")?.get(name)?.as_str());
+                for text in said {
+                    append(&mut call[0], &format!("/function/{name}"), text);
+                }
+            }
+        }
+        let text = delta.get("content").and_then(Value::as_str);
+        Ok(text.unwrap_or_default().to_owned())
+    }
+
+    fn is_whole(&self, whole: &Value) -> bool {
+        whole
+            .pointer("/choices/0/finish_reason")
+            .is_some_and(Value::is_string)
     }
 }

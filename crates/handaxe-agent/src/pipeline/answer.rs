@@ -1,7 +1,7 @@
 //! From what the tools gave to words that a reader can check.
 
 use handaxe_composer::Composed;
-use handaxe_registry::ApprovedTool;
+use handaxe_types::ToolRef;
 use serde_json::Value;
 
 use super::report::Invocation;
@@ -9,9 +9,18 @@ use super::report::Invocation;
 /// Rows of a table that are shown; the rest is counted.
 const MAX_ROWS: usize = 20;
 
+/// What stands behind the tool that an answer rests on.
+#[derive(Clone, Copy)]
+pub(super) enum Standing {
+    Approved,
+    /// It waits for a person still.
+    Waiting,
+}
+
 /// The answer in words, and the result as data: the one output, or one an invocation.
 pub(super) fn answer(
-    tool: &ApprovedTool,
+    tool: &ToolRef,
+    standing: Standing,
     composed: &[Composed],
     invocations: &[Invocation],
 ) -> (String, Value) {
@@ -39,7 +48,13 @@ pub(super) fn answer(
     } else {
         format!(" over {}", files.join(", "))
     };
-    texts.push(format!("This rests on {}{over}.", tool.tool_ref()));
+    texts.push(match standing {
+        Standing::Approved => format!("This rests on {tool}{over}."),
+        Standing::Waiting if over.is_empty() => {
+            format!("This rests on {tool}, not approved yet.")
+        }
+        Standing::Waiting => format!("This rests on {tool}, not approved yet,{over}."),
+    });
     let result = if results.len() == 1 {
         results.remove(0)
     } else {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use handaxe_registry::{Registry, RegistryError};
 use handaxe_types::{
     ApprovalId, ApprovalMethod, ApprovalRequest, ApprovalSignature, Author, CaseResult, Digest,
-    Draft, FuzzFailure, Layer, ToolDigest, ToolRef, Verdict,
+    Draft, FuzzFailure, Layer, ProvisionalUse, ToolDigest, ToolRef, Verdict,
 };
 use serde::Serialize;
 use similar::TextDiff;
@@ -38,6 +38,8 @@ pub struct Card {
     pub binds: Binds,
     /// Whose yes would count as approving one's own work.
     pub self_approval: bool,
+    /// The one use that was made of it while it waited.
+    pub provisional: Option<ProvisionalUse>,
 }
 
 /// The code against what it would take the place of.
@@ -124,6 +126,7 @@ impl Card {
             interpreter: trial.interpreter,
             layers: trial.layers,
             verdict: proposal.verdict,
+            provisional: proposal.approval.provisional,
             request,
             draft,
         };
@@ -269,6 +272,10 @@ pub enum Decision {
     },
     /// No one is here to ask; it stays waiting.
     Wait,
+    /// It stays waiting, and a person wants the one use that the policy may allow meanwhile.
+    UseOnce {
+        asked_by: String,
+    },
     /// The person changed the code: a new attempt, proved like any other.
     Edit {
         editor: String,

@@ -16,6 +16,7 @@ use super::data::Data;
 use super::make::{Attempt, Job, Mind, make, regression, try_draft};
 use super::report::Stop;
 use super::run::Walk;
+use super::waiting::Once;
 use super::writers::Composing;
 use super::{Halt, PipelineError};
 use crate::minds::Minds;
@@ -166,6 +167,14 @@ impl<'a> Walk<'a> {
                     return Err(Halt::Stop(Stop::new("rejected", text)));
                 }
                 Decision::Wait => return Ok(None),
+                Decision::UseOnce { asked_by } => {
+                    self.once = Some(Once {
+                        asked_by,
+                        invocation: attempt.draft.provenance.invocation.clone(),
+                        request,
+                    });
+                    return Ok(None);
+                }
                 Decision::Edit { editor, code } => {
                     attempt = self.edited(attempt, job, mind, editor, code)?;
                 }

@@ -129,7 +129,7 @@ fn quoted(question: &str) -> Vec<String> {
 }
 
 /// A text where a text is wanted, else what it reads as.
-fn typed(text: &str, property: &Value) -> Value {
+pub(super) fn typed(text: &str, property: &Value) -> Value {
     if property.get("type").and_then(Value::as_str) == Some("string") {
         return Value::String(text.to_owned());
     }

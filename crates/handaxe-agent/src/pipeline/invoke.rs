@@ -1,11 +1,15 @@
-//! Running an approved tool. The only way in is an [`ApprovedTool`], which only the registry can
-//! make.
+//! Running a tool. The only ways in are an [`ApprovedTool`], and, used up by one answer, a
+//! [`Provisional`]; both only the registry can make.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use handaxe_registry::{ApprovedTool, StateChange, StateError};
+use handaxe_registry::{ApprovedTool, Provisional, ProvisionalError, StateChange, StateError};
 use handaxe_sandbox::{InlineFile, Mount, SandboxError, SessionSpec};
-use handaxe_types::{Capability, DataFile, Limits, Progress, RunId, ToolRef, measures};
+use handaxe_types::{
+    Asset, Capability, DataFile, Limits, Progress, RunId, Spec, ToolName, ToolRef, Version,
+    measures,
+};
 use handaxe_validate::{Arguments, Contract, InvokeError, is_sampled, shadow};
 use serde_json::{Map, Value};
 
@@ -31,8 +35,55 @@ pub enum UseError {
     Invoke(InvokeError),
     #[error("the approved tool's schemas cannot be used: {0}")]
     Contract(#[source] handaxe_validate::ContractError),
+    /// What waited is decided, changed or late by now.
+    #[error(transparent)]
+    Provisional(ProvisionalError),
+    /// It ran under a use before approval and gave nothing.
+    #[error("{0}")]
+    Ended(String),
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+}
+
+/// What the registry let out to be run.
+#[derive(Clone, Copy)]
+enum Held<'a> {
+    Approved(&'a ApprovedTool),
+    Once(&'a Provisional),
+}
+
+impl<'a> Held<'a> {
+    fn spec(self) -> &'a Spec {
+        match self {
+            Self::Approved(tool) => tool.spec(),
+            Self::Once(tool) => tool.spec(),
+        }
+    }
+
+    fn code(self) -> &'a str {
+        match self {
+            Self::Approved(tool) => tool.code(),
+            Self::Once(tool) => tool.code(),
+        }
+    }
+
+    fn assets(self) -> &'a BTreeMap<String, Asset> {
+        match self {
+            Self::Approved(tool) => tool.assets(),
+            Self::Once(tool) => tool.assets(),
+        }
+    }
+
+    fn name(self) -> &'a ToolName {
+        &self.spec().name
+    }
+
+    fn version(self) -> Version {
+        match self {
+            Self::Approved(tool) => tool.version(),
+            Self::Once(tool) => tool.version(),
+        }
+    }
 }
 
 /// Runs the tool once, in the jail that it was proved in, and journals it.
@@ -41,6 +92,29 @@ pub fn use_tool(
     tool: &ApprovedTool,
     what: &Use<'_>,
 ) -> Result<Invocation, UseError> {
+    call(ctx, Held::Approved(tool), what)
+}
+
+/// Makes the calls of one answer with a tool that waits for a person, in the same jail and limits,
+/// and with that its use is over.
+pub(super) fn use_once(
+    ctx: &Context,
+    tool: Provisional,
+    calls: &[Use<'_>],
+) -> Result<Vec<Invocation>, UseError> {
+    let mut made = Vec::with_capacity(calls.len());
+    for what in calls {
+        ctx.check_cancel()?;
+        ctx.registry
+            .still_provisional(&tool)
+            .map_err(UseError::Provisional)?;
+        made.push(call(ctx, Held::Once(&tool), what)?);
+    }
+    drop(tool);
+    Ok(made)
+}
+
+fn call(ctx: &Context, tool: Held<'_>, what: &Use<'_>) -> Result<Invocation, UseError> {
     let spec = tool.spec();
     handaxe_validate::isolation(&ctx.policy, &spec.domain, ctx.sandbox.profile())
         .map_err(PipelineError::Isolation)?;
@@ -103,8 +177,10 @@ pub fn use_tool(
     };
     journal(ctx, tool, what, &result)?;
     drop(session);
-    let sampled = spec.deterministic && is_sampled(ctx.policy.trial.shadow_percent);
-    if sampled && let Some(difference) = second_look(ctx, &mounts, &contract, &arguments, &result)?
+    if let Held::Approved(tool) = tool
+        && spec.deterministic
+        && is_sampled(ctx.policy.trial.shadow_percent)
+        && let Some(difference) = second_look(ctx, &mounts, &contract, &arguments, &result)?
     {
         quarantine(ctx, tool, &difference)?;
     }
@@ -120,7 +196,7 @@ pub fn use_tool(
 /// One call, for those who watch.
 fn told(
     span: &tracing::Span,
-    tool: &ApprovedTool,
+    tool: Held<'_>,
     outcome: &Result<handaxe_types::SandboxResult, InvokeError>,
 ) {
     let word = match outcome {
@@ -186,12 +262,16 @@ fn make_dir(path: &Path) -> Result<PathBuf, PipelineError> {
 
 fn journal(
     ctx: &Context,
-    tool: &ApprovedTool,
+    tool: Held<'_>,
     what: &Use<'_>,
     result: &handaxe_types::SandboxResult,
 ) -> Result<(), PipelineError> {
-    ctx.registry
-        .record_invocation(tool, what.run.as_ref(), &what.input, result)
-        .map(|_| ())
-        .map_err(PipelineError::Registry)
+    let registry = &ctx.registry;
+    let recorded = match tool {
+        Held::Approved(tool) => {
+            registry.record_invocation(tool, what.run.as_ref(), &what.input, result)
+        }
+        Held::Once(tool) => registry.record_provisional_invocation(tool, &what.input, result),
+    };
+    recorded.map(|_| ()).map_err(PipelineError::Registry)
 }

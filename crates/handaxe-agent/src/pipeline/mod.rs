@@ -17,11 +17,13 @@ pub(crate) mod external;
 mod invoke;
 pub(crate) mod make;
 mod memo;
+mod named;
 mod plan;
 mod report;
 mod reprove;
 mod risks;
 mod run;
+mod waiting;
 mod words;
 mod writers;
 

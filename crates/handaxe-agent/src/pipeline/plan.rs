@@ -1,4 +1,4 @@
-//! What to do about a task: reuse a tool, make one, answer directly, or refuse.
+//! What to do about a task: reuse a tool, put several together, make one, answer directly, or refuse.
 
 use handaxe_composer::{ComposeError, Composed, Refusal};
 use handaxe_types::{
@@ -12,6 +12,7 @@ use super::data::Data;
 use super::external::{accepted, named_in};
 use super::make::DOMAIN_HINT;
 use super::memo::Memory;
+use super::named::{Named, named};
 use super::{Context, Halt, PipelineError};
 use crate::minds::{Minds, PlanAbout};
 
@@ -40,17 +41,10 @@ pub(super) fn plan(
         ctx.registry
             .record_domain_refusal(Some(memory.run()), "this job", &refusal.to_string())
             .map_err(PipelineError::Registry)?;
-        let planned = Planned {
-            plan: bare(route),
-            composed: Vec::new(),
-        };
-        return keep(ctx, memory, planned);
+        return keep(ctx, memory, only(bare(route)));
     }
     let planned = match &ctx.minds {
-        Minds::Composer => {
-            let planned = with_composer(ctx, task, data)?;
-            or_external(ctx, task, planned)?
-        }
+        Minds::Composer => without_model(ctx, task, data)?,
         Minds::Model(mind) => {
             let plan = if let Some(plan) = memory.get("plan")? {
                 plan
@@ -67,10 +61,7 @@ pub(super) fn plan(
                 };
                 mind.plan(ctx, memory, &about, needs)?
             };
-            Planned {
-                plan,
-                composed: Vec::new(),
-            }
+            only(plan)
         }
     };
     keep(ctx, memory, planned)
@@ -121,16 +112,40 @@ fn keep(ctx: &Context, memory: &Memory, mut planned: Planned) -> Result<Planned,
     Ok(planned)
 }
 
+/// Tools that the question names one after the other, else what the composer makes of it, else one
+/// tool that it names, of ours or of another program.
+fn without_model(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned, Halt> {
+    match named(ctx, task, data, false)? {
+        Named::Plan(plan) => return Ok(only(plan)),
+        Named::Lacking { reason, hint } => return Ok(only(bare(Route::Refuse { reason, hint }))),
+        Named::No => {}
+    }
+    let planned = with_composer(ctx, task, data)?;
+    if !matches!(planned.plan.route, Route::Refuse { .. }) {
+        return Ok(planned);
+    }
+    match named(ctx, task, data, true)? {
+        Named::Plan(plan) => Ok(only(plan)),
+        Named::Lacking { reason, hint } => Ok(only(bare(Route::Refuse { reason, hint }))),
+        Named::No => or_external(ctx, task, planned),
+    }
+}
+
+/// A plan with nothing composed for it.
+fn only(plan: Plan) -> Planned {
+    Planned {
+        plan,
+        composed: Vec::new(),
+    }
+}
+
 /// What the composer does not understand may name another program's tool, and say all it needs.
 fn or_external(ctx: &Context, task: &Task, planned: Planned) -> Result<Planned, Halt> {
     if !matches!(planned.plan.route, Route::Refuse { .. }) || !task.data.is_empty() {
         return Ok(planned);
     }
     Ok(match named_in(&task.question, &accepted(ctx)?) {
-        Some(route) => Planned {
-            plan: bare(route),
-            composed: Vec::new(),
-        },
+        Some(route) => only(bare(route)),
         None => planned,
     })
 }
@@ -192,10 +207,7 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
                 reason: error.to_string(),
                 hint: "say it another way, or connect a model: --model openai:NAME".to_owned(),
             };
-            return Ok(Planned {
-                plan: bare(route),
-                composed: Vec::new(),
-            });
+            return Ok(only(bare(route)));
         }
     };
     let Some(first) = composed.first() else {
@@ -207,10 +219,7 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
                 .to_owned(),
             hint: "ask about one file at a time".to_owned(),
         };
-        return Ok(Planned {
-            plan: bare(route),
-            composed: Vec::new(),
-        });
+        return Ok(only(bare(route)));
     }
     let plan = reuse_or_make(ctx, task, first)?;
     Ok(Planned { plan, composed })
@@ -241,10 +250,7 @@ fn refused(refusal: &Refusal) -> Planned {
         reason: refusal.reason(),
         hint: refusal.hint(),
     };
-    Planned {
-        plan: bare(route),
-        composed: Vec::new(),
-    }
+    only(bare(route))
 }
 
 /// A tool with the same recipe does the same work; anything else is shown with why it will not do.

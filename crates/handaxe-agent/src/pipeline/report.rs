@@ -1,7 +1,8 @@
 //! What a run ends with.
 
 use handaxe_types::{
-    ApprovalId, ExternalUse, Plan, RunId, RunState, SandboxResult, ToolName, Verdict, Version,
+    ApprovalId, ExternalUse, Plan, ProvisionalUse, RunId, RunState, SandboxResult, ToolName,
+    Verdict, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,6 +23,9 @@ pub struct Report {
     pub approval: Option<ApprovalId>,
     pub verdict: Option<Verdict>,
     pub invocations: Vec<Invocation>,
+    /// The answer rests on a tool that nobody approved yet, and this is its one use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional: Option<ProvisionalUse>,
     /// Calls of other programs' tools that the answer rests on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<ExternalUse>,
@@ -59,7 +63,7 @@ pub struct Invocation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// `repairs`, `tokens`, `wall_time`, `fan_out`, `rejected`, `domain`, `not_understood`,
-    /// `verdict`, `invocation`, `flow`, `model`.
+    /// `verdict`, `invocation`, `flow`, `model`, `while_waiting`.
     pub kind: String,
     pub message: String,
     pub hint: Option<String>,

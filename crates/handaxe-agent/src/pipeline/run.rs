@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use handaxe_composer::Composed;
 use handaxe_registry::ApprovedTool;
-use handaxe_types::{Author, DataFile, Draft, Route, RunId, RunState, Task, ToolRef, ToolRequest};
+use handaxe_types::{
+    Author, DataFile, Draft, Route, RunId, RunState, Spec, Task, ToolRef, ToolRequest,
+};
 use serde_json::{Map, Value};
 
-use super::answer::answer;
+use super::answer::{Standing, answer};
 use super::approve::Approver;
 use super::begun::{Begun, Goal, Making};
 use super::cost::Cost;
@@ -18,6 +20,7 @@ use super::make::{Job, Mind, make};
 use super::memo::Memory;
 use super::plan::{Planned, plan};
 use super::report::{Invocation, Report, Stop, ToolUsed};
+use super::waiting::{Once, ended_badly};
 use super::writers::{Handwritten, Proposed};
 use super::{Context, Halt, PipelineError};
 use crate::minds::Minds;
@@ -49,6 +52,7 @@ pub fn walk(
         approval: None,
         verdict: None,
         invocations: Vec::new(),
+        provisional: None,
         external: Vec::new(),
         model: ctx.minds.id(),
         stopped_by: None,
@@ -63,6 +67,7 @@ pub fn walk(
         approver,
         artifacts,
         report,
+        once: None,
     };
     let end = match &begun.goal {
         Goal::Plan => walk.plan_only(),
@@ -111,6 +116,8 @@ pub(super) struct Walk<'a> {
     pub(super) approver: &'a dyn Approver,
     pub(super) artifacts: PathBuf,
     pub(super) report: Report,
+    /// A person wants the one use that the policy may allow while the tool waits.
+    pub(super) once: Option<Once>,
 }
 
 impl<'a> Walk<'a> {
@@ -161,10 +168,13 @@ impl<'a> Walk<'a> {
                 (tool, inputs_for(&composed, input))
             }
             Route::Extend { request, .. } | Route::Make { request } => {
-                match self.make(request, &plan, &composed, &data)? {
-                    Some(ready) => (ready.tool, inputs_for(&composed, &ready.invocation)),
-                    None => return Ok(RunState::Waiting),
-                }
+                let Some(ready) = self.make(request, &plan, &composed, &data)? else {
+                    if then_answer {
+                        self.answer_while_waiting(&composed)?;
+                    }
+                    return Ok(RunState::Waiting);
+                };
+                (ready.tool, inputs_for(&composed, &ready.invocation))
             }
         };
         let approved = self.load(&tool)?;
@@ -177,7 +187,12 @@ impl<'a> Walk<'a> {
             let invocation = self.invoke(&approved, &key, input, &[], &self.artifacts)?;
             self.report.invocations.push(invocation);
         }
-        let (text, result) = answer(&approved, &composed, &self.report.invocations);
+        let (text, result) = answer(
+            &approved.tool_ref(),
+            Standing::Approved,
+            &composed,
+            &self.report.invocations,
+        );
         self.report.answer = Some(text);
         self.report.result = Some(result);
         Ok(RunState::Done)
@@ -263,8 +278,30 @@ impl<'a> Walk<'a> {
         if let Some(done) = self.memory.get::<Invocation>(key)? {
             return Ok(done);
         }
-        let named: Vec<&str> = tool
-            .spec()
+        let what = self.call(tool.spec(), input, made, artifacts);
+        let invocation = match use_tool(self.ctx, tool, &what) {
+            Ok(invocation) => invocation,
+            Err(UseError::Pipeline(error)) => return Err(Halt::Error(error)),
+            Err(refused) => {
+                return Err(Halt::Stop(Stop::new("invocation", refused.to_string())));
+            }
+        };
+        if let Some(stop) = ended_badly(&tool.tool_ref(), &invocation) {
+            return Err(Halt::Stop(stop));
+        }
+        self.memory.put(key, &invocation)?;
+        Ok(invocation)
+    }
+
+    /// One call, with the files that its input names: attached ones, and those `made` by steps before.
+    pub(super) fn call<'u>(
+        &'u self,
+        spec: &Spec,
+        input: Map<String, Value>,
+        made: &'u [DataFile],
+        artifacts: &Path,
+    ) -> Use<'u> {
+        let named: Vec<&str> = spec
             .input_files()
             .iter()
             .filter_map(|property| input.get(property).and_then(Value::as_str))
@@ -276,42 +313,21 @@ impl<'a> Walk<'a> {
             .chain(made)
             .filter(|f| named.contains(&f.name.as_str()))
             .collect();
-        let what = Use {
+        Use {
             input,
             files,
             artifacts: artifacts.to_owned(),
             run: Some(self.memory.run().clone()),
             ceiling: None,
-        };
-        let invocation = match use_tool(self.ctx, tool, &what) {
-            Ok(invocation) => invocation,
-            Err(UseError::Pipeline(error)) => return Err(Halt::Error(error)),
-            Err(refused) => {
-                return Err(Halt::Stop(Stop::new("invocation", refused.to_string())));
-            }
-        };
-        if invocation.result.output.is_none() {
-            let how = invocation.result.outcome.as_str();
-            let detail = invocation
-                .result
-                .error
-                .as_ref()
-                .map(|e| format!(": {}: {}", e.kind, e.message))
-                .unwrap_or_default();
-            let stop = Stop::new(
-                "invocation",
-                format!("{} ended with {how}{detail}", tool.tool_ref()),
-            )
-            .hint(format!("handaxe tools show {}", tool.tool_ref()));
-            return Err(Halt::Stop(stop));
         }
-        self.memory.put(key, &invocation)?;
-        Ok(invocation)
     }
 }
 
 /// The composer's own arguments for each file; a model's arguments as they are.
-fn inputs_for(composed: &[Composed], input: &Map<String, Value>) -> Vec<Map<String, Value>> {
+pub(super) fn inputs_for(
+    composed: &[Composed],
+    input: &Map<String, Value>,
+) -> Vec<Map<String, Value>> {
     if composed.is_empty() {
         return vec![input.clone()];
     }

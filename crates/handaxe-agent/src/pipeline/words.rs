@@ -127,6 +127,15 @@ impl Card {
         })
     }
 
+    /// That it was used before anybody decided on it, where it was.
+    pub fn used_once(&self) -> Option<String> {
+        let used = self.provisional.as_ref()?;
+        Some(format!(
+            "once while waiting, by run {}, as {} asked",
+            used.run, used.asked_by
+        ))
+    }
+
     /// What no proof of this kind shows.
     pub fn leaves_open(&self) -> &'static str {
         match self.draft.provenance.author {

@@ -23,7 +23,9 @@ use handaxe_types::{Case, Digest, Draft, Finding, Progress, Reporter, Review, Sp
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{Finish, Message, Model, ModelError, ModelRequest, RoleName, Speaker, Tokens};
+use crate::model::{
+    Finish, Listener, Message, Model, ModelError, ModelRequest, RoleName, Speaker, Tokens,
+};
 
 pub use arbiter::Ruling;
 pub use author::{AuthorBrief, Base};
@@ -223,6 +225,7 @@ impl Roles<'_> {
         messages: &[Message],
     ) -> Result<Exchange, ModelError> {
         let begun = Instant::now();
+        let (listener, mut words) = Listener::new();
         let request = ModelRequest {
             role: R::NAME,
             system: system.to_owned(),
@@ -232,6 +235,7 @@ impl Roles<'_> {
             temperature: Some(self.temperature),
             sample: self.sample,
             deadline: begun + self.call_timeout,
+            listener: self.reporter.hears_words().then_some(listener),
         };
         let model = self.model.id().to_string();
         let report = |tokens| {
@@ -242,7 +246,16 @@ impl Roles<'_> {
             });
         };
         report(0);
-        let reply = self.model.complete(&request).await?;
+        let reply = {
+            let mut completing = self.model.complete(&request);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(text) = words.recv() => self.reporter.report(Progress::Words { text }),
+                    reply = &mut completing => break reply?,
+                }
+            }
+        };
         report(reply.usage.total());
         Ok(Exchange {
             role: R::NAME,

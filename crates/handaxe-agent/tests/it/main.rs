@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod replies;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod wrappers;

@@ -53,6 +53,7 @@ pub(crate) fn request() -> ModelRequest {
         temperature: Some(0.0),
         sample: 0,
         deadline: Instant::now() + Duration::from_secs(30),
+        listener: None,
     }
 }
 

@@ -367,18 +367,7 @@ fn pivots(
     ));
     out.push(one(rows, columns, measure(Func::Sum, None)));
     if let Some(time) = time {
-        let buckets = [
-            Bucket::Minute,
-            Bucket::Hour,
-            Bucket::Day,
-            Bucket::Week,
-            Bucket::Month,
-            Bucket::Quarter,
-            Bucket::Year,
-            Bucket::HourOfDay,
-            Bucket::DayOfWeek,
-        ];
-        for bucket in buckets {
+        for bucket in Bucket::ALL {
             let when = Axis {
                 field: time.to_owned(),
                 bucket: Some(bucket),
@@ -526,24 +515,14 @@ fn aggregates(number: &str, text: &str, time: Option<&str>) -> Vec<Terminal> {
 }
 
 fn histograms(field: &str, number: Option<&str>) -> Vec<Terminal> {
-    let mut out: Vec<Terminal> = [
-        Bucket::Minute,
-        Bucket::Hour,
-        Bucket::Day,
-        Bucket::Week,
-        Bucket::Month,
-        Bucket::Quarter,
-        Bucket::Year,
-        Bucket::HourOfDay,
-        Bucket::DayOfWeek,
-    ]
-    .into_iter()
-    .map(|bucket| Terminal::Histogram {
-        field: field.to_owned(),
-        bucket,
-        measure: measure(Func::Count, None),
-    })
-    .collect();
+    let mut out: Vec<Terminal> = Bucket::ALL
+        .into_iter()
+        .map(|bucket| Terminal::Histogram {
+            field: field.to_owned(),
+            bucket,
+            measure: measure(Func::Count, None),
+        })
+        .collect();
     for func in FUNCS {
         out.push(Terminal::Histogram {
             field: field.to_owned(),

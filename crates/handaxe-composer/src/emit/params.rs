@@ -44,34 +44,6 @@ const FUNCS: [Func; 24] = [
     Func::Percentile(95),
     Func::Percentile(99),
 ];
-const OPS: [Op; 14] = [
-    Op::Eq,
-    Op::Ne,
-    Op::Lt,
-    Op::Le,
-    Op::Gt,
-    Op::Ge,
-    Op::Contains,
-    Op::NotContains,
-    Op::StartsWith,
-    Op::EndsWith,
-    Op::AnyOf,
-    Op::NoneOf,
-    Op::Empty,
-    Op::NotEmpty,
-];
-pub(super) const BUCKETS: [Bucket; 9] = [
-    Bucket::Minute,
-    Bucket::Hour,
-    Bucket::Day,
-    Bucket::Week,
-    Bucket::Month,
-    Bucket::Quarter,
-    Bucket::Year,
-    Bucket::HourOfDay,
-    Bucket::DayOfWeek,
-];
-
 impl Order {
     /// The word for it, as an argument.
     pub fn as_str(self) -> &'static str {
@@ -178,7 +150,7 @@ pub(super) fn scalar_json(value: &Scalar) -> Value {
 
 /// The tests of a filter as a schema.
 pub(super) fn test_schema() -> Value {
-    let ops: Vec<&str> = OPS.iter().map(|o| o.as_str()).collect();
+    let ops: Vec<&str> = Op::ALL.iter().map(|o| o.as_str()).collect();
     json!({
         "type": "object",
         "properties": {

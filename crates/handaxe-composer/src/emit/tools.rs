@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 
 use super::is_plain_count;
 use super::params::{
-    BUCKETS, Param, common, field, filter_json, funcs, limit, list, maybe_field, measure_json, own,
-    pairs, scalar_json, test_schema, word,
+    Param, common, field, filter_json, funcs, limit, list, maybe_field, measure_json, own, pairs,
+    scalar_json, test_schema, word,
 };
 use super::python::Cleaning;
 use super::schema::{self, Output};
 use crate::eval::sentiment::{EXAMPLES, LEXICON, NEGATIVE_AT, POSITIVE_AT};
 use crate::patterns::EXTRACTS;
-use crate::{Axis, Bucket, Chain, Extractable, Format, Measure, Order, Scalar, Terminal, Window};
+use crate::{
+    Axis, Bucket, Chain, Extractable, Format, Measure, Order, Scalar, Terminal, Tidy, Window,
+};
 
 pub(super) struct Tool {
     pub(super) name: String,
@@ -258,7 +260,7 @@ fn bare(chain: &Chain) -> Tool {
             bucket,
             measure,
         } => {
-            let buckets: Vec<&str> = BUCKETS.iter().map(|b| b.as_str()).collect();
+            let buckets: Vec<&str> = Bucket::ALL.iter().map(|b| b.as_str()).collect();
             base.named(
                 "time_histogram",
                 "Records, or a measure of a field, per minute, hour, day, week, month, quarter, \
@@ -488,7 +490,7 @@ fn bare(chain: &Chain) -> Tool {
 }
 
 fn pivot(base: Tool, times: bool, rows: &Axis, columns: &Axis, measure: &Measure) -> Tool {
-    let buckets: Vec<Value> = (BUCKETS.iter().map(|b| json!(b.as_str())))
+    let buckets: Vec<Value> = (Bucket::ALL.iter().map(|b| json!(b.as_str())))
         .chain([Value::Null])
         .collect();
     let bucket = |name, axis: &Axis| {
@@ -577,9 +579,7 @@ fn clean(base: Tool, terminal: &Terminal) -> Tool {
              all of them or the first few.",
         )
     };
-    const TIDIES: [&str; 8] = [
-        "trim", "spaces", "lower", "upper", "title", "phone", "number", "date",
-    ];
+    let tidies = Tidy::ALL.map(Tidy::as_str);
     let changes: Vec<Value> = (changes.iter())
         .map(|c| json!({ "field": c.field, "how": c.how.as_str() }))
         .collect();
@@ -592,7 +592,7 @@ fn clean(base: Tool, terminal: &Terminal) -> Tool {
             pairs(
                 "changes",
                 json!(changes),
-                ("how", &TIDIES),
+                ("how", &tidies),
                 "What is done to which field, in this order. A value that is no such thing stays.",
             )
         }),

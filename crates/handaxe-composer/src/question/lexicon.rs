@@ -282,3 +282,57 @@ pub(super) const SYNONYMS: &[(&str, &[&str])] = &[
     ("stock", &["symbol"]),
     ("manufacturer", &["make", "maker"]),
 ];
+
+/// What a record may be called where its fields show that it is one: at least two of these words must
+/// stand in the fields' names.
+pub(super) const RECORDS: &[(&str, &str)] = &[
+    (
+        "car vehicle automobile",
+        "mpg horsepower cylinder cyl displ manufacturer model make hwy cty engine fuel gear acceleration transmission",
+    ),
+    (
+        "movie film",
+        "director genre rating gross runtime release studio distributor imdb actor",
+    ),
+    (
+        "person people individual respondent",
+        "age sex gender occupation birthday birthdate surname firstname",
+    ),
+    (
+        "employee worker",
+        "salary wage department hire hired manager position",
+    ),
+    ("student pupil", "grade gpa school exam course semester"),
+    ("passenger", "survived fare cabin embarked ticket"),
+    (
+        "patient",
+        "diagnosis treatment hospital admission dose symptom",
+    ),
+    (
+        "house home apartment property",
+        "bedroom bathroom sqft lot floor rent",
+    ),
+    (
+        "order transaction purchase",
+        "qty quantity price amount product sku discount customer",
+    ),
+    (
+        "flight",
+        "carrier airline origin destination dest departure arrival delay",
+    ),
+    ("earthquake quake", "magnitude depth epicenter"),
+    ("song track", "artist album tempo genre"),
+    ("book", "author isbn publisher page"),
+    (
+        "animal bird specimen mammal",
+        "species genus body brain sleep bill flipper wing vore wingspan",
+    ),
+    (
+        "accident crash collision",
+        "injured killed severity casualty",
+    ),
+    ("wine", "vintage alcohol acidity winery ph sulphate"),
+    ("diamond", "carat clarity cut"),
+    ("loan", "interest borrower principal term"),
+    ("ticket", "assignee priority severity reporter"),
+];

@@ -209,6 +209,12 @@ impl<'a> Parse<'a> {
     /// "when the weather is rain" asks for no time, and a second is no place in "per second".
     fn asides(&mut self) {
         for i in 0..self.spans.len() {
+            // "is either A or B": the `or` says it.
+            if self.key(i) == Some(&Key::Or)
+                && self.spans[i].text.to_lowercase().starts_with("either")
+            {
+                self.spans[i].item = Item::Key(Key::Filler);
+            }
             let field_next = self.next(i).is_some_and(|n| self.fits(n).is_some());
             let asked = self.prev(i).is_some_and(|p| {
                 matches!(

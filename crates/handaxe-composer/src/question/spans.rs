@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::dates::{When, when_at};
-use super::lexicon::{Key, PHRASES, SYNONYMS};
+use super::lexicon::{Key, PHRASES, RECORDS, SYNONYMS};
 use super::tokens::{Token, TokenKind, stem, stems, tokens};
 use crate::profile::{Field, Profile};
 use crate::{Format, Func, Order};
@@ -158,6 +158,7 @@ fn names(profile: &Profile) -> Names {
         .entities
         .extend(stems(file_name).into_iter().filter(|w| w.len() > 2));
     names.file = stems(file_name).concat();
+    names.entities.extend(called(profile));
     if let Some(called) = &profile.called {
         names.entities.extend(stems(called));
     }
@@ -168,6 +169,19 @@ fn names(profile: &Profile) -> Names {
             .extend(["request", "hit", "message"].map(str::to_owned));
     }
     names
+}
+
+/// What the records are called by what they hold.
+fn called(profile: &Profile) -> Vec<String> {
+    let words: Vec<String> = profile.fields.iter().flat_map(|f| stems(&f.name)).collect();
+    let shows = |evidence: &str| {
+        let evidence = evidence.split(' ').map(|w| stems(w).concat());
+        evidence.filter(|e| words.contains(e)).count() >= 2
+    };
+    (RECORDS.iter())
+        .filter(|(_, evidence)| shows(evidence))
+        .flat_map(|(names, _)| stems(names))
+        .collect()
 }
 
 fn file_words(name: &str) -> Vec<String> {

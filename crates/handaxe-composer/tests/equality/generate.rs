@@ -420,22 +420,7 @@ fn column(rng: &mut Rng, format: Format) -> String {
 }
 
 fn filter(rng: &mut Rng, format: Format) -> Filter {
-    let op = rng.pick(&[
-        Op::Eq,
-        Op::Ne,
-        Op::Lt,
-        Op::Le,
-        Op::Gt,
-        Op::Ge,
-        Op::Contains,
-        Op::NotContains,
-        Op::StartsWith,
-        Op::EndsWith,
-        Op::AnyOf,
-        Op::NoneOf,
-        Op::Empty,
-        Op::NotEmpty,
-    ]);
+    let op = rng.pick(&Op::ALL);
     let field = column(rng, format);
     let text = cell(rng, &field);
     let value = match rng.below(8) {
@@ -497,23 +482,11 @@ fn limit(rng: &mut Rng) -> Option<u32> {
     rng.one_in(2).then(|| 1 + rng.below(6) as u32)
 }
 
-const BUCKETS: [Bucket; 9] = [
-    Bucket::Minute,
-    Bucket::Hour,
-    Bucket::Day,
-    Bucket::Week,
-    Bucket::Month,
-    Bucket::Quarter,
-    Bucket::Year,
-    Bucket::HourOfDay,
-    Bucket::DayOfWeek,
-];
-
 fn axis(rng: &mut Rng, format: Format) -> Axis {
     if rng.one_in(3) && format != Format::Text {
         return Axis {
             field: "when".to_owned(),
-            bucket: Some(rng.pick(&BUCKETS)),
+            bucket: Some(rng.pick(&Bucket::ALL)),
         };
     }
     Axis {
@@ -523,19 +496,9 @@ fn axis(rng: &mut Rng, format: Format) -> Axis {
 }
 
 fn cleaning(rng: &mut Rng, format: Format) -> Terminal {
-    const TIDIES: [Tidy; 8] = [
-        Tidy::Trim,
-        Tidy::Spaces,
-        Tidy::Lower,
-        Tidy::Upper,
-        Tidy::Title,
-        Tidy::Phone,
-        Tidy::Number,
-        Tidy::Date,
-    ];
     let changes = (0..rng.below(4)).map(|_| Change {
         field: column(rng, format),
-        how: rng.pick(&TIDIES),
+        how: rng.pick(&Tidy::ALL),
     });
     let changes = changes.collect();
     let some = |rng: &mut Rng| (0..rng.below(3)).map(|_| column(rng, format)).collect();
@@ -715,7 +678,7 @@ fn plain_chain(rng: &mut Rng) -> Chain {
             } else {
                 "when".into()
             },
-            bucket: rng.pick(&BUCKETS),
+            bucket: rng.pick(&Bucket::ALL),
             measure: measure(rng, format),
         },
         11 => Terminal::Extract {

@@ -97,6 +97,7 @@ fn say(
         temperature: Some(0.0),
         sample: 0,
         deadline: Instant::now() + Duration::from_secs(bench.bounds.seconds),
+        listener: None,
     };
     let within = Budgeted::new(Arc::clone(model), bench.bounds.budget());
     runtime.block_on(within.complete(&request))

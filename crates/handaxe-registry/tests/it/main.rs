@@ -14,6 +14,7 @@ mod evidence;
 mod figures;
 mod keys;
 mod opening;
+mod provisional;
 mod retrieval;
 mod runs;
 mod search;

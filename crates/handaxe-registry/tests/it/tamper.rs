@@ -228,6 +228,20 @@ fn every_vouched_row_is_held_to_its_event() {
     home.registry
         .approve_signed(request.id, request.subject, &signature)
         .unwrap();
+    let waits = home.propose(&draft("used_once", "why"), Some(run.id()));
+    home.registry
+        .under(handaxe_types::ApprovalPolicy {
+            while_waiting_minutes: 5,
+            ..handaxe_types::ApprovalPolicy::default()
+        })
+        .mint_provisional(
+            waits.id,
+            waits.subject,
+            run.id(),
+            "alice",
+            &crate::common::profile(),
+        )
+        .unwrap();
     assert!(home.registry.verify().unwrap().ok);
     for (table, column) in [
         ("run", "question"),
@@ -238,6 +252,7 @@ fn every_vouched_row_is_held_to_its_event() {
         ("invocation", "outcome"),
         ("signing_key", "name"),
         ("approval_signature", "signature"),
+        ("provisional_use", "asked_by"),
     ] {
         let change = if column.ends_with("_ms") {
             format!("{column} = {column} + 1")

@@ -44,6 +44,9 @@ pub(super) struct ApprovalLine {
     self_approved: bool,
     decided_ms: Option<i64>,
     reason: Option<String>,
+    /// The one use that was made of it while it waited: `run`, `asked_by`, `at_ms`, `until_ms`.
+    #[schema(value_type = Option<Object>)]
+    provisional: Option<handaxe_types::ProvisionalUse>,
 }
 
 impl From<ApprovalDetail> for ApprovalLine {
@@ -65,6 +68,7 @@ impl From<ApprovalDetail> for ApprovalLine {
             self_approved: detail.self_approved,
             decided_ms: detail.decided_ms,
             reason: detail.reason,
+            provisional: detail.provisional,
         }
     }
 }

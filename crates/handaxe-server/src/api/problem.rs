@@ -166,6 +166,11 @@ pub(super) const KINDS: &[Row] = &[
         StatusCode::SERVICE_UNAVAILABLE,
         "Too much is under way; come back",
     ),
+    (
+        "slow",
+        StatusCode::REQUEST_TIMEOUT,
+        "It was sent too slowly",
+    ),
     ("late", StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
     (
         "model",

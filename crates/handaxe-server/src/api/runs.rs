@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::approvals::ApprovalLine;
-use super::caller::Caller;
+use super::caller::{Caller, Person};
 use super::problem::Problem;
 use super::schema::run_states;
 use super::strict::{Answer, At, Body, Json, Object, Params, at_most, ok, within};
@@ -215,6 +215,9 @@ pub(super) struct Run {
     model_calls: Vec<ModelCall>,
     invocations: Vec<RunCall>,
     approvals: Vec<ApprovalLine>,
+    /// The tools that it called and what has become of them: an answer that rests on a `tainted` one
+    /// should not be relied upon, and one that rests on a `provisional` one awaits a person's yes.
+    rests_on: Vec<RestsOn>,
     /// In words.
     answer: Option<String>,
     /// As the tool gave it.
@@ -271,6 +274,36 @@ pub(super) struct RunCall {
     outcome: handaxe_types::Outcome,
     runtime_ms: f64,
     at_ms: i64,
+    /// Before a person had decided on the tool.
+    provisional: bool,
+}
+
+/// A tool that an answer rests on, as it stands now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RestsOn {
+    #[schema(value_type = String)]
+    tool: handaxe_types::ToolName,
+    #[schema(value_type = u32, minimum = 1)]
+    version: handaxe_types::Version,
+    #[schema(value_type = String)]
+    state: handaxe_types::ToolState,
+    provisional: bool,
+    tainted: bool,
+    /// What a reader of the answer has to know, in words.
+    caution: Option<String>,
+}
+
+impl From<handaxe_registry::Foundation> for RestsOn {
+    fn from(of: handaxe_registry::Foundation) -> Self {
+        Self {
+            caution: of.caution(),
+            tool: of.tool,
+            version: of.version,
+            state: of.state,
+            provisional: of.provisional,
+            tainted: of.tainted,
+        }
+    }
 }
 
 fn document(view: RunView, progress: Option<Live>, for_person: bool) -> Run {
@@ -325,8 +358,10 @@ fn document(view: RunView, progress: Option<Live>, for_person: bool) -> Run {
                 outcome: i.outcome,
                 runtime_ms: i.runtime_ms,
                 at_ms: i.at_ms,
+                provisional: i.provisional,
             })
             .collect(),
+        rests_on: detail.rests_on.into_iter().map(Into::into).collect(),
         approvals: view.approvals.into_iter().map(Into::into).collect(),
     }
 }
@@ -446,6 +481,23 @@ pub(super) async fn resume(
     let actor = caller.actor().to_owned();
     let job = api
         .ask(move |s| s.resume(&actor, &run, Arc::new(Silent)))
+        .await?;
+    Ok(accepted(job.run.clone()))
+}
+
+/// Has a run that waits use its tool once meanwhile, where the policy allows that
+/// (`while_waiting_minutes`): the run waits on, with an answer. A person's alone: no bearer token can.
+#[utoipa::path(post, path = "/runs/{run}/while-waiting", tag = "runs",
+    params(("run" = String, Path, description = "Its id", pattern = "^r[0-9a-f]{16}$")),
+    responses((status = 202, description = "It goes on", body = Started,
+        headers(("Location" = String, description = "Where it can be watched")))))]
+pub(super) async fn while_waiting(
+    State(api): State<Arc<Api>>,
+    Person(person): Person,
+    At(run): At<RunId>,
+) -> Result<Response, Problem> {
+    let job = api
+        .ask(move |s| s.use_while_waiting(&person.person, &run, Arc::new(Silent)))
         .await?;
     Ok(accepted(job.run.clone()))
 }

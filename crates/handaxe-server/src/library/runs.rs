@@ -4,7 +4,7 @@ use handaxe_registry::{
     ApprovalDetail, Attempt, ExchangeSummary, Invocation, LogFilter, RunDetail, RunFilter,
     RunSummary,
 };
-use handaxe_types::{Event, RunId, RunState};
+use handaxe_types::{ApprovalState, Event, RunId, RunState};
 
 use crate::service::{Service, ServiceError};
 
@@ -39,6 +39,8 @@ pub(crate) struct RunView {
     pub(crate) events: Vec<Event>,
     /// Requests that it put before a person, oldest first.
     pub(crate) approvals: Vec<ApprovalDetail>,
+    /// Its tool may be used once while it waits, where a person asks for that now.
+    pub(crate) usable_once: bool,
 }
 
 impl RunView {
@@ -74,7 +76,15 @@ impl Service {
         let mut approvals = registry.approvals(None)?;
         approvals.retain(|a| a.request.run.as_ref() == Some(id));
         approvals.reverse();
+        let waits = approvals
+            .iter()
+            .find(|a| a.request.state == ApprovalState::Waiting);
+        let usable_once = match waits {
+            Some(a) if !detail.summary.live => self.may_use_while_waiting(id, a.request.id)?,
+            _ => false,
+        };
         Ok(RunView {
+            usable_once,
             attempts: registry.attempts(id)?,
             exchanges: registry.exchanges(id)?,
             invocations: registry.run_invocations(id)?,

@@ -52,6 +52,7 @@ struct Entry {
     made: When,
     expires: When,
     batch: bool,
+    used_once: Option<String>,
 }
 
 impl Entry {
@@ -69,6 +70,7 @@ impl Entry {
             made: When::of(request.created_ms),
             expires: When::of(request.expires_ms),
             batch: batches && waiting.concern == Concern::Plain,
+            used_once: card.used_once().map(|w| line(&w)),
         }
     }
 }
@@ -102,14 +104,18 @@ struct QueuePage {
     batch: usize,
     how: How,
     decided: Vec<DecidedRow>,
+    /// The policy allows one use before the yes.
+    while_waiting: bool,
 }
 
 async fn queue(State(web): State<Arc<Web>>, visitor: Visitor) -> Result<Response, WebError> {
-    let (waiting, batches, all, how) = web
+    let (waiting, batches, all, how, while_waiting) = web
         .decide(|service| {
             let waiting = service.queue()?;
             let all = service.registry().approvals(None)?;
-            Ok((waiting, service.batches(), all, how(service)?))
+            let while_waiting = service.policy().approval.while_waiting_minutes > 0;
+            let how = how(service)?;
+            Ok((waiting, service.batches(), all, how, while_waiting))
         })
         .await?;
     let groups: Vec<Group> = Concern::ALL
@@ -154,6 +160,7 @@ async fn queue(State(web): State<Arc<Web>>, visitor: Visitor) -> Result<Response
             groups,
             how,
             decided,
+            while_waiting,
         },
     )?)
 }
@@ -213,6 +220,9 @@ struct CardPage {
     concern_class: &'static str,
     concerns: Vec<String>,
     self_approval: bool,
+    /// It was used while it waited: in words, and the run with the time.
+    used_once: Option<String>,
+    used_by: Option<(String, When)>,
     proof: String,
     scores: Vec<Score>,
     /// Line, 0 for the whole, and why.
@@ -308,6 +318,8 @@ fn drawn(visitor: Visitor, detail: &ApprovalDetail, card: Card, how: How) -> Car
         },
         concerns: concerns.iter().map(|c| line(c)).collect(),
         self_approval: card.self_approval,
+        used_once: card.used_once().map(|w| line(&w)),
+        used_by: (card.provisional.as_ref()).map(|u| (u.run.to_string(), When::of(u.at_ms))),
         proof: proof_words(&card.verdict),
         scores: card.verdict.card.iter().map(Score::of).collect(),
         risks: card

@@ -1,6 +1,6 @@
 //! A run in the words of its page.
 
-use handaxe_registry::{ApprovalDetail, Attempt, Invocation};
+use handaxe_registry::{ApprovalDetail, Attempt, Foundation, Invocation};
 use handaxe_types::{ApprovalState, Outcome, Plan, Route, RunState};
 use serde_json::Value;
 
@@ -40,6 +40,10 @@ pub(crate) struct RunShown {
     pub(crate) resumable: bool,
     /// The approval that it waits for.
     pub(crate) waits_for: Option<i64>,
+    /// Its tool may be used once meanwhile.
+    pub(crate) usable_once: bool,
+    /// What a reader of the answer has to know of the tools that it rests on.
+    pub(crate) cautions: Vec<String>,
     pub(crate) begun: When,
     pub(crate) by: String,
     pub(crate) data: Vec<(String, String)>,
@@ -80,6 +84,8 @@ pub(crate) struct ApprovalShown {
     pub(crate) word: &'static str,
     pub(crate) tone: &'static str,
     pub(crate) by: Option<String>,
+    /// It was used once while it waited, as this person asked.
+    pub(crate) used_for: Option<String>,
 }
 
 pub(crate) struct CallShown {
@@ -88,6 +94,8 @@ pub(crate) struct CallShown {
     pub(crate) word: String,
     pub(crate) tone: &'static str,
     pub(crate) took: String,
+    /// Before anybody had decided on the tool.
+    pub(crate) provisional: bool,
 }
 
 pub(crate) struct ModelShown {
@@ -134,6 +142,10 @@ impl RunShown {
             here,
             resumable,
             waits_for,
+            usable_once: view.usable_once,
+            cautions: (detail.rests_on.iter())
+                .filter_map(Foundation::caution)
+                .collect(),
             begun: When::of(summary.created_ms),
             by: (view.events.first()).map_or_else(String::new, |e| line(&e.actor)),
             data: (detail.task.data.iter())
@@ -260,6 +272,7 @@ impl ApprovalShown {
                 ApprovalState::Rejected | ApprovalState::Expired => "bad",
             },
             by: detail.approver.map(|by| line(&by)),
+            used_for: detail.provisional.map(|used| line(&used.asked_by)),
         }
     }
 }
@@ -276,6 +289,7 @@ impl CallShown {
                 "bad"
             },
             took: seconds(call.runtime_ms / 1e3),
+            provisional: call.provisional,
         }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Router<Arc<Web>> {
         .route("/runs/{run}/events", get(events))
         .route("/runs/{run}/cancel", post(cancel))
         .route("/runs/{run}/resume", post(resume))
+        .route("/runs/{run}/while-waiting", post(while_waiting))
 }
 
 #[derive(Default, Deserialize)]
@@ -346,5 +347,23 @@ async fn resume(
     let person = posted.visitor.person;
     web.ask(move |s| s.resume(&person, &id, Arc::new(Silent)).map(drop))
         .await?;
+    Ok(Redirect::to(&back).into_response())
+}
+
+/// A person's word that the tool which waits be used once for this run.
+async fn while_waiting(
+    State(web): State<Arc<Web>>,
+    Path(id): Path<String>,
+    posted: Posted<Nothing>,
+) -> Result<Response, WebError> {
+    let Nothing {} = posted.form;
+    let id = run_id(&id)?;
+    let back = format!("/runs/{id}");
+    let person = posted.visitor.person;
+    web.ask(move |s| {
+        s.use_while_waiting(&person, &id, Arc::new(Silent))
+            .map(drop)
+    })
+    .await?;
     Ok(Redirect::to(&back).into_response())
 }

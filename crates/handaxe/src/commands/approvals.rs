@@ -129,7 +129,8 @@ fn review(shop: &Workshop, id: ApprovalId) -> Outcome {
         }
         Decision::Sign(signature) => registry.approve_signed(id, subject, &signature),
         Decision::Reject { reason, .. } => return reject(shop, id, &reason),
-        Decision::Wait => {
+        // Only a run uses what it made.
+        Decision::Wait | Decision::UseOnce { .. } => {
             shop.out.say(format!("Approval {id} stays waiting."));
             return Ok(Exit::Waiting);
         }

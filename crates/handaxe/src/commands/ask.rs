@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use handaxe_agent::{Approver, Begun, Context, Goal, NoOne, PipelineError, Report, Stop, walk};
-use handaxe_registry::{ActiveRun, RunEnd};
+use handaxe_registry::{ActiveRun, ProvisionalError, RunEnd};
 use handaxe_sandbox::Cancel;
 use handaxe_types::{Author, Preview, RunId, RunState, Task};
 use serde_json::json;
 
-use crate::asking::{Asking, YesFlag};
+use crate::asking::{Asking, OnceFlag, YesFlag};
 use crate::cli::{AskArgs, ModelArgs, PreviewArg};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::inputs;
@@ -23,10 +23,50 @@ use crate::workshop::{Workshop, pipeline_failure, run_failure};
 const DEFAULT_MAX_TOKENS: u64 = 200_000;
 const DEFAULT_MAX_SECONDS: u64 = 600;
 
+/// What the command line says of the yes beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Nothing: whoever is at the terminal is asked.
+    None,
+    /// `--yes`
+    Yes,
+    /// `--while-waiting`
+    UseOnce,
+}
+
+impl Word {
+    /// `--while-waiting` is refused before anything is done where the policy allows no such use.
+    pub(crate) fn given(shop: &Workshop, yes: bool, while_waiting: bool) -> Result<Self, Failure> {
+        if !while_waiting {
+            return Ok(if yes { Self::Yes } else { Self::None });
+        }
+        let home = shop.home()?;
+        if home.policy.approval.while_waiting_minutes == 0 {
+            let off = ProvisionalError::Off;
+            let policy = home.dir().join("policy.toml");
+            return Err(
+                Failure::new(Exit::Refused, off.kind(), off.to_string()).hint(format!(
+                    "{}: {}",
+                    policy.display(),
+                    off.hint()
+                )),
+            );
+        }
+        Ok(Self::UseOnce)
+    }
+}
+
 pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
     if args.task.trim().is_empty() {
         return Err(Failure::usage("the task is empty").hint("say what you want to know"));
     }
+    if args.while_waiting && goal == Goal::Make {
+        return Err(Failure::usage(
+            "`make` answers nothing, so there is nothing to use a waiting tool for",
+        )
+        .hint("handaxe ask TASK --while-waiting"));
+    }
+    let word = Word::given(shop, args.yes, args.while_waiting)?;
     // Goldens first: they are taken before any code exists.
     let goldens = inputs::goldens(&args.golden)?;
     let data = inputs::attach(&args.data)?;
@@ -46,7 +86,7 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
         Shown(&chosen.spec),
         Shown(&chosen.why)
     )));
-    begin(shop, &begun, &chosen, args.yes, &args.out)
+    begin(shop, &begun, &chosen, word, &args.out)
 }
 
 /// A question of a conversation: as `ask`, but stopped by `cancel`, and the report is given back.
@@ -57,7 +97,15 @@ pub(crate) fn started(
     cancel: &Cancel,
 ) -> Result<Report, Failure> {
     let active = start(shop, begun)?;
-    let (report, files) = walked(shop, &active, begun, chosen, false, Path::new("."), cancel)?;
+    let (report, files) = walked(
+        shop,
+        &active,
+        begun,
+        chosen,
+        Word::None,
+        Path::new("."),
+        cancel,
+    )?;
     tell(shop, &report, &files)?;
     Ok(report)
 }
@@ -71,7 +119,7 @@ pub(crate) fn resumed(shop: &Workshop, id: &RunId, cancel: &Cancel) -> Result<Re
         &active,
         &begun,
         &chosen,
-        false,
+        Word::None,
         Path::new("."),
         cancel,
     )?;
@@ -124,13 +172,13 @@ pub(crate) fn begin(
     shop: &Workshop,
     begun: &Begun,
     chosen: &Chosen,
-    yes: bool,
+    word: Word,
     out: &Path,
 ) -> Outcome {
     // The sandbox before the run: a machine that cannot isolate starts nothing.
     shop.sandbox()?;
     let active = start(shop, begun)?;
-    follow(shop, &active, begun, chosen, yes, out)
+    follow(shop, &active, begun, chosen, word, out)
 }
 
 fn start(shop: &Workshop, begun: &Begun) -> Result<ActiveRun, Failure> {
@@ -168,12 +216,12 @@ pub(crate) fn follow(
     active: &ActiveRun,
     begun: &Begun,
     chosen: &Chosen,
-    yes: bool,
+    word: Word,
     out: &Path,
 ) -> Outcome {
     let cancel = Cancel::default();
     shop.cancel_on_interrupt(&cancel);
-    let (report, files) = walked(shop, active, begun, chosen, yes, out, &cancel)?;
+    let (report, files) = walked(shop, active, begun, chosen, word, out, &cancel)?;
     tell(shop, &report, &files)
 }
 
@@ -183,7 +231,7 @@ fn walked(
     active: &ActiveRun,
     begun: &Begun,
     chosen: &Chosen,
-    yes: bool,
+    word: Word,
     out: &Path,
     cancel: &Cancel,
 ) -> Result<(Report, Vec<PathBuf>), Failure> {
@@ -209,12 +257,13 @@ fn walked(
         cancel: cancel.clone(),
         max_repairs: begun.max_repairs,
     };
-    let approver: Box<dyn Approver> = if yes {
-        Box::new(YesFlag::new(shop, Arc::clone(&watcher)))
-    } else if Asking::possible(shop) {
-        Box::new(Asking::new(shop, Some(Arc::clone(&watcher)))?)
-    } else {
-        Box::new(NoOne)
+    let approver: Box<dyn Approver> = match word {
+        Word::Yes => Box::new(YesFlag::new(shop, Arc::clone(&watcher))),
+        Word::UseOnce => Box::new(OnceFlag::new(shop, Arc::clone(&watcher))),
+        Word::None if Asking::possible(shop) => {
+            Box::new(Asking::new(shop, Some(Arc::clone(&watcher)))?)
+        }
+        Word::None => Box::new(NoOne),
     };
     let staging = shop.home()?.run_dir(active.id().as_str()).join("artifacts");
     let walked = walk(&ctx, active.id(), begun, approver.as_ref(), staging.clone());
@@ -352,6 +401,13 @@ fn tell(shop: &Workshop, report: &Report, files: &[PathBuf]) -> Outcome {
             Ok(Exit::Done)
         }
         RunState::Waiting => {
+            if let (Some(stop), false) = (&report.stopped_by, shop.out.json) {
+                shop.out
+                    .paragraph(&bad().bold(), "Not answered:", &stop.message);
+                if let Some(hint) = &stop.hint {
+                    shop.out.paragraph(&strong(), "Next:", hint);
+                }
+            }
             let id = report.approval.map(|id| id.to_string()).unwrap_or_default();
             shop.out.say(format!(
                 "{} The tool is proved and waits for a person.\n  handaxe approvals show {id}      what it is and what was proved\n  handaxe approvals approve {id}   say yes\n  handaxe runs resume {}   then: the answer",

@@ -1,6 +1,8 @@
 //! `handaxe chat`: one question after another, over the same files and over what was answered
 //! before. Each question is a run like any other; the conversation itself is a small file.
 
+mod reading;
+
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +12,10 @@ use handaxe_sandbox::Cancel;
 use handaxe_types::{DataFile, RunId, RunState, Task, ToolState};
 use rustyline::error::ReadlineError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
+use self::reading::{refers_back, table, typed_path};
 use super::{approvals, ask};
 use crate::cli::{ApprovalsCommand, ChatArgs, SignArgs};
 use crate::failure::{Exit, Failure, Outcome};
@@ -160,11 +164,16 @@ impl Chat<'_> {
         }
     }
 
-    /// One listener for the whole conversation: it stops a step, and leaves the rest alone.
+    /// One listener for the whole conversation: it stops a step, and leaves the rest alone. It is
+    /// there when this returns: the line editor puts back whatever it found before it.
     fn listen_for_interrupts(&self) -> Result<(), Failure> {
         let under_way = Arc::clone(&self.under_way);
-        self.shop.runtime()?.spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+        let runtime = self.shop.runtime()?;
+        let _inside = runtime.enter();
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|e| Failure::failed("chat", format!("cannot listen for Ctrl-C: {e}")))?;
+        runtime.spawn(async move {
+            while interrupts.recv().await.is_some() {
                 let slot = under_way.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(cancel) = slot.as_ref() {
                     cancel.cancel();
@@ -233,7 +242,7 @@ impl Chat<'_> {
                 }
             }
             "/data" if rest == "clear" => self.talk.data.clear(),
-            "/data" => self.attach(Path::new(rest)),
+            "/data" => self.attach(&typed_path(rest, std::env::home_dir())),
             "/tools" => self.tools(rest)?,
             "/approve" => self.approve(dir, rest)?,
             "/history" => {
@@ -362,6 +371,11 @@ impl Chat<'_> {
         begun.making.history = self.remembered();
         let report = self.step(|cancel| ask::started(self.shop, &begun, chosen, cancel))?;
         let told = self.told(dir, question, &report)?;
+        if let Some(id) = told.approval {
+            self.shop
+                .out
+                .note(format!("Here, /approve {id} shows it and says yes."));
+        }
         self.talk.turns.push(told);
         self.save(dir)
     }
@@ -411,7 +425,7 @@ impl Chat<'_> {
                 let folder = dir.join(&self.talk.id);
                 let path = folder.join(format!("result-{}.json", self.talk.turns.len() + 1));
                 std::fs::create_dir_all(&folder)
-                    .and_then(|()| std::fs::write(&path, redactor().json(result).to_string()))
+                    .and_then(|()| std::fs::write(&path, redactor().json(&result).to_string()))
                     .map_err(|e| Failure::failed("chat", format!("{}: {e}", path.display())))?;
                 Some(path)
             }
@@ -430,56 +444,5 @@ impl Chat<'_> {
         self.talk
             .save(dir)
             .map_err(|e| Failure::failed("chat", format!("could not be kept: {e}")))
-    }
-}
-
-/// Whether a question speaks of what was answered before, and not of what is attached: "these logs"
-/// are attached, "those" were answered.
-fn refers_back(question: &str) -> bool {
-    const WORDS: [&str; 3] = ["those", "them", "previous"];
-    const PHRASES: [&str; 4] = ["the result", "that result", "last answer", "last result"];
-    let said = question.to_lowercase();
-    let words = said.split(|c: char| !c.is_alphanumeric());
-    words.into_iter().any(|word| WORDS.contains(&word)) || PHRASES.iter().any(|p| said.contains(p))
-}
-
-/// What of a result can be asked about: a list as it is, an object's one list, else the object.
-fn table(result: &Value) -> Option<&Value> {
-    match result {
-        Value::Array(_) => Some(result),
-        Value::Object(map) => {
-            let mut lists = map.values().filter(|v| v.is_array());
-            match (lists.next(), lists.next()) {
-                (Some(list), None) => Some(list),
-                _ => Some(result),
-            }
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_speaks_of_before() {
-        for (question, back) in [
-            ("Which of those is the largest?", true),
-            ("Sort them by count", true),
-            ("How many orders are from Europe?", false),
-            ("What is the mean in the result?", true),
-            ("Analyze the sentiment of these logs", false),
-        ] {
-            assert_eq!(refers_back(question), back, "{question}");
-        }
-    }
-
-    #[test]
-    fn tables() {
-        let rows = json!([{"a": 1}]);
-        assert_eq!(table(&json!({"rows": rows, "n": 1})), Some(&rows));
-        assert_eq!(table(&rows), Some(&rows));
-        assert_eq!(table(&json!(3)), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use handaxe_agent::Cost;
-use handaxe_registry::Attempt;
+use handaxe_registry::{Attempt, Foundation};
 use handaxe_types::{Route, RunId, RunState};
 use serde_json::json;
 
@@ -12,14 +12,22 @@ use crate::cli::RunsCommand;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::models;
 use crate::render::text::{Lines, Shown, clip};
-use crate::render::{bad, cost_table, faint, good, strong, table, when};
+use crate::render::{bad, caution, cost_table, faint, good, strong, table, when};
 use crate::workshop::{Workshop, registry_failure};
 
 pub(crate) fn run(shop: &Workshop, command: RunsCommand) -> Outcome {
     match command {
         RunsCommand::List { limit } => list(shop, limit),
         RunsCommand::Show { id, full } => show(shop, &id, full),
-        RunsCommand::Resume { id, yes, out } => resume(shop, &id, yes, &out),
+        RunsCommand::Resume {
+            id,
+            yes,
+            while_waiting,
+            out,
+        } => {
+            let word = ask::Word::given(shop, yes, while_waiting)?;
+            resume(shop, &id, word, &out)
+        }
     }
 }
 
@@ -162,13 +170,18 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
     }
     for call in &invocations {
         out.say(format!(
-            "\n{} {}@{} {} in {:.1} ms, {} layers in force",
+            "\n{} {}@{} {} in {:.1} ms, {} layers in force{}",
             strong().apply_to("Ran"),
             call.tool,
             call.version,
             call.outcome.as_str(),
             call.runtime_ms,
-            call.layers.len()
+            call.layers.len(),
+            if call.provisional {
+                ", while it waited for approval"
+            } else {
+                ""
+            }
         ));
     }
     if let Some(answer) = run.answer.as_ref().and_then(|a| a["answer"].as_str()) {
@@ -177,6 +190,9 @@ fn show(shop: &Workshop, id: &str, full: bool) -> Outcome {
             strong().apply_to("Answer"),
             Lines(answer)
         ));
+        for caution_of in run.rests_on.iter().filter_map(Foundation::caution) {
+            out.say(caution().apply_to(format!("  {}", Shown(&caution_of))));
+        }
     }
     if let Some(stop) = run
         .answer
@@ -223,7 +239,7 @@ fn show_attempt(shop: &Workshop, attempt: &Attempt, full: bool) {
     }
 }
 
-fn resume(shop: &Workshop, id: &str, yes: bool, out: &Path) -> Outcome {
+fn resume(shop: &Workshop, id: &str, word: ask::Word, out: &Path) -> Outcome {
     let id = run_id(id)?;
     shop.sandbox()?;
     let (active, begun) = ask::taken_up(shop, &id)?;
@@ -233,5 +249,5 @@ fn resume(shop: &Workshop, id: &str, yes: bool, out: &Path) -> Outcome {
             .apply_to(format!("Resuming {id}: {}", Shown(&begun.task.question))),
     );
     let chosen = models::again(&begun);
-    ask::follow(shop, &active, &begun, &chosen, yes, out)
+    ask::follow(shop, &active, &begun, &chosen, word, out)
 }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use handaxe_agent::{Begun, Goal, Minds};
 use handaxe_server::{
@@ -83,6 +84,7 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
         hosts: args.allow_host,
         origins: args.allow_origin,
         pages,
+        read_within: Duration::from_secs(args.read_timeout),
     };
     let stop = CancellationToken::new();
     runtime()?.block_on(async {
@@ -120,7 +122,8 @@ pub(crate) fn http(shop: &Workshop, args: ServeArgs) -> Outcome {
             asked_to_stop().await;
             stop.cancel();
         });
-        server.serve().await.map_err(|e| serve_failure(&e))
+        server.serve().await;
+        Ok::<_, Failure>(())
     })?;
     Ok(Exit::Done)
 }
@@ -141,9 +144,7 @@ async fn watched(
         .map_err(|e| serve_failure(&e))?;
     let addr = server.addr().map_err(|e| serve_failure(&e))?;
     tokio::spawn(async move {
-        if let Err(error) = server.serve().await {
-            tracing::warn!(%error, "the figures are served no more");
-        }
+        server.serve().await;
     });
     Ok(format!("http://{addr}/metrics"))
 }
@@ -214,7 +215,8 @@ fn fixture(shop: &Workshop, addr: std::net::SocketAddr) -> Outcome {
             asked_to_stop().await;
             stop.cancel();
         });
-        server.serve().await.map_err(|e| serve_failure(&e))
+        server.serve().await;
+        Ok::<_, Failure>(())
     })?;
     Ok(Exit::Done)
 }

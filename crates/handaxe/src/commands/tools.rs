@@ -300,5 +300,6 @@ fn import(
         max_seconds: 3600,
         making: Making::default(),
     };
-    ask::begin(shop, &begun, &chosen, yes, Path::new("."))
+    let word = if yes { ask::Word::Yes } else { ask::Word::None };
+    ask::begin(shop, &begun, &chosen, word, Path::new("."))
 }

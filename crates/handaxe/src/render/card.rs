@@ -111,6 +111,9 @@ pub(crate) fn render_card(card: &Card, width: usize) -> String {
         let text = "a person wrote it; that person's own yes is recorded as self-approved";
         sheet.prose("Note", text, &caution(), 2);
     }
+    if let Some(used) = card.used_once() {
+        sheet.prose("Used", &used, &caution(), 2);
+    }
     sheet.prose("Leaves open", card.leaves_open(), &faint(), 2);
     sheet.prose(
         "Binds",
@@ -488,6 +491,7 @@ mod tests {
                 assets: BTreeMap::new(),
                 profile: digest,
             },
+            provisional: None,
             self_approval: false,
         }
     }

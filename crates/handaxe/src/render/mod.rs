@@ -6,6 +6,7 @@ mod cost;
 mod progress;
 mod table;
 pub(crate) mod text;
+mod words;
 
 pub(crate) use card::{
     card_width, cases_page, code_page, diff_page, evidence_page, failing_page, render_card,

@@ -7,12 +7,18 @@ use handaxe_types::{Progress, Reporter, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::{Shown, wrap};
+use super::words::Words;
 use super::{Output, bad, faint, good, strong};
+
+const SPINNING: &str = "{spinner} {prefix} {elapsed}";
+const SPEAKING: &str = "{spinner} {prefix} {elapsed}\n{msg}";
 
 pub(crate) struct Watcher {
     out: Output,
     live: bool,
     bar: Mutex<Option<ProgressBar>>,
+    /// Who is speaking, and what was heard so far.
+    heard: Mutex<(String, Words)>,
 }
 
 impl Watcher {
@@ -22,6 +28,7 @@ impl Watcher {
             out: out.clone(),
             live,
             bar: Mutex::new(None),
+            heard: Mutex::default(),
         }
     }
 
@@ -54,6 +61,11 @@ impl Watcher {
     }
 
     fn spin(&self, text: String) {
+        self.draw(SPINNING, text, String::new());
+    }
+
+    /// The live line as `template` has it.
+    fn draw(&self, template: &str, text: String, under: String) {
         if !self.live {
             return;
         }
@@ -66,10 +78,30 @@ impl Watcher {
             bar
         });
         bar.unset_length();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message(text);
+        bar.set_prefix(text);
+        bar.set_message(under);
+    }
+
+    /// A further piece of what a model says, shown until it has said all.
+    fn hear(&self, piece: &str) {
+        let Ok(mut heard) = self.heard.lock() else {
+            return;
+        };
+        let (who, words) = &mut *heard;
+        if !words.hear(piece) {
+            return;
+        }
+        let width = usize::from(console::Term::stderr().size().1).clamp(24, 112) - 8;
+        let lines: Vec<String> = words
+            .tail(width)
+            .iter()
+            .map(|line| format!("  {}", faint().for_stderr().apply_to(line)))
+            .collect();
+        let text = format!("{who} has said about {} tokens", words.tokens());
+        self.draw(SPEAKING, text, lines.join("\n"));
     }
 
     fn trial(&self, stage: Stage, done: u32, of: u32, failed: u32) {
@@ -130,6 +162,10 @@ fn stage_words(stage: Stage) -> (&'static str, &'static str, &'static str) {
 }
 
 impl Reporter for Watcher {
+    fn hears_words(&self) -> bool {
+        self.live
+    }
+
     fn report(&self, progress: Progress) {
         match progress {
             Progress::Step(text) => {
@@ -184,9 +220,13 @@ impl Reporter for Watcher {
                 model,
                 tokens,
             } => {
-                let text = format!("{role}: {} {}", Shown(&model), tokens_so_far(tokens));
-                self.spin(text);
+                let who = format!("{role}: {}", Shown(&model));
+                if let Ok(mut heard) = self.heard.lock() {
+                    *heard = (who.clone(), Words::default());
+                }
+                self.spin(format!("{who} {}", tokens_so_far(tokens)));
             }
+            Progress::Words { text } => self.hear(&text),
             Progress::Registered { tool, version } => {
                 let text = format!("Registered {tool}@{version}");
                 self.line(good().for_stderr().bold().apply_to(text));

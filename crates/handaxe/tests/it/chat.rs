@@ -1,10 +1,12 @@
 //! A conversation over standard input, as a script drives it.
 
 use std::process::Stdio;
+use std::sync::mpsc::channel;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::lab::{Lab, Ran, example, finish};
+use crate::provider::{Says, serve};
 
 fn chat(lab: &Lab, args: &[&str], lines: &[&str]) -> Ran {
     let mut all = vec!["chat"];
@@ -121,4 +123,67 @@ fn a_tool_waits_in_a_conversation_until_a_person_says_yes() {
     let (_, kept) = conversation(&lab);
     assert!(kept["turns"][0]["approval"].is_null(), "{kept}");
     assert!(!kept["turns"][0]["answer"].as_str().unwrap().is_empty());
+}
+
+fn direct(answer: &str) -> Says {
+    let plan = json!({"considered": [], "steps": ["Answer."], "route": "direct", "answer": answer});
+    Says::Text(plan.to_string())
+}
+
+/// At a terminal a reply is seen while it arrives; Ctrl-C ends it and not the conversation.
+#[test]
+fn a_reply_is_seen_as_it_arrives_and_can_be_stopped() {
+    let lab = Lab::new();
+    let url = serve(|asked| {
+        if asked.messages.contains("Go on") {
+            return Says::NoEnd("on and on \u{1b}[31mred ".to_owned());
+        }
+        direct("Paris is the capital of France.")
+    });
+    let args = ["chat", "--model", "openai:scripted", "--base-url", &url];
+    let ran = lab
+        .at_terminal(
+            &args,
+            &[
+                ("> ", "Go on for ever\r"),
+                ("on and on \\u{1b}[31mred", "\u{3}"),
+                ("stopped", "What is the capital of France?\r"),
+                ("Paris is the capital of France.", "/history\r"),
+                ("1. What is the capital", "/quit\r"),
+            ],
+        )
+        .exits(0);
+    ran.says("has said about")
+        .says("handaxe runs resume")
+        .says("handaxe chat --resume");
+    assert!(!ran.stdout.contains("\u{1b}[31mred"), "{}", ran.stdout);
+}
+
+/// Where nobody looks, a reply is asked for in one; the answer is the same.
+#[test]
+fn only_a_terminal_is_shown_a_stream() {
+    let (streamed, was_streamed) = channel();
+    let url = serve(move |asked| {
+        let _ = streamed.send(asked.streamed);
+        direct("Forty-two.")
+    });
+    let lab = Lab::new();
+    let question = "What is the answer?";
+    let model = ["--model", "openai:scripted", "--base-url", &url];
+    for (more, terminal, wanted) in [
+        (&["--json"][..], false, false),
+        (&[], false, false),
+        (&["--quiet"], true, false),
+        (&["--json"], true, false),
+        (&[], true, true),
+    ] {
+        let args = [&["ask", question], &model[..], more].concat();
+        let ran = if terminal {
+            lab.at_terminal(&args, &[])
+        } else {
+            lab.run(&args)
+        };
+        ran.exits(0).says("Forty-two.");
+        assert_eq!(was_streamed.recv().unwrap(), wanted, "{more:?} {terminal}");
+    }
 }

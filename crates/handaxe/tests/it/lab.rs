@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_handaxe");
 
@@ -104,6 +104,19 @@ impl Lab {
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         finish(self.command(args))
+    }
+
+    /// The binary at a terminal of its own; each step is a text that is waited for and what is
+    /// typed then. All that was written is in `stdout`.
+    pub(crate) fn at_terminal(&self, args: &[&str], steps: &[(&str, &str)]) -> Ran {
+        let mut argv = vec![BIN];
+        argv.extend(args);
+        let mut command = self.command_of("python3");
+        command
+            .args(["-c", include_str!("terminal.py")])
+            .args([json!(argv).to_string(), json!(steps).to_string()])
+            .env("TERM", "xterm");
+        finish(command)
     }
 
     pub(crate) fn json(&self, args: &[&str]) -> Value {

@@ -66,7 +66,11 @@ mod server;
 #[cfg(test)]
 mod shadow;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod web;
 #[cfg(test)]

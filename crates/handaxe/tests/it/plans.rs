@@ -452,3 +452,89 @@ fn a_made_tool_is_there_for_everyone_at_once() {
         .json();
     assert_eq!(report["route"], "reuse");
 }
+
+/// With no model: a question that names tools one after the other, and says what they need.
+#[test]
+fn the_composer_puts_together_the_tools_that_a_question_names() {
+    let lab = Lab::new();
+    for tool in [split_lines(), count_words(), sum_counts()] {
+        tool.import(&lab);
+    }
+    let orders = example("orders.csv");
+    lab.run(&[
+        "make",
+        "average price by region",
+        "--data",
+        &orders,
+        "--yes",
+    ])
+    .exits(0);
+    let made = versions(&lab);
+    // The question, its route, and what comes of it: a result, or words of the refusal.
+    let table = [
+        (
+            "split_lines of \"one two\nthree\", then count words of each, then sum_counts",
+            "compose",
+            json!({"total": 3}),
+        ),
+        (
+            "Split the lines text=\"a b\nc\" and then count the words",
+            "compose",
+            json!([{"count": 2}, {"count": 1}]),
+        ),
+        ("Count words of \"a b c\"", "reuse", json!({"count": 3})),
+        ("count_words text=\"a\"", "reuse", json!({"count": 1})),
+        ("count_words", "refuse", json!("it needs `text`")),
+        (
+            "count_words nothing=3",
+            "refuse",
+            json!("no input `nothing`"),
+        ),
+        // A total is no text, and no list of them.
+        (
+            "sum_counts counts=[], then count words",
+            "refuse",
+            json!("nothing that comes before fits its input `text`"),
+        ),
+        // A word more, and nobody guesses.
+        (
+            "split_lines of \"a\", then count the long words",
+            "refuse",
+            json!("no data is attached"),
+        ),
+        (
+            "Do not count words of \"a\"",
+            "refuse",
+            json!("no data is attached"),
+        ),
+    ];
+    for (question, route, want) in table {
+        let report = lab.json(&["ask", question, "--model", "composer"]);
+        assert_eq!(report["route"], route, "{question}: {report}");
+        if route == "refuse" {
+            let said = report["stopped_by"]["message"].as_str().unwrap();
+            let words = want.as_str().unwrap();
+            assert!(said.contains(words), "{question}: {said}");
+        } else {
+            assert_eq!(report["result"], want, "{question}: {report}");
+        }
+    }
+    // The first step may be a question to the data that a tool of the composer's answers.
+    let first = lab.json(&[
+        "ask",
+        "average price by product, then sum counts",
+        "--data",
+        &orders,
+        "--model",
+        "composer",
+        "--plan",
+    ]);
+    let why = first["stopped_by"].to_string() + &first["plan"].to_string();
+    assert!(why.contains("sum_counts@1 is named"), "{first}");
+    let unmade = "total quantity by month, then sum counts";
+    lab.run(&["ask", unmade, "--data", &orders, "--model", "composer"])
+        .exits(4)
+        .says("no tool does the first part yet: total quantity by month")
+        .says("handaxe make \"total quantity by month\"");
+    assert_eq!(versions(&lab), made, "nothing was made");
+}

@@ -13,6 +13,8 @@ pub(crate) enum Says {
     Cut(String),
     /// Declined.
     Declines(String),
+    /// Goes on saying it, where it was asked for a stream.
+    NoEnd(String),
     /// The connection closes without a word.
     HangsUp,
 }
@@ -21,6 +23,8 @@ pub(crate) enum Says {
 pub(crate) struct Asked {
     pub(crate) system: String,
     pub(crate) messages: String,
+    /// Whether the reply is wanted in pieces.
+    pub(crate) streamed: bool,
 }
 
 /// Serves until the test's process ends; gives the base URL.
@@ -36,8 +40,38 @@ pub(crate) fn serve(mut answer: impl FnMut(&Asked) -> Says + Send + 'static) -> 
     url
 }
 
-fn one(stream: &mut TcpStream, answer: &mut impl FnMut(&Asked) -> Says) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+/// As server-sent events, a few characters each; again and again where there is no `finish`.
+fn stream(stream: &mut TcpStream, text: &str, finish: Option<&str>) -> std::io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut event = |choices: Value, usage: Value| {
+        let event = json!({"model": "scripted", "choices": choices, "usage": usage});
+        write!(stream, "data: {event}\n\n")
+    };
+    let choice = |delta: Value, finish: Option<&str>| json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
+    let letters: Vec<char> = text.chars().collect();
+    loop {
+        for piece in letters.chunks(7) {
+            let piece: String = piece.iter().collect();
+            event(choice(json!({"content": piece}), None), Value::Null)?;
+        }
+        if finish.is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    event(choice(json!({}), finish), Value::Null)?;
+    event(
+        json!([]),
+        json!({"prompt_tokens": 100, "completion_tokens": 10}),
+    )?;
+    write!(stream, "data: [DONE]\n\n")
+}
+
+fn one(socket: &mut TcpStream, answer: &mut impl FnMut(&Asked) -> Says) -> std::io::Result<()> {
+    let mut reader = BufReader::new(socket.try_clone()?);
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -61,20 +95,25 @@ fn one(stream: &mut TcpStream, answer: &mut impl FnMut(&Asked) -> Says) -> std::
             .map(said)
             .collect::<Vec<_>>()
             .join("\n"),
+        streamed: body["stream"] == true,
     };
     let (message, finish) = match answer(&asked) {
         Says::Text(text) => (json!({"role": "assistant", "content": text}), "stop"),
         Says::Cut(text) => (json!({"role": "assistant", "content": text}), "length"),
         Says::Declines(text) => (json!({"role": "assistant", "refusal": text}), "stop"),
+        Says::NoEnd(text) => return stream(socket, &text, None),
         Says::HangsUp => return Ok(()),
     };
+    if asked.streamed && message["content"].is_string() {
+        return stream(socket, message["content"].as_str().unwrap(), Some(finish));
+    }
     let reply = json!({
         "model": "scripted", "choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 10},
     })
     .to_string();
     write!(
-        stream,
+        socket,
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{reply}",
         reply.len()
     )

