@@ -23,6 +23,23 @@ export const pages = [
       await page.waitForURL(/\/runs\/r/);
     },
   },
+  {
+    name: "run-provisional",
+    open: async (page) => {
+      await page.goto("/runs?q=cost+more+than");
+      await page.locator("table a").first().click();
+      await page.waitForURL(/\/runs\/r/);
+    },
+  },
+  {
+    name: "approval-provisional",
+    open: async (page) => {
+      await page.goto("/runs?q=cost+more+than");
+      await page.locator("table a").first().click();
+      await page.locator("#state a.button").click();
+      await page.waitForURL(/\/approvals\/\d+$/);
+    },
+  },
   { name: "insight", path: "/insight" },
   { name: "insight-week", path: "/insight?days=7" },
   { name: "journal", path: "/journal" },
@@ -69,6 +86,26 @@ export const journeys = {
     await page.click("text=Go on");
     await state(page, "done");
     assert.match(await page.textContent(".answer"), /\d+\.\d+\.\d+\.\d+/);
+    assert.deepEqual(context.troubles, []);
+    await context.close();
+  },
+  "what waits is used once, where a person asks, and its answer says so until the yes": async ({ assert, visit, signIn }) => {
+    const context = await visit();
+    const page = await signIn(context);
+    await ask(page, "How many lines contain POST?", "answer", "access.log");
+    await state(page, "waiting");
+    await page.click("text=Use it once, meanwhile");
+    await page.locator(".answer", { hasText: "not approved yet" }).waitFor({ timeout: 60_000 });
+    await state(page, "waiting");
+    await page.locator(".answer .alert", { hasText: "used once while it waits" }).waitFor();
+    assert.equal(await page.locator("text=Use it once, meanwhile").count(), 0);
+    await page.click("text=Look at approval");
+    await page.locator("dd", { hasText: "once while waiting, by run r" }).waitFor();
+    await page.fill("#reason", "not what was meant");
+    await page.click("button.danger:has-text('Reject')");
+    await page.locator(".alert", { hasText: "rejected" }).waitFor();
+    await page.click("text=its answer");
+    await page.locator(".answer .alert", { hasText: "and then rejected" }).waitFor();
     assert.deepEqual(context.troubles, []);
     await context.close();
   },

@@ -287,3 +287,72 @@ impl Gate {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    fn gate(at_once: usize, left: f64) -> Arc<Gate> {
+        Arc::new(Gate {
+            token: Digest::of(b"token"),
+            at_once: Arc::new(Semaphore::new(at_once)),
+            bucket: Mutex::new((left, Instant::now())),
+        })
+    }
+
+    /// The status of one request through the gate.
+    fn asked(gate: Arc<Gate>) -> String {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let router = Router::new()
+            .route("/", get(|| async { "ok" }))
+            .layer(from_fn_with_state(gate, admit));
+        let stop = CancellationToken::new();
+        let end = stop.clone();
+        let (addr, serving) = runtime.block_on(async {
+            let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let serving = listening::serve(listener, router, READ_WITHIN, end, GRACE);
+            (addr, tokio::spawn(serving))
+        });
+        let mut stream = std::net::TcpStream::connect(addr).unwrap();
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        stop.cancel();
+        runtime.block_on(serving).unwrap();
+        reply.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn the_gate_bounds_rate_and_number() {
+        assert_eq!(asked(gate(1, 1.0)), "200");
+        // Empty, and filled again at its rate from a moment ago on: the next beat is too far.
+        assert_eq!(asked(gate(1, -1e6)), "429");
+        assert_eq!(asked(gate(0, 1.0)), "503");
+        let bucket = gate(1, 2.0);
+        let let_in: Vec<bool> = (0..3).map(|_| bucket.admit()).collect();
+        assert_eq!(let_in[..2], [true, true]);
+        let idle = Mutex::new((
+            0.0,
+            Instant::now()
+                .checked_sub(Duration::from_mins(1))
+                .unwrap_or_else(Instant::now),
+        ));
+        let idle = Gate {
+            bucket: idle,
+            ..Arc::into_inner(gate(1, 0.0)).unwrap()
+        };
+        let burst = (0..20_000).take_while(|_| idle.admit()).count();
+        assert!(burst < 20_000, "a burst has an end");
+    }
+}

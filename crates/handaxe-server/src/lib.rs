@@ -13,6 +13,7 @@ mod api;
 mod decisions;
 mod feed;
 mod follow;
+mod gone;
 mod http;
 mod jobs;
 mod kept;

@@ -746,6 +746,8 @@ pub(crate) enum SuiteArg {
     Data,
     /// Programs from examples
     Example,
+    /// Requests that a library covers, and requests that it does not
+    Gap,
     /// The proof itself: right drafts and seeded bugs
     Gate,
     /// Formats invented for this: no tool, one shot and Handaxe side by side

@@ -50,3 +50,12 @@ pub enum PipelineError {
     #[error("cancelled")]
     Cancelled,
 }
+
+impl From<ValidateError> for PipelineError {
+    fn from(error: ValidateError) -> Self {
+        match error {
+            ValidateError::Cancelled => Self::Cancelled,
+            other => Self::Validate(other),
+        }
+    }
+}

@@ -290,7 +290,7 @@ pub(crate) fn try_draft(
                 ctx.reporter.as_ref(),
                 &ctx.cancel,
             )
-            .map_err(|e| Halt::Error(PipelineError::Validate(e)))?;
+            .map_err(PipelineError::from)?;
         verdict = handaxe_validate::judge(&trial, &ctx.policy);
     }
     if !verdict.findings.is_empty() {
@@ -419,7 +419,7 @@ fn trial(ctx: &Context, memory: &Memory, draft: &Draft, held_out: &[Case]) -> Re
         "broke_off"
     };
     metrics::counter!(measures::TRIALS, "ended" => ended).increment(1);
-    tried.map_err(|e| Halt::Error(PipelineError::Validate(e)))
+    Ok(tried.map_err(PipelineError::from)?)
 }
 
 /// When the author's own cases pass and the tester's do not (or the reverse), one of them misread

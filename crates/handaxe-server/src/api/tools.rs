@@ -9,7 +9,6 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use handaxe_registry::ToolDetail;
-use handaxe_sandbox::Cancel;
 use handaxe_types::{ScoreRow, Silent, ToolRef, ToolState, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,6 +20,7 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::schema::tool_states;
 use super::strict::{Answer, At, Body, Object, Params, at_most, ok, within};
+use crate::gone::Gone;
 use crate::library::{Proof, ToolList, ToolQuery, ToolSort, UsageDay, VersionDiff};
 use crate::service::{Attached, Ran, ServiceError};
 use crate::uploads::{MOST_FILES, Upload};
@@ -478,15 +478,6 @@ impl From<Ran> for CallResult {
     }
 }
 
-/// Stops the call when nobody waits for it any more.
-struct Gone(Cancel);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
 /// Runs an approved tool once, in its jail. What is not approved does not run.
 #[utoipa::path(post, path = "/tools/{tool}/calls", tag = "tools", request_body = CallTool,
     params(("tool" = String, Path, pattern = "^[a-z][a-z0-9_]{2,47}(@[1-9][0-9]{0,8})?$", description = "`name` (its newest active version) or `name@version`")),
@@ -503,8 +494,8 @@ pub(super) async fn call(
         let upload = file.upload()?;
         attached.push(Attached { property, upload });
     }
-    let gone = Gone(Cancel::default());
-    let cancel = gone.0.clone();
+    let gone = Gone::default();
+    let cancel = gone.cancel();
     let actor = caller.actor().to_owned();
     let input = call.input;
     let run = move |s: &crate::service::Service| -> Result<CallResult, ServiceError> {

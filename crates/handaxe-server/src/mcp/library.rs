@@ -6,7 +6,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use handaxe_registry::Offer;
-use handaxe_sandbox::Cancel;
 use handaxe_types::{Artifact, Outcome, Spec, ToolRef};
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -17,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::progress::Told;
 use super::{Link, McpDoor, refusal};
+use crate::gone::Gone;
 use crate::kept::{Item, Kept};
 use crate::service::{Ran, digest_text};
 
@@ -115,7 +115,9 @@ impl McpDoor {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let actor = self.actor(context);
-        let cancel = Cancel::default();
+        // Its message says that the client cancelled, or its connection is gone.
+        let gone = Gone::default();
+        let cancel = gone.cancel();
         let told = Told::begin(context);
         let reporter = told.reporter();
         let guard = context.ct.clone();
@@ -128,6 +130,7 @@ impl McpDoor {
             .blocking(move |service| service.run(&actor, &tool, input, reporter, cancel))
             .await;
         watcher.abort();
+        drop(gone);
         told.end().await;
         match ran? {
             Ok(ran) => Ok(self.result(&ran)),

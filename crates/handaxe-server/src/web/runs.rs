@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use futures_util::StreamExt as _;
 use handaxe_agent::Goal;
-use handaxe_types::{RunId, RunState, Silent};
+use handaxe_types::{Reporter, RunId, RunState, Silent};
 use serde::Deserialize;
 
 use super::Web;
@@ -25,8 +25,9 @@ use super::upload::{MAX_UPLOAD_BYTES, Uploaded};
 use super::visit::Posted;
 use crate::api::MAX_QUESTION_CHARS;
 use crate::follow::{News, follow};
+use crate::jobs::Job;
 use crate::library::RunQuery;
-use crate::service::Ask;
+use crate::service::{Ask, Service, ServiceError};
 
 /// Runs on one page.
 const PAGE: u32 = 30;
@@ -337,33 +338,36 @@ async fn cancel(
 }
 
 async fn resume(
-    State(web): State<Arc<Web>>,
-    Path(id): Path<String>,
+    web: State<Arc<Web>>,
+    id: Path<String>,
     posted: Posted<Nothing>,
 ) -> Result<Response, WebError> {
-    let Nothing {} = posted.form;
-    let id = run_id(&id)?;
-    let back = format!("/runs/{id}");
-    let person = posted.visitor.person;
-    web.ask(move |s| s.resume(&person, &id, Arc::new(Silent)).map(drop))
-        .await?;
-    Ok(Redirect::to(&back).into_response())
+    go_on(web, id, posted, Service::resume).await
 }
 
 /// A person's word that the tool which waits be used once for this run.
 async fn while_waiting(
+    web: State<Arc<Web>>,
+    id: Path<String>,
+    posted: Posted<Nothing>,
+) -> Result<Response, WebError> {
+    go_on(web, id, posted, Service::use_while_waiting).await
+}
+
+/// How a run is taken up, for a person.
+type TakeUp = fn(&Service, &str, &RunId, Arc<dyn Reporter>) -> Result<Arc<Job>, ServiceError>;
+
+async fn go_on(
     State(web): State<Arc<Web>>,
     Path(id): Path<String>,
     posted: Posted<Nothing>,
+    take_up: TakeUp,
 ) -> Result<Response, WebError> {
     let Nothing {} = posted.form;
     let id = run_id(&id)?;
     let back = format!("/runs/{id}");
     let person = posted.visitor.person;
-    web.ask(move |s| {
-        s.use_while_waiting(&person, &id, Arc::new(Silent))
-            .map(drop)
-    })
-    .await?;
+    web.ask(move |s| take_up(s, &person, &id, Arc::new(Silent)).map(drop))
+        .await?;
     Ok(Redirect::to(&back).into_response())
 }

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use handaxe_agent::{limit_words, may_use};
 use handaxe_registry::ToolSummary;
-use handaxe_sandbox::Cancel;
 use handaxe_types::text::bytes;
 use handaxe_types::{
     ApprovalState, CaseResult, Check, DataFile, Outcome, ScoreRow, Silent, ToolName, ToolRef,
@@ -31,6 +30,7 @@ use super::parts::{Bars, When, line, lines};
 use super::session::Visitor;
 use super::upload::{MAX_UPLOAD_BYTES, Uploaded};
 use super::visit::{Asked, At};
+use crate::gone::Gone;
 use crate::library::{Proof, ToolView};
 use crate::service::{Ran, ServiceError};
 
@@ -432,14 +432,16 @@ async fn attempt(
             };
             let files: Vec<DataFile> = sent.files.iter().map(|(_, f)| f.clone()).collect();
             let kept = Arc::clone(&web.kept);
+            let gone = Gone::default();
+            let cancel = gone.cancel();
             let ran = web
                 .ask(move |service| {
                     let reporter = Arc::new(Silent);
-                    let cancel = Cancel::default();
                     let ran = service.run_on(&person, &tool, input, &files, reporter, cancel);
                     Ok(ran.map(|ran| shown(&ran, &kept)))
                 })
                 .await?;
+            drop(gone);
             match ran {
                 Ok(view) => result = Some(view),
                 Err(e) => problem = Some(refusal(&e)),

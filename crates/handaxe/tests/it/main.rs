@@ -14,6 +14,8 @@ mod audit;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod cancel;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod cli_reference;
@@ -27,6 +29,8 @@ mod critical;
 mod door;
 #[cfg(test)]
 mod eval;
+#[cfg(test)]
+mod every_door;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]

@@ -65,13 +65,28 @@ fn family(root: u32) -> Vec<(u32, String)> {
 }
 
 /// The parent and the time of start, of a process that is alive.
-fn stat(pid: u32) -> Option<(u32, String)> {
+pub(crate) fn stat(pid: u32) -> Option<(u32, String)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     if matches!(fields[0], "Z" | "X") {
         return None;
     }
     Some((fields[1].parse().ok()?, fields[19].to_owned()))
+}
+
+/// Descendants that have had the processor for a fifth of a second or more, and want it now.
+pub(crate) fn busy(root: u32) -> Vec<(u32, String)> {
+    let mut found = family(root);
+    found.retain(|(pid, _)| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat
+            .rsplit_once(") ")
+            .map(|(_, rest)| rest.split(' ').collect())
+            .unwrap_or_default();
+        let ticks = fields.get(11).and_then(|t| t.parse::<u64>().ok());
+        fields.first() == Some(&"R") && ticks >= Some(20)
+    });
+    found
 }
 
 fn nth(n: usize) -> Tool {

@@ -179,20 +179,24 @@ fn next(client: &mut Client, wanted: impl Fn(&Value) -> bool) -> Value {
 
 const PAGES: &[&str] = &["--pages", "http://127.0.0.1:7333/"];
 
+/// A client that can show pages, its proposal's number, and the question that it is asked.
+fn sent_to_a_page(lab: &Lab) -> (Client, u64, Value) {
+    golden(lab, GOLDEN);
+    let mut client = Client::opened(lab, PAGES, &able());
+    let words = proposal(&count_words());
+    let id = begin(&mut client, "propose_tool", &words, None, json!({}));
+    let asked = next(&mut client, |m| m["method"] == "elicitation/create");
+    (client, id, asked)
+}
+
+fn able() -> Value {
+    json!({"elicitation": {"url": {}}})
+}
+
 #[test]
 fn an_older_client_is_asked_to_open_the_page() {
     let lab = Lab::new();
-    golden(&lab, GOLDEN);
-    let able = json!({"elicitation": {"url": {}}});
-    let mut client = Client::opened(&lab, PAGES, &able);
-    let id = begin(
-        &mut client,
-        "propose_tool",
-        &proposal(&count_words()),
-        None,
-        json!({}),
-    );
-    let asked = next(&mut client, |m| m["method"] == "elicitation/create");
+    let (mut client, id, asked) = sent_to_a_page(&lab);
     assert_eq!(asked["params"]["mode"], "url", "{asked}");
     assert_eq!(asked["params"]["url"], "http://127.0.0.1:7333/approvals/1");
     client.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept"}}));
@@ -210,17 +214,7 @@ fn an_older_client_is_asked_to_open_the_page() {
 #[test]
 fn an_older_client_that_declines_or_cannot_gets_the_command() {
     let lab = Lab::new();
-    golden(&lab, GOLDEN);
-    let able = json!({"elicitation": {"url": {}}});
-    let mut client = Client::opened(&lab, PAGES, &able);
-    let id = begin(
-        &mut client,
-        "propose_tool",
-        &proposal(&count_words()),
-        None,
-        json!({}),
-    );
-    let asked = next(&mut client, |m| m["method"] == "elicitation/create");
+    let (mut client, id, asked) = sent_to_a_page(&lab);
     client.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}}));
     let reply = next(&mut client, |m| m["id"] == id);
     assert!(
@@ -231,7 +225,7 @@ fn an_older_client_that_declines_or_cannot_gets_the_command() {
         "{reply}"
     );
     // Forms are not pages; and where no pages are served nobody is sent to one.
-    for (pages, able) in [(PAGES, json!({"elicitation": {}})), (&[][..], able)] {
+    for (pages, able) in [(PAGES, json!({"elicitation": {}})), (&[][..], able())] {
         let mut client = Client::opened(&lab, pages, &able);
         let reply = client.call("propose_tool", &proposal(&count_words()));
         assert_eq!(state(&reply)["usable"], false, "{reply}");

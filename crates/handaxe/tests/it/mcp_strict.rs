@@ -3,6 +3,7 @@
 //! scripts/sdk/json.mjs.)
 
 use std::io::Write as _;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -93,6 +94,7 @@ fn over_stdio() {
 fn over_http() {
     let lab = Lab::new();
     let serving = Server::start(&lab, &[]);
+    let begun = Instant::now();
     for (says, arguments, told) in bombs() {
         let (status, reply) = http(
             &serving.addr,
@@ -106,6 +108,10 @@ fn over_http() {
         assert!(message.contains(says), "{says}: {message}");
         assert_eq!(answer(&reply).is_some(), told, "{says}: {reply}");
     }
+    let large = vec![b' '; 100 << 20];
+    let (status, _) = http(&serving.addr, &serving.mcp_head(), &large);
+    assert!(matches!(status, 413 | 0), "{status}");
+    serving.stayed_small(begun);
     let listed = serving.mcp("tools/list", json!({}));
     assert!(
         listed["result"]["tools"].as_array().unwrap().len() > 3,

@@ -107,7 +107,7 @@ impl Tool {
         )
     }
 
-    fn folder(&self, lab: &Lab) -> PathBuf {
+    pub(crate) fn folder(&self, lab: &Lab) -> PathBuf {
         let name = self.spec["name"].as_str().unwrap();
         let lines: Vec<String> = self.cases.iter().map(Value::to_string).collect();
         lab.file(&format!("{name}/tool.py"), &self.code);

@@ -198,6 +198,17 @@ impl Server {
         }
     }
 
+    /// PROT02: what was sent cost no more memory than a server may take, and its time was bounded.
+    #[track_caller]
+    pub(crate) fn stayed_small(&self, since: Instant) {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
+        let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(kib < 512 << 10, "{peak}");
+        assert!(since.elapsed() < PATIENCE, "{:?}", since.elapsed());
+    }
+
     /// Ends it as whoever runs services would; it must end well and soon.
     pub(crate) fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);

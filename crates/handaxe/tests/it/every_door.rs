@@ -1,0 +1,187 @@
+//! The same word at every door: what a person did not approve, what was exchanged behind the
+//! journal, what was taken out of use and what the policy takes no more runs at none of them, and
+//! that it was tried is on record. (GOV01, GOV02, GOV06)
+
+use serde_json::{Value, json};
+
+use crate::door::Client;
+use crate::lab::Lab;
+use crate::script::count_words;
+use crate::server::Server;
+
+const SHORT: &str = "[trial]\nfuzz_inputs = 24\nmutants = 0\nshadow_percent = 0\n";
+/// As [`tried`] knows them.
+const DOORS: usize = 7;
+
+/// What each door gives for a call of `count_words` on three words.
+fn tried(lab: &Lab) -> Vec<(&'static str, String)> {
+    let input = json!({"text": "a b c"});
+    let ran = lab.run(&[
+        "run",
+        "count_words",
+        "--input",
+        &input.to_string(),
+        "--json",
+    ]);
+    let mut found = vec![("the command line", ran.stdout + &ran.stderr)];
+    let wrapped = json!({"name": "count_words", "input": input});
+    let mut client = Client::initialized(lab, &[]);
+    found.push((
+        "MCP, its name",
+        client.call("count_words", &input).to_string(),
+    ));
+    found.push((
+        "MCP, run_tool",
+        client.call("run_tool", &wrapped).to_string(),
+    ));
+    drop(client);
+    let server = Server::start(lab, &[]);
+    for (door, name, arguments) in [
+        ("MCP over HTTP, its name", "count_words", &input),
+        ("MCP over HTTP, run_tool", "run_tool", &wrapped),
+    ] {
+        let params = json!({"name": name, "arguments": arguments});
+        found.push((door, server.mcp("tools/call", params).to_string()));
+    }
+    let body = json!({"input": input}).to_string();
+    let reply = server.ask("POST", "/api/v1/tools/count_words/calls", Some(&body));
+    found.push(("the API", reply.body));
+    let person = server.sign_in();
+    let head = format!(
+        "Host: {}\r\nCookie: {}\r\nContent-Type: multipart/form-data; boundary=b\r\n",
+        server.addr, person.cookie
+    );
+    let field = |name: &str, value: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let form = format!(
+        "{}{}--b--\r\n",
+        field("csrf", &person.csrf),
+        field("in.text", "a b c")
+    );
+    let reply = server.raw("POST", "/tools/count_words/1/try", &head, form.as_bytes());
+    found.push(("a page", reply.body));
+    server.stop();
+    assert_eq!(found.len(), DOORS);
+    found
+}
+
+fn denials(lab: &Lab) -> usize {
+    let log = lab.json(&["audit", "log"]);
+    let events = log["events"].as_array().unwrap();
+    events.iter().filter(|e| e["kind"] == "run_denied").count()
+}
+
+fn calls(lab: &Lab) -> usize {
+    let log = lab.json(&["audit", "log"]);
+    let events = log["events"].as_array().unwrap();
+    events
+        .iter()
+        .filter(|e| e["kind"] == "tool_invoked")
+        .count()
+}
+
+/// No door gives the count, each says why, and each try is on record.
+#[track_caller]
+fn denied(lab: &Lab, says: &str, words: &str) {
+    let (before, ran) = (denials(lab), calls(lab));
+    for (door, gave) in tried(lab) {
+        // A page is for people, and the API has kinds of its own.
+        let says = if door == "a page" || door == "the API" {
+            words
+        } else {
+            says
+        };
+        assert!(gave.contains(says), "{door}: {gave}");
+        assert!(!gave.contains("\"count\":3"), "{door}: {gave}");
+    }
+    assert_eq!(calls(lab), ran, "{says}: something ran");
+    assert_eq!(
+        denials(lab),
+        before + DOORS,
+        "{says}: not every try is on record"
+    );
+}
+
+fn sql(lab: &Lab, statements: &str) {
+    let script =
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2])";
+    let mut python = lab.command_of("python3");
+    let db = lab.home().join("handaxe.db");
+    python.args(["-c", script, db.to_str().unwrap(), statements]);
+    let out = python.output().unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+#[test]
+fn what_is_not_approved_as_it_stands_runs_at_no_door() {
+    let lab = Lab::new();
+    lab.file("home/policy.toml", SHORT);
+    // Proved and not approved. (GOV01)
+    let folder = count_words().folder(&lab);
+    lab.run(&["tools", "import", folder.to_str().unwrap()])
+        .exits(3);
+    denied(&lab, "not_approved", "no approved version");
+    lab.run(&["approvals", "approve", "1"]).exits(0);
+    // The control: it runs at every door.
+    for (door, gave) in tried(&lab) {
+        let text = gave.replace("\\\"", "\"").replace("&#34;", "\"");
+        assert!(
+            text.replace(": ", ":").contains("\"count\":3"),
+            "{door}: {gave}"
+        );
+    }
+    // The policy takes no yes that nobody signed, from now on. (GOV06)
+    lab.file(
+        "home/policy.toml",
+        format!("{SHORT}[approval]\nhow = \"key\"\n"),
+    );
+    denied(&lab, "unfit_approval", "does not count");
+    lab.file("home/policy.toml", SHORT);
+    // Other bytes in its place, under digests that were made to fit. (GOV02)
+    let mut sly = count_words();
+    sly.spec["name"] = json!("sly_words");
+    sly.code = sly
+        .code
+        .replace("len(text.split())", "len(text.split()) * 1");
+    let other = sly.folder(&lab);
+    lab.run(&["tools", "import", other.to_str().unwrap()])
+        .exits(3);
+    let code = "(SELECT code FROM tool_version WHERE name = 'sly_words')";
+    sql(
+        &lab,
+        &format!(
+            "CREATE TABLE kept AS SELECT code FROM tool_version WHERE name = 'count_words';
+             UPDATE tool_version SET code = {code} WHERE name = 'count_words';"
+        ),
+    );
+    denied(
+        &lab,
+        "digest_mismatch",
+        "are not the ones that were approved",
+    );
+    sql(
+        &lab,
+        "UPDATE tool_version SET code = (SELECT code FROM kept) WHERE name = 'count_words';
+         DROP TABLE kept;",
+    );
+    // A row that decides whether it runs, changed behind the journal. (GOV02)
+    sql(
+        &lab,
+        "UPDATE approval SET approver = 'mallory' WHERE id = 1;",
+    );
+    denied(&lab, "tampered", "changed behind the journal");
+    sql(
+        &lab,
+        "UPDATE approval SET approver = 'tester' WHERE id = 1;",
+    );
+    // Taken out of use.
+    lab.run(&["tools", "revoke", "count_words@1", "--reason", "wrong"])
+        .exits(0);
+    denied(&lab, "revoked", "revoked");
+    assert_eq!(lab.json(&["audit", "verify"])["ok"], Value::Bool(true));
+}
