@@ -118,9 +118,7 @@ impl MiniLm {
         if !length.is_normal() {
             return Err(EmbedFailure::Degenerate);
         }
-        for x in &mut vector {
-            *x /= length;
-        }
+        vector.iter_mut().for_each(|x| *x /= length);
         Ok(vector)
     }
 }
