@@ -92,6 +92,23 @@ def orders():
                            rng.choice(["yes", "no", "no", "no", "no"])])
 
 
+def products():
+    """What the orders are of; written by many hands."""
+    rows = [
+        ["lamp", "lighting", "Bright Ltd ", "+44 20 7946 0958", "11.40"],
+        ["chair", "furniture", "oak & sons", "(030) 123-4567", "38.00"],
+        ["desk", "furniture", "Oak & Sons", "0049 30 1234567", "97.50"],
+        ["rug", "textiles", "Weft Co", "+1 (212) 555-0100", "29.90"],
+        ["kettle", "kitchen", "Boil Inc", "n/a", "17.25"],
+        ["stool", "furniture", "Oak & Sons", "0049 30 1234567", "14.00"],
+        ["vase", "decoration", " Weft Co", "+1 212 555 0100", "8.75"],
+    ]
+    with open(HERE / "products.csv", "w", encoding="utf-8", newline="") as out:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(["product", "category", "supplier", "phone", "cost"])
+        table.writerows(rows)
+
+
 def access_log():
     rng = random.Random(22)
     at = dt.datetime(2026, 5, 4, 6, 0, tzinfo=dt.timezone.utc)
@@ -108,4 +125,5 @@ def access_log():
 if __name__ == "__main__":
     logs()
     orders()
+    products()
     access_log()

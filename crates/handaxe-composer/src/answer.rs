@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::words::{bucket_name, condition, measured};
-use crate::{Chain, Order, Terminal};
+use crate::{Axis, Chain, Order, Terminal};
 
 /// Rows of a table that are shown; the rest is counted.
 const SHOWN: usize = 20;
@@ -97,6 +97,7 @@ fn records(chain: &Chain, output: &Value) -> String {
         )
     };
     for (name, says) in [
+        ("unmatched", "without a counterpart in the other file"),
         ("skipped", "skipped as no record"),
         ("undated", "without a date that fits"),
         ("ignored", "values left out as no number"),
@@ -342,6 +343,41 @@ fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value)
             grouped(number(output, "count")?),
             grouped(number(output, "distinct")?)
         )),
+        Terminal::Pivot {
+            rows,
+            columns,
+            measure,
+        } => {
+            let mut heads = vec![format!("{} / {}", axis(rows), axis(columns))];
+            heads.extend(list(output, "columns")?.iter().map(plain));
+            let lines: Vec<Vec<String>> = (list(output, "rows")?.iter())
+                .map(|row| {
+                    let name = row.get("row").map_or(String::new(), plain);
+                    let cells = row.get("values").and_then(Value::as_array);
+                    let cells = cells.into_iter().flatten().map(plain);
+                    std::iter::once(name).chain(cells).collect()
+                })
+                .collect();
+            let what = capital(&measured(measure));
+            Some(format!("{what}:\n{}", table(&heads, &lines)))
+        }
+        Terminal::Clean { .. } => {
+            let mut text = format!(
+                "Wrote {} records to {}",
+                grouped(number(output, "written")?),
+                output.get("file")?.as_str()?
+            );
+            for (name, says) in [
+                ("removed", "duplicates left out"),
+                ("changed", "values changed"),
+                ("odd", "values left as they are, for they are no such thing"),
+            ] {
+                if let Some(n) = number(output, name).filter(|n| *n > 0) {
+                    text = format!("{text}; {} {says}", grouped(n));
+                }
+            }
+            Some(text + ".")
+        }
         Terminal::Describe => {
             let fields = list(output, "fields")?;
             let columns = [
@@ -448,6 +484,14 @@ fn sentiment(output: &Value, group_by: Option<&str>) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// `region`, `month`.
+fn axis(axis: &Axis) -> &str {
+    match axis.bucket {
+        Some(bucket) => bucket_name(bucket),
+        None => &axis.field,
+    }
 }
 
 /// A value as a reader wants it: at most four places, thousands grouped, no control characters.

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use handaxe_types::{Case, CaseFile, Check, Origin, Raises, Tolerance};
 
 use crate::emit::invocation;
-use crate::eval::evaluate;
+use crate::eval::evaluate_with;
 use crate::profile::{Profile, json_of, text_of};
 use crate::read::{Datum, Record};
-use crate::{Chain, Format, Measure, Scalar, Terminal};
+use crate::{Chain, Format, How, Join, Measure, Scalar, Terminal};
 
 /// Longest value in a case, in characters, and most fields of one record beyond those in use.
 const MAX_VALUE: usize = 300;
@@ -29,8 +29,11 @@ pub(crate) struct Cases {
     pub(crate) held_out: Vec<Case>,
 }
 
-pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
-    let maker = Maker::new(chain, profile);
+/// `second` is the profile of the file that the chain joins, where it joins one.
+pub(crate) fn cases(chain: &Chain, profile: &Profile, second: Option<&Profile>) -> Cases {
+    let maker = Maker::new(chain, profile, second);
+    let made = made_other(chain, second);
+    let made = made.as_deref();
     let own = chain.format;
     // The other layout that the tool reads, where there is one.
     let any = crate::emit::reads_any(chain);
@@ -105,21 +108,27 @@ pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
         let step = if format == own { 1 } else { 3 };
         for (name, bytes) in files::files(format, &columns).into_iter().step_by(step) {
             let name = format!("{name}_{}", format.as_str());
-            held_out.push(Some(given(&name, &chain, bytes)));
+            held_out.push(Some(given(&name, &chain, bytes, made)));
         }
     }
+    held_out.extend(other_files(&plain, second, &files::usual(own, &columns)));
     for (name, chain) in variants::variants(chain, &columns) {
         let bytes = files::usual(chain.format, &columns);
         // What reads numbers reads those of every notation.
         if name.starts_with("number_") && chain.format == Format::Csv {
             let bytes = files::semicolons(&columns);
-            held_out.push(Some(given(&format!("{name}_semicolons"), &chain, bytes)));
+            held_out.push(Some(given(
+                &format!("{name}_semicolons"),
+                &chain,
+                bytes,
+                made,
+            )));
         }
         if name.starts_with("other_work_") {
             let bytes = files::sums(chain.format, &columns);
-            held_out.push(Some(given(&format!("{name}_sums"), &chain, bytes)));
+            held_out.push(Some(given(&format!("{name}_sums"), &chain, bytes, made)));
         }
-        held_out.push(Some(given(&name, &chain, bytes)));
+        held_out.push(Some(given(&name, &chain, bytes, made)));
     }
     let mut known = std::collections::BTreeSet::new();
     let held_out = held_out
@@ -130,6 +139,7 @@ pub(crate) fn cases(chain: &Chain, profile: &Profile) -> Cases {
             let files: Vec<_> = case.files.values().filter_map(CaseFile::bytes).collect();
             let mut input = case.input.clone();
             input.remove("data");
+            input.remove("other");
             known.insert((
                 handaxe_types::Digest::of_json(&serde_json::Value::Object(input)),
                 files,
@@ -166,12 +176,76 @@ struct Maker<'a> {
     passing: Vec<&'a Record>,
     failing: Vec<&'a Record>,
     fields: Vec<Arc<str>>,
+    other: Option<&'a Profile>,
 }
 
+/// An ordinary made file to look up in.
+fn made_other(chain: &Chain, other: Option<&Profile>) -> Option<Vec<u8>> {
+    let format = chain.join.as_ref()?.format;
+    Some(files::usual(format, &columns::other_columns(chain, other?)))
+}
+
+/// The same file with others to look up in: all of how records meet, and what is refused.
+fn other_files(chain: &Chain, other: Option<&Profile>, data: &[u8]) -> Vec<Option<Case>> {
+    let (Some(join), Some(profile)) = (&chain.join, other) else {
+        return Vec::new();
+    };
+    let columns = columns::other_columns(chain, profile);
+    let bytes = |columns: &[columns::Column]| files::usual(join.format, columns);
+    let mut twice = columns.clone();
+    let mut blank = columns.clone();
+    if let (Some(twice), Some(blank)) = (twice.first_mut(), blank.first_mut()) {
+        let first = twice.values[3].clone();
+        first.clone_into(&mut twice.values[5]);
+        " ".clone_into(&mut blank.values[5]);
+        blank.values[6].clear();
+    }
+    let with_how = |how| Chain {
+        join: Some(Join {
+            how,
+            ..join.clone()
+        }),
+        ..chain.clone()
+    };
+    let usual = bytes(&columns);
+    let keyed = |on: &str, other_on: &str| Chain {
+        join: Some(Join {
+            on: on.to_owned(),
+            other_on: other_on.to_owned(),
+            ..join.clone()
+        }),
+        ..chain.clone()
+    };
+    let wrong_key = keyed(&join.on, "no such key");
+    let no_key = keyed("no such key", &join.other_on);
+    [
+        ("key_twice", with_how(join.how), bytes(&twice)),
+        ("blank_keys", with_how(How::Right), bytes(&blank)),
+        ("inner", with_how(How::Inner), usual.clone()),
+        ("left", with_how(How::Left), usual.clone()),
+        ("right", with_how(How::Right), usual.clone()),
+        ("nobody_to_meet", with_how(How::Left), Vec::new()),
+        ("only_the_other", with_how(How::Right), usual.clone()),
+        ("wrong_key", wrong_key, usual.clone()),
+        ("no_key", no_key, usual),
+    ]
+    .into_iter()
+    .map(|(name, chain, other)| {
+        let data = if name == "only_the_other" { &[] } else { data };
+        Some(given(
+            &format!("meeting_{name}"),
+            &chain,
+            data.to_vec(),
+            Some(&other),
+        ))
+    })
+    .collect()
+}
 impl<'a> Maker<'a> {
-    fn new(chain: &Chain, profile: &'a Profile) -> Self {
+    fn new(chain: &Chain, profile: &'a Profile, other: Option<&'a Profile>) -> Self {
         let count = Chain {
             format: Format::Jsonl,
+            join: chain.join.clone(),
             filters: chain.filters.clone(),
             terminal: Terminal::Aggregate {
                 measures: vec![Measure {
@@ -185,7 +259,22 @@ impl<'a> Maker<'a> {
             shape: crate::Shape::default(),
             times: chain.times,
         };
-        let used = used_fields(chain);
+        let used = own_fields(chain);
+        let all_others = match (&chain.join, other) {
+            (Some(join), Some(other)) => {
+                let fields: Vec<Arc<str>> = other
+                    .fields
+                    .iter()
+                    .map(|f| f.name.as_str().into())
+                    .collect();
+                Some(encode(
+                    join.format,
+                    &fields,
+                    &first_of(&other.sample, &join.other_on),
+                ))
+            }
+            _ => None,
+        };
         let mut fields: Vec<Arc<str>> = Vec::new();
         let known = profile.fields.iter().map(|f| f.name.as_str());
         let rest = known
@@ -200,7 +289,9 @@ impl<'a> Maker<'a> {
         }
         let passes = |record: &&Record| {
             let bytes = encode(Format::Jsonl, &fields, &[(*record).clone()]);
-            evaluate(&count, bytes.as_slice())
+            let mut others = all_others.as_deref();
+            let others = others.as_mut().map(|o| o as &mut dyn std::io::Read);
+            evaluate_with(&count, bytes.as_slice(), others)
                 .is_ok_and(|v| v.get("matched").and_then(serde_json::Value::as_u64) == Some(1))
         };
         let (passing, failing) = profile.sample.iter().partition(passes);
@@ -208,7 +299,25 @@ impl<'a> Maker<'a> {
             passing,
             failing,
             fields,
+            other,
         }
+    }
+
+    /// The counterparts of these records, and a few others.
+    fn others(&self, join: &Join, records: &[Record]) -> Option<Vec<u8>> {
+        let other = self.other?;
+        let key = |record: &Record, on: &str| text_of(record.get(on)).map(|t| t.trim().to_owned());
+        let wanted: std::collections::HashSet<_> =
+            records.iter().map(|r| key(r, &join.on)).collect();
+        let known = first_of(&other.sample, &join.other_on);
+        let (met, rest): (Vec<Record>, Vec<Record>) =
+            (known.into_iter()).partition(|r| wanted.contains(&key(r, &join.other_on)));
+        let chosen: Vec<Record> = met.into_iter().chain(rest.into_iter().take(2)).collect();
+        let fields: Vec<Arc<str>> = (other.fields.iter())
+            .take(MAX_FIELDS.max(20))
+            .map(|f| f.name.as_str().into())
+            .collect();
+        Some(encode(join.format, &fields, &chosen))
     }
 
     /// `n` records, about two of three passing, in the order of the file; the same for a seed.
@@ -258,13 +367,27 @@ impl<'a> Maker<'a> {
             self.fields.clone()
         };
         let bytes = encode(format, &fields, records);
-        Some(given(&format!("{name}_{}", format.as_str()), &chain, bytes))
+        let other = chain
+            .join
+            .as_ref()
+            .and_then(|join| self.others(join, records));
+        let name = format!("{name}_{}", format.as_str());
+        Some(given(&name, &chain, bytes, other.as_deref()))
     }
 }
 
+/// The first record of each key.
+fn first_of(records: &[Record], key: &str) -> Vec<Record> {
+    let mut seen = std::collections::HashSet::new();
+    let first = |r: &&Record| seen.insert(text_of(r.get(key)).map(|t| t.trim().to_owned()));
+    records.iter().filter(first).cloned().collect()
+}
+
 /// The chain's tool over these bytes, and what the Rust reading gives.
-fn given(name: &str, chain: &Chain, bytes: Vec<u8>) -> Case {
-    let check = match evaluate(chain, bytes.as_slice()) {
+fn given(name: &str, chain: &Chain, bytes: Vec<u8>, other: Option<&[u8]>) -> Case {
+    let mut read = other;
+    let read = read.as_mut().map(|o| o as &mut dyn std::io::Read);
+    let check = match evaluate_with(chain, bytes.as_slice(), read) {
         Ok(value) => Check::Expect {
             value,
             tolerance: Some(Tolerance {
@@ -279,11 +402,15 @@ fn given(name: &str, chain: &Chain, bytes: Vec<u8>) -> Case {
         format => format.as_str(),
     };
     let file = format!("{name}.{ending}");
+    let second = (chain.join.as_ref()).map(|j| format!("{name}_other.{}", j.format.as_str()));
+    let input = invocation(chain, &file, second.as_deref());
+    let mut files = BTreeMap::from([(file, CaseFile::new(bytes))]);
+    files.extend(second.map(|name| (name, CaseFile::new(other.unwrap_or_default().to_vec()))));
     Case {
         name: name.to_owned(),
         origin: Origin::Author,
-        input: invocation(chain, &file),
-        files: BTreeMap::from([(file, CaseFile::new(bytes))]),
+        input,
+        files,
         check,
         held_out: false,
     }
@@ -322,12 +449,55 @@ pub(crate) fn used_fields(chain: &Chain) -> Vec<String> {
             used.push(field.clone());
             used.extend(measure.field.clone());
         }
+        Terminal::Pivot {
+            rows,
+            columns,
+            measure,
+        } => {
+            used.extend([rows.field.clone(), columns.field.clone()]);
+            used.extend(measure.field.clone());
+        }
+        Terminal::Clean {
+            changes,
+            unique,
+            order_by,
+            fields,
+            ..
+        } => {
+            used.extend(changes.iter().map(|c| c.field.clone()));
+            used.extend(unique.iter().flatten().cloned());
+            used.extend(order_by.iter().map(|s| s.field.clone()));
+            used.extend(fields.iter().cloned());
+        }
         Terminal::Convert { .. } | Terminal::Describe | Terminal::Duplicates => {}
     }
     used.extend(chain.shape.per.clone());
     let mut seen = std::collections::HashSet::new();
     used.retain(|f| seen.insert(f.clone()));
     used
+}
+
+/// Of these, the fields of the file itself, with the key that it is joined on.
+fn own_fields(chain: &Chain) -> Vec<String> {
+    let mut own = used_fields(chain);
+    if let Some(join) = &chain.join {
+        let prefix = format!("{}.", join.prefix);
+        own.retain(|f| !f.starts_with(&prefix) && *f != join.on);
+        own.insert(0, join.on.clone());
+    }
+    own
+}
+
+/// The fields of the other file, by its own names.
+fn of_other(chain: &Chain) -> Vec<String> {
+    let Some(join) = &chain.join else {
+        return Vec::new();
+    };
+    let prefix = format!("{}.", join.prefix);
+    let names = used_fields(chain).into_iter();
+    names
+        .filter_map(|f| f.strip_prefix(&prefix).map(str::to_owned))
+        .collect()
 }
 
 /// The same work with other bounds: another value of the same field, another limit.

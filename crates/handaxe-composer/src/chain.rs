@@ -53,6 +53,25 @@ pub enum Op {
     NotEmpty,
 }
 
+impl Op {
+    pub const ALL: [Self; 14] = [
+        Self::Eq,
+        Self::Ne,
+        Self::Lt,
+        Self::Le,
+        Self::Gt,
+        Self::Ge,
+        Self::Contains,
+        Self::NotContains,
+        Self::StartsWith,
+        Self::EndsWith,
+        Self::AnyOf,
+        Self::NoneOf,
+        Self::Empty,
+        Self::NotEmpty,
+    ];
+}
+
 /// Keeps the records for which it holds. Numbers compare as numbers where both sides are, dates
 /// as ISO text, everything else as text without regard to case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,6 +170,20 @@ pub enum Bucket {
     DayOfWeek,
 }
 
+impl Bucket {
+    pub const ALL: [Self; 9] = [
+        Self::Minute,
+        Self::Hour,
+        Self::Day,
+        Self::Week,
+        Self::Month,
+        Self::Quarter,
+        Self::Year,
+        Self::HourOfDay,
+        Self::DayOfWeek,
+    ];
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extractable {
@@ -227,6 +260,107 @@ pub enum Terminal {
     },
     /// Records that are the same, field for field, as one before them.
     Duplicates,
+    /// One measure for each pair of a row and a column. A cell without records holds what the
+    /// measure is of nothing: 0 of a count, else null.
+    Pivot {
+        rows: Axis,
+        columns: Axis,
+        measure: Measure,
+    },
+    /// The records written to a file, made uniform: values changed, duplicates left out, ordered.
+    Clean {
+        /// In this order, before anything else is done.
+        changes: Vec<Change>,
+        /// The first of those with the same values here is kept; empty means all fields.
+        unique: Option<Vec<String>>,
+        /// The first decides, then the next; records without a value come last.
+        order_by: Vec<Sort>,
+        /// Empty means all.
+        fields: Vec<String>,
+        limit: Option<u32>,
+        to: Format,
+    },
+}
+
+/// What the rows or the columns of a pivot table stand for: the values of a field, or the time
+/// buckets that they fall into.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Axis {
+    pub field: String,
+    pub bucket: Option<Bucket>,
+}
+
+/// How a text is made uniform. Blanks at its ends go in every one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tidy {
+    Trim,
+    /// Runs of blanks become one.
+    Spaces,
+    Lower,
+    Upper,
+    /// Each word, also behind a hyphen, begins with a capital.
+    Title,
+    /// Digits alone, behind a plus where the number is international.
+    Phone,
+    /// `1,234.50` and `$1,234.50` are 1234.5.
+    Number,
+    /// ISO 8601, as precise as it was written.
+    Date,
+}
+
+impl Tidy {
+    pub const ALL: [Self; 8] = [
+        Self::Trim,
+        Self::Spaces,
+        Self::Lower,
+        Self::Upper,
+        Self::Title,
+        Self::Phone,
+        Self::Number,
+        Self::Date,
+    ];
+}
+
+/// One change of one field. What is no such thing stays as it is and is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Change {
+    pub field: String,
+    pub how: Tidy,
+}
+
+/// One key of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sort {
+    pub field: String,
+    pub order: Order,
+}
+
+/// Which records are kept that have no counterpart in the other file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// None.
+    Inner,
+    /// Those of the first file; the fields of the other are null.
+    Left,
+    /// Those of the other file, at the end; the fields of the first are null but for the key.
+    Right,
+}
+
+/// Each record of the file is joined by the one record of another file with the same key. The
+/// other file is held in memory; a key that comes twice in it is refused, for records would count
+/// twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Join {
+    /// Layout of the other file.
+    pub format: Format,
+    /// The field of the key, here and there.
+    pub on: String,
+    pub other_on: String,
+    /// The other file's fields are named `PREFIX.FIELD`.
+    pub prefix: String,
+    pub how: How,
 }
 
 /// What is done to the rows of a result before they are given.
@@ -244,6 +378,9 @@ pub struct Shape {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chain {
     pub format: Format,
+    /// The other file that is read with it.
+    #[serde(default)]
+    pub join: Option<Join>,
     pub filters: Vec<Filter>,
     pub terminal: Terminal,
     #[serde(default)]

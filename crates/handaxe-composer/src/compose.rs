@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::emit::{EmitError, emit, invocation};
 use crate::profile::Profile;
 use crate::question::{self, Refusal};
-use crate::{Chain, Order, Terminal, answer, cases, needs, words};
+use crate::{Chain, Join, Order, Terminal, answer, cases, join, needs, words};
 
 /// Everything the built-in author makes of a question.
 #[derive(Clone, Debug)]
@@ -39,27 +39,67 @@ pub enum ComposeError {
     Emit(#[from] EmitError),
 }
 
-/// Reads the question against the one profile given and writes the tool.
+/// Reads the question against the profiles given and writes the tool: of one file, or of two where
+/// the one names records of the other.
 pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, ComposeError> {
-    let profile = match profiles {
-        [] => return Err(Refusal::NoData.into()),
-        [one] => one,
-        several => {
-            return Err(Refusal::SeveralFiles {
-                names: several.iter().map(|p| p.name.clone()).collect(),
-            }
-            .into());
+    match profiles {
+        [] => Err(Refusal::NoData.into()),
+        [one] => of_one(question, one),
+        [a, b] => of_two(question, [a, b]),
+        several => Err(Refusal::SeveralFiles {
+            names: several.iter().map(|p| p.name.clone()).collect(),
         }
-    };
+        .into()),
+    }
+}
+
+fn of_one(question: &str, profile: &Profile) -> Result<Composed, ComposeError> {
     let reading = question::read(question, profile)?;
-    let chain = reading.chain;
+    let chain = reading.chain.clone();
+    made(question, reading, chain, (profile, None))
+}
+
+/// Where one file says it all by itself the other is not read; else they are joined.
+fn of_two(question: &str, files: [&Profile; 2]) -> Result<Composed, ComposeError> {
+    if !join::is_asked(question, files) {
+        let alone = files.map(|file| question::read(question, file).is_ok());
+        for (i, other) in [(0, 1), (1, 0)] {
+            if alone[i] && !alone[other] {
+                let mut composed = of_one(question, files[i])?;
+                let note = format!("{} is not needed for this.", files[other].name);
+                composed.steps.insert(1, note);
+                return Ok(composed);
+            }
+        }
+    }
+    let meeting = join::meet(question, files)?;
+    let reading = question::read(&meeting.question, &meeting.profile)?;
+    let used = cases::used_fields(&reading.chain);
+    let chain = meeting.joined(reading.chain.clone(), &used)?;
+    let (data, other) = (files[meeting.data], files[1 - meeting.data]);
+    made(question, reading, chain, (data, Some(other)))
+}
+
+/// The draft for a chain, with its cases. `columns` are the fields of all that is read.
+fn made(
+    question: &str,
+    reading: question::Reading,
+    chain: Chain,
+    (profile, other): (&Profile, Option<&Profile>),
+) -> Result<Composed, ComposeError> {
     let emitted = emit(&chain)?;
-    let steps = words::steps(&chain, &profile.name);
-    let made = cases::cases(&chain, profile);
-    let arguments = invocation(&chain, &profile.name);
+    let second = other.map(|o| o.name.as_str());
+    let mut steps = words::steps(&chain, &profile.name, second);
+    let after = 1 + usize::from(other.is_some());
+    steps.splice(after..after, reading.notes);
+    let made = cases::cases(&chain, profile, other);
+    let arguments = invocation(&chain, &profile.name, second);
     let mut needed = needs::needs(question, true);
     if emitted.capabilities.contains(&Capability::WriteFiles)
-        || matches!(chain.terminal, Terminal::Convert { .. })
+        || matches!(
+            chain.terminal,
+            Terminal::Convert { .. } | Terminal::Clean { .. }
+        )
     {
         needed.push(Need::WriteFiles);
     }
@@ -92,6 +132,7 @@ pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, Compose
             invocation: arguments.clone(),
         },
     };
+    let chain_join = chain.join.clone();
     Ok(Composed {
         chain: Some(chain),
         recipe: emitted.recipe,
@@ -101,8 +142,18 @@ pub fn compose(question: &str, profiles: &[Profile]) -> Result<Composed, Compose
         held_out: made.held_out,
         invocation: arguments,
         focus: reading.focus,
-        columns: profile.fields.iter().map(|f| f.name.clone()).collect(),
+        columns: columns(profile, other, chain_join.as_ref()),
     })
+}
+
+/// The fields in their order, those of the other file by the names that they have when joined.
+fn columns(profile: &Profile, other: Option<&Profile>, join: Option<&Join>) -> Vec<String> {
+    let own = profile.fields.iter().map(|f| f.name.clone());
+    let theirs = other.zip(join).into_iter().flat_map(|(other, join)| {
+        let fields = other.fields.iter();
+        fields.map(|f| format!("{}.{}", join.prefix, f.name))
+    });
+    own.chain(theirs).collect()
 }
 
 impl Composed {

@@ -55,7 +55,22 @@ pub(crate) fn is_plain_count(measures: &[Measure], group_by: &[String]) -> bool 
 /// Whether the chain's tool reads files of every layout. Most read what the question was asked of;
 /// what judges text is wanted again for text wherever it stands.
 pub(crate) fn reads_any(chain: &Chain) -> bool {
-    matches!(chain.terminal, Terminal::Sentiment { .. })
+    let table = |format| matches!(format, crate::Format::Csv | crate::Format::Tsv);
+    // Two files of two layouts: either may be the other's the next time.
+    let differ = |join: &crate::Join| {
+        join.format != chain.format && !(table(join.format) && table(chain.format))
+    };
+    matches!(chain.terminal, Terminal::Sentiment { .. }) || chain.join.as_ref().is_some_and(differ)
+}
+
+/// Whether a cleaning holds its records to order them.
+pub(crate) fn orders(terminal: &Terminal) -> bool {
+    python::Cleaning::of(terminal).order
+}
+
+/// Whether a cleaning has several steps, so that its tool has them all.
+pub(crate) fn cleans_whole(terminal: &Terminal) -> bool {
+    python::Cleaning::of(terminal) == python::Cleaning::WHOLE
 }
 
 /// Writes the tool. Refuses what `evaluate` refuses without looking at any data.
@@ -71,9 +86,15 @@ pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
         chain.terminal,
         Terminal::Convert {
             to: crate::Format::Text
+        } | Terminal::Clean {
+            to: crate::Format::Text,
+            ..
         }
     ) {
         return Err(EvalError::TextOutput.into());
+    }
+    if chain.join.is_some() && matches!(chain.terminal, Terminal::Sentiment { .. }) {
+        return Err(EvalError::NotJoined.into());
     }
     let tool = tools::tool(chain);
     let features = python::Features {
@@ -82,6 +103,8 @@ pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
         window: chain.shape.window,
         any: reads_any(chain),
         placed: matches!(chain.terminal, Terminal::Sentiment { .. }),
+        joined: chain.join.is_some(),
+        clean: python::Cleaning::of(&chain.terminal),
     };
     Ok(Emitted {
         name: ToolName::new(tool.name.as_str())?,
@@ -89,17 +112,21 @@ pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
         domain: tool.domain,
         code: python::module(&tool, &features),
         input_schema: schema::input(&tool.params),
-        output_schema: schema::output(tool.output),
+        output_schema: schema::output(tool.output, chain.join.is_some()),
         capabilities: tool.capabilities,
         assets: tool.assets,
         recipe: json!({ "author": "composer", "edition": 3, "tool": tool.name }),
     })
 }
 
-/// The arguments with which the chain's tool answers the chain over the file `data`.
-pub fn invocation(chain: &Chain, data: &str) -> Map<String, Value> {
+/// The arguments with which the chain's tool answers the chain over the file `data`, and `other`
+/// where the chain joins one.
+pub fn invocation(chain: &Chain, data: &str, other: Option<&str>) -> Map<String, Value> {
     let mut arguments = Map::new();
     arguments.insert("data".to_owned(), json!(data));
+    if let Some(other) = other.filter(|_| chain.join.is_some()) {
+        arguments.insert("other".to_owned(), json!(other));
+    }
     for param in tools::tool(chain).params {
         if let Some(value) = param.value {
             arguments.insert(param.name.to_owned(), value);

@@ -5,14 +5,17 @@
 //! [`convert`] the records as well.
 
 mod aggregate;
+mod clean;
 mod compare;
 mod convert;
 mod count;
 mod describe;
 mod extract;
 mod filter;
+mod join;
 pub(crate) mod number;
 mod pattern;
+mod pivot;
 mod rows;
 pub(crate) mod sentiment;
 pub(crate) mod sum;
@@ -25,8 +28,8 @@ use serde_json::{Map, Value, json};
 use crate::read::{ReadError, Record, Records};
 use crate::{Chain, Terminal};
 use filter::Tests;
+use join::Lookup;
 
-pub use convert::convert;
 pub(crate) use number::parse_number;
 pub(crate) use pattern::translate;
 pub(crate) use sum::Sum;
@@ -65,6 +68,20 @@ pub enum EvalError {
     Pattern(#[from] PatternError),
     #[error("records cannot be written as text")]
     TextOutput,
+    #[error("a table of more than {MAX_GROUPS} cells")]
+    TooManyCells,
+    #[error("more than {} records to order", clean::MAX_HELD)]
+    TooManyHeld,
+    #[error("`{key}` comes twice in `{field}` of the other file")]
+    KeyTwice { key: String, field: String },
+    #[error("the other file has no field `{field}`")]
+    NoKey { field: String },
+    #[error("the other file has more than {} records", join::MAX_LOOKUP)]
+    TooManyLookups,
+    #[error("the other file is not there")]
+    NoOther,
+    #[error("the sentiment of two files at once")]
+    NotJoined,
 }
 
 pub use pattern::PatternError;
@@ -81,7 +98,31 @@ impl EvalError {
 
 /// Runs the chain over one file's bytes.
 pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
-    let mut source = Source::new(chain, data)?;
+    evaluate_with(chain, data, None)
+}
+
+/// What a `Convert` or `Clean` chain's tool writes to its file; of other chains nothing. Holds all
+/// records in memory.
+pub fn written(
+    chain: &Chain,
+    data: impl Read,
+    other: Option<&mut dyn Read>,
+) -> Result<Vec<u8>, EvalError> {
+    let mut source = Source::new(chain, data, other)?;
+    match &chain.terminal {
+        Terminal::Convert { to } => convert::bytes(&mut source, *to),
+        Terminal::Clean { .. } => Ok(clean::bytes(&mut source, &chain.terminal)?.0),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Runs the chain over one file's bytes, and the other's where it joins one.
+pub fn evaluate_with(
+    chain: &Chain,
+    data: impl Read,
+    other: Option<&mut dyn Read>,
+) -> Result<Value, EvalError> {
+    let mut source = Source::new(chain, data, other)?;
     let result = match &chain.terminal {
         Terminal::Aggregate {
             measures,
@@ -147,6 +188,12 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
             how,
         } => compare::compare(&mut source, measure, field, (left, right), *how)?,
         Terminal::Duplicates => compare::duplicates(&mut source)?,
+        Terminal::Pivot {
+            rows,
+            columns,
+            measure,
+        } => pivot::pivot(&mut source, rows, columns, measure)?,
+        Terminal::Clean { .. } => clean::cleaned(&mut source, &chain.terminal)?,
     };
     Ok(source.summed_up(result))
 }
@@ -154,6 +201,7 @@ pub fn evaluate(chain: &Chain, data: impl Read) -> Result<Value, EvalError> {
 /// The records that pass the filters, and the counts that every result carries.
 struct Source<R> {
     records: Records<R>,
+    lookup: Option<Lookup>,
     tests: Tests,
     times: bool,
     matched: u64,
@@ -162,10 +210,17 @@ struct Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    fn new(chain: &Chain, data: R) -> Result<Self, EvalError> {
+    fn new(chain: &Chain, data: R, other: Option<&mut dyn Read>) -> Result<Self, EvalError> {
+        let tests = Tests::new(&chain.filters, chain.times)?;
+        let lookup = match (&chain.join, other) {
+            (None, _) => None,
+            (Some(_), None) => return Err(EvalError::NoOther),
+            (Some(join), Some(other)) => Some(Lookup::new(join, other)?),
+        };
         Ok(Self {
             records: Records::new(chain.format, data),
-            tests: Tests::new(&chain.filters, chain.times)?,
+            lookup,
+            tests,
             times: chain.times,
             matched: 0,
             ignored: None,
@@ -175,14 +230,15 @@ impl<R: Read> Source<R> {
     /// The next record that passes. At the end, every field in `used` and in a filter must have
     /// been seen in some record, unless there was none at all.
     fn next(&mut self, used: &[&str]) -> Result<Option<Record>, EvalError> {
-        while let Some(record) = self.records.next()? {
+        while let Some(record) = self.record()? {
             if self.tests.pass(&record) {
                 self.matched += 1;
                 return Ok(Some(record));
             }
         }
-        let known = self.records.fields();
-        for name in used.iter().copied().chain(self.tests.fields()) {
+        let known = self.fields()?;
+        let key = self.lookup.as_ref().map(Lookup::on);
+        for name in used.iter().copied().chain(key).chain(self.tests.fields()) {
             if !known.is_empty() && !known.iter().any(|k| &**k == name) {
                 return Err(EvalError::UnknownField {
                     field: name.to_owned(),
@@ -191,6 +247,28 @@ impl<R: Read> Source<R> {
             }
         }
         Ok(None)
+    }
+
+    /// The next record, with its counterpart where another file is joined.
+    fn record(&mut self) -> Result<Option<Record>, EvalError> {
+        let Some(lookup) = &mut self.lookup else {
+            return Ok(self.records.next()?);
+        };
+        while let Some(record) = self.records.next()? {
+            if let Some(joined) = lookup.joined(record) {
+                return Ok(Some(joined));
+            }
+        }
+        Ok(lookup.left_over())
+    }
+
+    /// The fields seen so far, in order.
+    fn fields(&self) -> Result<Vec<std::sync::Arc<str>>, EvalError> {
+        let own = self.records.fields();
+        match &self.lookup {
+            None => Ok(own.to_vec()),
+            Some(lookup) => Ok(lookup.fields(own)?),
+        }
     }
 
     fn time(&self, text: &str) -> Option<String> {
@@ -202,7 +280,10 @@ impl<R: Read> Source<R> {
     }
 
     fn summed_up(&self, result: Value) -> Value {
-        let tally = self.records.tally();
+        let mut tally = self.records.tally();
+        let lookup = self.lookup.as_ref();
+        tally.skipped += lookup.map_or(0, |l| l.skipped);
+        tally.unreadable += lookup.map_or(0, |l| l.unreadable);
         let mut all = match result {
             Value::Object(map) => map,
             _ => Map::new(),
@@ -214,6 +295,9 @@ impl<R: Read> Source<R> {
             ("unreadable", tally.unreadable),
         ] {
             all.insert(name.to_owned(), json!(count));
+        }
+        if let Some(lookup) = lookup {
+            all.insert("unmatched".to_owned(), json!(lookup.unmatched));
         }
         if let Some(ignored) = self.ignored {
             all.insert("ignored".to_owned(), json!(ignored));

@@ -11,6 +11,7 @@ mod chain;
 mod compose;
 mod emit;
 mod eval;
+mod join;
 mod needs;
 mod patterns;
 mod profile;
@@ -22,12 +23,12 @@ pub use by_example::{
     ByExample, EmittedExample, Example, compose_by_example, example_file, parse_example, same,
 };
 pub use chain::{
-    Bucket, Chain, Comparison, Extractable, Filter, Format, Func, Measure, Op, Order, PERCENTILES,
-    Scalar, Shape, Terminal, Window,
+    Axis, Bucket, Chain, Change, Comparison, Extractable, Filter, Format, Func, How, Join, Measure,
+    Op, Order, PERCENTILES, Scalar, Shape, Sort, Terminal, Tidy, Window,
 };
 pub use compose::{ComposeError, Composed, compose, domain};
 pub use emit::{EmitError, Emitted, emit, invocation};
-pub use eval::{EvalError, PatternError, convert, evaluate};
+pub use eval::{EvalError, PatternError, evaluate, evaluate_with, written};
 pub use needs::needs;
 pub use profile::{DataError, Field, Kind, Profile, SAMPLE, profile, profile_path};
 pub use question::{ABILITIES, Refusal};

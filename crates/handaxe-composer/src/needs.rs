@@ -95,7 +95,10 @@ const NOUNS: &str = "count counts rate rates time times total totals number numb
 /// Objects that are the attached data, where they come right after the head.
 const DATA: &str = "file files log logs data output report csv json dataset table lines line rows row records record \
     columns column text entries entry spreadsheet trace dump list results transcript export listing snapshot capture \
-    values value numbers fields field messages duplicates export urls ips addresses words everything";
+    values value numbers fields field messages duplicates duplicate repeated export urls ips addresses words everything";
+
+/// Names of fields that are verbs too, where nothing follows them.
+const LISTED: &str = "email mail phone text message order share post call book google";
 
 /// Analyses that are run, opened or taken without any process.
 const ANALYSES: &str = "analysis statistics summary query report regression comparison count sentiment histogram calculation breakdown calculations look average mean median sum numbers";
@@ -354,8 +357,11 @@ fn of_clause(clause: &[String], has_data: bool, found: &mut Vec<Need>) {
             .any(|w| in_list("analysis statistics summary query", w));
     // "The text: …", "the order of the words": what follows an article is a thing.
     let thing = start > 0 && clause[start - 1] == "the";
+    // "by name and email": a thing that follows others.
+    let listed = has_data && rest.len() == 1 && in_list(LISTED, head);
     let of_data = thing
         || noun
+        || listed
         || on_data
         || (analysed && in_list("run start take launch execute open use", head));
     if !of_data {

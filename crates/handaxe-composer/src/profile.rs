@@ -101,6 +101,18 @@ pub struct Profile {
     pub called: Option<String>,
     /// Records from across the file, in file order, at most [`SAMPLE`].
     pub sample: Vec<Record>,
+    /// Of the profile of two files: how they meet.
+    pub(crate) met: Option<Met>,
+}
+
+/// How the records of two files meet.
+#[derive(Clone, Debug)]
+pub(crate) struct Met {
+    /// The field of the key.
+    pub(crate) on: usize,
+    /// How many fields are the first file's own; the others follow.
+    pub(crate) own: usize,
+    pub(crate) prefix: String,
 }
 
 /// Records kept as a sample.
@@ -150,6 +162,7 @@ pub fn profile_path(name: &str, path: &Path) -> Result<Profile, DataError> {
         fields,
         called: read.called,
         sample,
+        met: None,
     })
 }
 

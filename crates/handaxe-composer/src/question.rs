@@ -4,13 +4,18 @@
 //! known phrase or filler, and each must be used by exactly one part of the chain. A wrong answer
 //! is far worse than a refusal, so what is left over refuses, and so does what fits twice.
 
+mod clean;
 mod conditions;
 mod dates;
 mod decide;
+mod lately;
 mod lexicon;
+mod order;
 mod parse;
+mod pivot;
 mod portion;
 mod refusal;
+mod series;
 mod spans;
 mod superlative;
 mod timed;
@@ -23,6 +28,7 @@ use crate::profile::Profile;
 use crate::{Chain, Order};
 
 pub use refusal::{ABILITIES, Refusal};
+pub(crate) use tokens::stems;
 
 use lexicon::Key;
 use parse::Parse;
@@ -34,6 +40,8 @@ pub(crate) struct Reading {
     pub(crate) chain: Chain,
     /// The end of a series over time that the question asks for.
     pub(crate) focus: Option<Order>,
+    /// What was taken for granted, for the plan.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Reads a question against one file's profile.
@@ -45,7 +53,7 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
             s.item,
             Item::Unknown
                 | Item::Number(_)
-                | Item::Key(Key::Filler | Key::In | Key::And | Key::Which | Key::Not)
+                | Item::Key(Key::Filler | Key::In | Key::And | Key::Which | Key::Not | Key::Then)
         )
     });
     if !known {
@@ -82,6 +90,7 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
         || !parse.groups.is_empty()
         || !parse.aggs.is_empty()
         || parse.sort.is_some()
+        || !parse.then.is_empty()
         || parse.rank.is_some()
         || parse.limit.is_some();
     if unsaid {
@@ -92,6 +101,7 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
     }
     let mut chain = Chain {
         format: profile.format,
+        join: None,
         filters: parse.filters,
         terminal: decided.terminal,
         shape: parse.shape,
@@ -101,6 +111,7 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
     Ok(Reading {
         chain,
         focus: decided.focus,
+        notes: parse.notes,
     })
 }
 
@@ -108,7 +119,9 @@ pub(crate) fn read(question: &str, profile: &Profile) -> Result<Reading, Refusal
 fn harmless(item: &Item) -> bool {
     matches!(
         item,
-        Item::Key(Key::Filler | Key::In | Key::And | Key::Entity | Key::Which)
+        Item::Key(
+            Key::Filler | Key::In | Key::And | Key::Entity | Key::Which | Key::Then | Key::Join
+        )
     )
 }
 

@@ -72,7 +72,7 @@ impl Record {
             .map_or(&Datum::Null, |(_, v)| v)
     }
 
-    fn set(&mut self, name: Arc<str>, value: Datum) {
+    pub(crate) fn set(&mut self, name: Arc<str>, value: Datum) {
         match self.fields.iter_mut().find(|(n, _)| *n == name) {
             Some((_, old)) => *old = value,
             None => self.fields.push((name, value)),

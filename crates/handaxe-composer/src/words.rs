@@ -1,7 +1,10 @@
 //! A chain in words: numbered steps that a person can judge before the code is run.
 
 use crate::profile::format_name;
-use crate::{Bucket, Chain, Extractable, Filter, Func, Measure, Op, Order, Scalar, Terminal};
+use crate::{
+    Axis, Bucket, Chain, Change, Extractable, Filter, Func, How, Measure, Op, Order, Scalar,
+    Terminal, Tidy,
+};
 
 /// What the proof of a composed tool shows, and what it cannot.
 pub const PROOF: &str = "The cases show that the code does what these steps say, against a second \
@@ -9,8 +12,23 @@ pub const PROOF: &str = "The cases show that the code does what these steps say,
     meant: judge that by reading them.";
 
 /// The steps, without their numbers.
-pub(crate) fn steps(chain: &Chain, file: &str) -> Vec<String> {
+pub(crate) fn steps(chain: &Chain, file: &str, other: Option<&str>) -> Vec<String> {
     let mut steps = vec![format!("Read {file} as {}.", format_name(chain.format))];
+    if let Some(join) = &chain.join {
+        let keeps = match join.how {
+            How::Inner => "records without one are left out and counted",
+            How::Left => "records without one are kept, with blanks",
+            How::Right => "records without one are left out, and those that no record has are kept",
+        };
+        steps.push(format!(
+            "Look each record up in {} by {} (there {}); {keeps}. Names of fields from there begin \
+             with `{}.`.",
+            other.unwrap_or("the other file"),
+            join.on,
+            join.other_on,
+            join.prefix,
+        ));
+    }
     let things = if chain.format == crate::Format::Text {
         "lines"
     } else {
@@ -122,6 +140,28 @@ pub(crate) fn bucket_name(bucket: Bucket) -> &'static str {
     }
 }
 
+/// `value of region`, `month in date`.
+pub(crate) fn axis(axis: &Axis) -> String {
+    match axis.bucket {
+        Some(bucket) => format!("{} in {}", bucket_name(bucket), axis.field),
+        None => format!("value of {}", axis.field),
+    }
+}
+
+fn tidied(change: &Change) -> String {
+    let how = match change.how {
+        Tidy::Trim => "Cut blanks off the ends of",
+        Tidy::Spaces => "Make runs of blanks one blank in",
+        Tidy::Lower => "Write in small letters",
+        Tidy::Upper => "Write in capitals",
+        Tidy::Title => "Begin each word with a capital in",
+        Tidy::Phone => "Keep the digits, and a plus before them, of the telephone numbers in",
+        Tidy::Number => "Write as plain numbers",
+        Tidy::Date => "Write as ISO dates",
+    };
+    format!("{how} {}.", change.field)
+}
+
 fn first(limit: Option<u32>, one: &str, many: &str) -> Option<String> {
     limit.map(|n| {
         if n == 1 {
@@ -227,6 +267,28 @@ fn terminal(terminal: &Terminal, things: &str) -> Vec<String> {
                 crate::Comparison::Difference => format!("Work out {what} where {field} is {left} and where it is {right}, and take the second from the first."),
                 crate::Comparison::Ratio => format!("Work out {what} where {field} is {left} and where it is {right}, and divide the first by the second."),
             }]
+        }
+        Terminal::Pivot { rows, columns, measure } => vec![format!(
+            "Make a table of {}, with a row for each {} and a column for each {}.",
+            measured(measure), axis(rows), axis(columns),
+        )],
+        Terminal::Clean { changes, unique, order_by, fields, limit, to } => {
+            let mut steps: Vec<String> = changes.iter().map(tidied).collect();
+            steps.extend(unique.as_ref().map(|by| match by.as_slice() {
+                [] => format!("Of {things} that are the same, field for field, keep the first."),
+                some => format!("Of {things} with the same {} keep the first.", and(some)),
+            }));
+            if !order_by.is_empty() {
+                let keys: Vec<String> = order_by.iter().map(|s| {
+                    let way = if s.order == Order::Descending { "largest" } else { "smallest" };
+                    format!("{} ({way} first)", s.field)
+                }).collect();
+                steps.push(format!("Order them by {}.", keys.join(", then ")));
+            }
+            steps.extend(first(*limit, "of them", "of them"));
+            let kept = if fields.is_empty() { "them".to_owned() } else { format!("their {}", and(fields)) };
+            steps.push(format!("Write {kept} to a file, as {}.", format_name(*to)));
+            steps
         }
         Terminal::Duplicates => vec![format!("Count the {things} that are the same, field for field, as one before them.")],
     }

@@ -30,6 +30,10 @@ pub enum Expected {
     Set {
         value: BTreeSet<String>,
     },
+    /// The file that was written, by its checksum (ISO 3309).
+    File {
+        crc32: u32,
+    },
     /// For each group the label of its record.
     Labels {
         group: String,
@@ -76,6 +80,17 @@ fn table(output: &Value) -> Option<Vec<(String, Option<f64>)>> {
                 ))
             })
             .collect();
+    }
+    if let Some(columns) = rows(output, "columns") {
+        let mut cells = Vec::new();
+        for row in rows(output, "rows")? {
+            let values = row.get("values")?.as_array()?;
+            for (column, value) in columns.iter().zip(values) {
+                let key = format!("{}|{}", text(row.get("row")?), text(column));
+                cells.push((key, value.as_f64()));
+            }
+        }
+        return Some(cells);
     }
     for (list, key, value) in [("buckets", "bucket", "value"), ("values", "value", "count")] {
         if let Some(rows) = rows(output, list)
@@ -158,6 +173,7 @@ fn says(expected: &Expected, output: &Value) -> Option<bool> {
                 .collect::<BTreeSet<_>>()
                 == *value
         }
+        Expected::File { crc32 } => output.get("crc32")?.as_u64() == Some(u64::from(*crc32)),
         Expected::Labels {
             group,
             field,

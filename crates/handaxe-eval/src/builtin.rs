@@ -1,11 +1,12 @@
 //! The small suites that travel with the binary: two data sets of free licence with their
-//! questions, the open half of the by-example tasks, and a few drafts for the gate.
+//! questions, the open half of the by-example tasks, requests that a library covers or does not, and a
+//! few drafts for the gate.
 
 use std::path::Path;
 
 use crate::error::SuiteError;
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("penguins.csv", include_str!("../suites/data/penguins.csv")),
     (
         "seattle-weather.csv",
@@ -16,6 +17,10 @@ const FILES: [(&str, &str); 5] = [
         include_str!("../suites/data/questions.jsonl"),
     ),
     ("tasks.jsonl", include_str!("../suites/example/tasks.jsonl")),
+    (
+        "requests.jsonl",
+        include_str!("../suites/gap/requests.jsonl"),
+    ),
     ("gate.jsonl", include_str!("../suites/gate/sample.jsonl")),
 ];
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use handaxe_composer::{ComposeError, Profile, compose, evaluate, profile_path};
+use handaxe_composer::{ComposeError, Profile, compose, evaluate_with, profile_path};
 use serde::Deserialize;
 
 use crate::answer::{Expected, agrees};
@@ -18,6 +18,9 @@ pub struct Question {
     pub id: String,
     /// The file's name.
     pub data: String,
+    /// Of the second file, where the question is about two.
+    #[serde(default)]
+    pub other: Option<String>,
     pub family: String,
     pub style: String,
     pub question: String,
@@ -39,19 +42,16 @@ pub fn run(
     let mut known: BTreeMap<&str, (Profile, Vec<u8>)> = BTreeMap::new();
     let mut done = Vec::with_capacity(questions.len());
     for (i, question) in questions.iter().enumerate() {
-        if !known.contains_key(question.data.as_str()) {
-            let path = data.join(&question.data);
-            let profile =
-                profile_path(&question.data, &path).map_err(|source| SuiteError::Data {
-                    name: question.data.clone(),
-                    source,
-                })?;
-            let bytes = std::fs::read(&path).map_err(|source| SuiteError::Read { path, source })?;
-            known.insert(&question.data, (profile, bytes));
+        let names = [Some(&question.data), question.other.as_ref()];
+        let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
+        for name in &names {
+            if !known.contains_key(name) {
+                known.insert(name, opened(name, data)?);
+            }
         }
-        let (profile, bytes) = &known[question.data.as_str()];
+        let files: Vec<&(Profile, Vec<u8>)> = names.iter().map(|n| &known[n]).collect();
         let started = Instant::now();
-        let (outcome, detail) = ask(question, profile, bytes);
+        let (outcome, detail) = ask(question, &files);
         done.push(Item {
             id: question.id.clone(),
             labels: BTreeMap::from([
@@ -69,8 +69,19 @@ pub fn run(
     Ok(Report::new(suite, done))
 }
 
-fn ask(question: &Question, profile: &Profile, bytes: &[u8]) -> (Outcome, String) {
-    let composed = match compose(&question.question, std::slice::from_ref(profile)) {
+fn opened(name: &str, data: &Path) -> Result<(Profile, Vec<u8>), SuiteError> {
+    let path = data.join(name);
+    let profile = profile_path(name, &path).map_err(|source| SuiteError::Data {
+        name: name.to_owned(),
+        source,
+    })?;
+    let bytes = std::fs::read(&path).map_err(|source| SuiteError::Read { path, source })?;
+    Ok((profile, bytes))
+}
+
+fn ask(question: &Question, files: &[&(Profile, Vec<u8>)]) -> (Outcome, String) {
+    let profiles: Vec<Profile> = files.iter().map(|(profile, _)| profile.clone()).collect();
+    let composed = match compose(&question.question, &profiles) {
         Ok(composed) => composed,
         Err(ComposeError::Refused(refusal)) => return (Outcome::Refused, refusal.reason()),
         Err(error @ ComposeError::Emit(_)) => return (Outcome::Failed, error.to_string()),
@@ -79,7 +90,17 @@ fn ask(question: &Question, profile: &Profile, bytes: &[u8]) -> (Outcome, String
     let Some(chain) = &composed.chain else {
         return (Outcome::Failed, plan);
     };
-    match evaluate(chain, bytes) {
+    let named = |argument: &str| {
+        let name = composed.invocation.get(argument)?.as_str()?;
+        let found = files.iter().find(|(profile, _)| profile.name == name)?;
+        Some(found.1.as_slice())
+    };
+    let Some(bytes) = named("data") else {
+        return (Outcome::Failed, plan);
+    };
+    let mut other = named("other");
+    let other = other.as_mut().map(|o| o as &mut dyn std::io::Read);
+    match evaluate_with(chain, bytes, other) {
         Err(error) => (Outcome::Failed, format!("{plan} {error}")),
         Ok(output) if agrees(&question.answer, &output) => (Outcome::Right, plan),
         Ok(output) => {

@@ -33,6 +33,9 @@ pub enum SuiteError {
     Home {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Without its library, gap detection measures nothing.
+    #[error("the library's tool for \"{question}\" was not made: {detail}")]
+    Unmade { question: String, detail: String },
     #[error("stopped; what was done is kept, and the same command goes on from there")]
     Cancelled,
     #[error("`{path}` holds no item")]

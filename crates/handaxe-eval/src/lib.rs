@@ -12,6 +12,7 @@ mod data;
 pub mod document;
 mod error;
 mod example;
+mod gap;
 mod gate;
 mod pool;
 mod problem;
@@ -24,6 +25,7 @@ pub use builtin::unpack;
 pub use data::{Question, questions, run as run_data};
 pub use error::SuiteError;
 pub use example::{Pair, Task, run as run_examples, tasks};
+pub use gap::{GapRequest, Standing, gap_requests, run_gap};
 pub use gate::{
     Check, Gate, GateItem, GateReport, GateResult, Half, Operator, Tried, Without, gate_items,
     run_gate,

@@ -66,6 +66,8 @@ pub enum RegistryError {
     BlobDamaged { digest: Digest },
     #[error("no random numbers could be had: {0}")]
     Random(getrandom::Error),
+    #[error("the model that finds tools by meaning failed: {source}")]
+    Embed { source: crate::dense::EmbedError },
     #[error(
         "could not {doing}: it holds a value that is to be kept secret, and nothing was stored"
     )]
@@ -88,6 +90,9 @@ impl RegistryError {
             Self::Io { .. } | Self::Sql { .. } => "check the disk and the home directory",
             Self::Unreadable { .. } | Self::UnknownWord { .. } => "see `handaxe audit verify`",
             Self::Unwritable { .. } | Self::Random(_) => "run the command again",
+            Self::Embed { .. } => {
+                "take `[search]` out of config.toml: tools are then found by their words"
+            }
             Self::Secret { .. } => {
                 "take the value out of the question, the tool and the data that a tool is made from (a tool that is there runs on any data: `handaxe run`); `secrets` in policy.toml and the providers' keys say which values"
             }

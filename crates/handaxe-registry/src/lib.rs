@@ -15,6 +15,7 @@ mod approve;
 mod approver;
 mod attempts;
 mod checkpoint;
+mod dense;
 mod dsse;
 mod duplicates;
 mod error;
@@ -29,6 +30,8 @@ mod invocations;
 mod journal;
 mod keys;
 mod load;
+#[cfg(feature = "dense")]
+mod minilm;
 mod names;
 mod offered;
 mod propose;
@@ -47,6 +50,7 @@ pub use approve::{ApprovalDetail, Proposal, RegisteredTool};
 pub use approver::{ApproverKey, MIN_PASSPHRASE, SealedKey};
 pub use attempts::{Attempt, Exchange, ExchangeSummary};
 pub use checkpoint::Checkpoint;
+pub use dense::{EmbedError, Embedder};
 pub use dsse::{EnvelopeError, PublicKey};
 pub use error::{
     ApproveError, CheckpointError, KeyError, LoadError, ProposeError, RegistryError, RunError,
@@ -60,6 +64,8 @@ pub use invocations::{Invocation, ToolUsage};
 pub use journal::{ExportError, LogFilter};
 pub use keys::{APPROVERS, KeyInfo, KeyKind, KeyState, Rotated, sealed_keys};
 pub use load::ApprovedTool;
+#[cfg(feature = "dense")]
+pub use minilm::{MiniLm, MiniLmAt, MiniLmError};
 pub use names::confusable;
 pub use offered::Offer;
 pub use provisional::{Provisional, ProvisionalError};

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::dense::Dense;
 use crate::error::{RegistryError, Step as _};
 use crate::group::Waiting;
 use crate::schema;
@@ -29,6 +30,8 @@ pub struct Registry {
     actor: Arc<str>,
     policy: Arc<ApprovalPolicy>,
     redactor: Arc<Redactor>,
+    /// What finds tools by meaning, beside their words.
+    pub(crate) dense: Option<Arc<Dense>>,
 }
 
 pub(crate) struct Inner {
@@ -90,6 +93,7 @@ impl Registry {
             actor: Arc::from("handaxe"),
             policy: Arc::default(),
             redactor: Arc::default(),
+            dense: None,
         })
     }
 
@@ -98,10 +102,8 @@ impl Registry {
     #[must_use]
     pub fn acting_as(&self, actor: &str) -> Self {
         Self {
-            inner: Arc::clone(&self.inner),
             actor: Arc::from(self.redactor.text(actor).as_ref()),
-            policy: Arc::clone(&self.policy),
-            redactor: Arc::clone(&self.redactor),
+            ..self.clone()
         }
     }
 
@@ -109,10 +111,15 @@ impl Registry {
     #[must_use]
     pub fn under(&self, policy: ApprovalPolicy) -> Self {
         Self {
-            inner: Arc::clone(&self.inner),
-            actor: Arc::clone(&self.actor),
             policy: Arc::new(policy),
-            redactor: Arc::clone(&self.redactor),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn with_dense(&self, dense: Arc<Dense>) -> Self {
+        Self {
+            dense: Some(dense),
+            ..self.clone()
         }
     }
 

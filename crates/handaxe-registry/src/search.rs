@@ -1,15 +1,17 @@
 //! Finding a tool by words: FTS5 over what people would call it, ranked by BM25 (Robertson and
 //! Zaragoza 2009). Words that people use for one another are one term, in the index as in the
-//! question, so that a tool gains nothing by having several of them.
+//! question, so that a tool gains nothing by having several of them. Where the registry finds by
+//! meaning too (`dense.rs`), both rankings are joined.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use handaxe_types::{Spec, ToolName, ToolState, Version};
-use rusqlite::Transaction;
+use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::dense::{DEPTH, fuse};
 use crate::error::{RegistryError, Step as _};
 use crate::registry::{Registry, unknown};
 use crate::stored::VersionRow;
@@ -77,7 +79,8 @@ fn concepts(text: &str) -> Vec<String> {
 pub struct Hit {
     pub tool: ToolName,
     pub version: Version,
-    /// BM25, weighted by field; higher is better. Comparable within one search only.
+    /// BM25, weighted by field, or the fused rank where tools are found by meaning too; higher is
+    /// better. Comparable within one search only.
     pub score: f64,
     pub description: String,
     pub domain: String,
@@ -101,11 +104,69 @@ impl Registry {
         let Some(expression) = fts_expression(query) else {
             return Ok(Vec::new());
         };
+        let near = match &self.dense {
+            Some(dense) => Some(self.nearest(dense, query)?),
+            None => None,
+        };
         self.read(|tx| {
-            let ranked = ranked(tx, &expression, limit)?;
+            let ranked = match near {
+                None => ranked(tx, &expression, limit)?,
+                Some(near) => {
+                    let words = ranked(tx, &expression, DEPTH as u32)?;
+                    joined(tx, words, &near, limit)?
+                }
+            };
             ranked.iter().map(|r| hit(tx, &expression, r)).collect()
         })
     }
+}
+
+/// What words found and what is near in meaning, as one ranking.
+fn joined(
+    tx: &Transaction<'_>,
+    words: Vec<Ranked>,
+    near: &[i64],
+    limit: u32,
+) -> Result<Vec<Ranked>, RegistryError> {
+    const DOING: &str = "join two rankings of tools";
+    let by_words: Vec<i64> = words.iter().map(|r| r.row).collect();
+    let mut known: BTreeMap<i64, Ranked> = words.into_iter().map(|r| (r.row, r)).collect();
+    let mut statement = tx
+        .prepare_cached(&format!(
+            "SELECT t.id, 0.0, t.name, t.version, t.spec FROM tool_version t
+             WHERE t.id = ?1 AND {NEWEST_ACTIVE}"
+        ))
+        .step(DOING)?;
+    let mut found = Vec::new();
+    for (row, score) in fuse(&[&by_words, near]) {
+        if found.len() == limit as usize {
+            break;
+        }
+        let ranked = match known.remove(&row) {
+            Some(ranked) => Some(ranked),
+            None => statement
+                .query_row([row], ranked_row)
+                .optional()
+                .step(DOING)?,
+        };
+        found.extend(ranked.map(|r| Ranked { score, ..r }));
+    }
+    Ok(found)
+}
+
+/// Of a row `t` of the versions: that it is its tool's newest that is active.
+const NEWEST_ACTIVE: &str = "t.state = 'active'
+           AND t.version = (SELECT max(version) FROM tool_version n
+                            WHERE n.name = t.name AND n.state = 'active')";
+
+fn ranked_row(r: &rusqlite::Row<'_>) -> rusqlite::Result<Ranked> {
+    Ok(Ranked {
+        row: r.get(0)?,
+        score: r.get(1)?,
+        name: r.get(2)?,
+        version: r.get(3)?,
+        spec: r.get(4)?,
+    })
 }
 
 /// The index is ranked first and alone; only the best of it is joined with what the tools are.
@@ -120,9 +181,7 @@ fn ranked(
          FROM (SELECT rowid, -bm25(tool_search, {WEIGHTS}) AS score FROM tool_search
                WHERE tool_search MATCH ?1 ORDER BY score DESC, rowid DESC LIMIT ?2) r
          JOIN tool_version t ON t.id = r.rowid
-         WHERE t.state = 'active'
-           AND t.version = (SELECT max(version) FROM tool_version n
-                            WHERE n.name = t.name AND n.state = 'active')
+         WHERE {NEWEST_ACTIVE}
          ORDER BY r.score DESC, r.rowid DESC LIMIT ?3"
     );
     let mut statement = tx.prepare_cached(&sql).step(DOING)?;
@@ -136,15 +195,7 @@ fn ranked(
     let mut look = FIRST_LOOK.max(limit.saturating_mul(4));
     loop {
         let found: Vec<Ranked> = statement
-            .query_map((expression, look, limit), |r| {
-                Ok(Ranked {
-                    row: r.get(0)?,
-                    score: r.get(1)?,
-                    name: r.get(2)?,
-                    version: r.get(3)?,
-                    spec: r.get(4)?,
-                })
-            })
+            .query_map((expression, look, limit), ranked_row)
             .and_then(Iterator::collect)
             .step(DOING)?;
         // Older versions of the same tools may have filled the first look.
@@ -162,9 +213,14 @@ fn hit(tx: &Transaction<'_>, expression: &str, ranked: &Ranked) -> Result<Hit, R
             "SELECT snippet(tool_search, 1, '[', ']', '…', 16) FROM tool_search
              WHERE tool_search MATCH ?1 AND rowid = ?2",
         )
-        .and_then(|mut s| s.query_row((expression, ranked.row), |r| r.get(0)))
+        .and_then(|mut s| {
+            s.query_row((expression, ranked.row), |r| r.get(0))
+                .optional()
+        })
         .step(DOING)?;
     let spec: Spec = crate::registry::get_json(tx, "spec", &ranked.spec)?;
+    // Near in meaning, and with none of the words.
+    let snippet: String = snippet.unwrap_or_else(|| spec.description.chars().take(100).collect());
     Ok(Hit {
         tool: ToolName::new(&ranked.name).map_err(|_| unknown("tool name", &ranked.name))?,
         version: Version(ranked.version),
@@ -212,6 +268,9 @@ impl Registry {
     /// Makes the whole index again from the tools themselves; gives how many are in it.
     pub fn reindex(&self) -> Result<u64, RegistryError> {
         const DOING: &str = "index the tools again";
+        if let Some(dense) = &self.dense {
+            self.embed_missing(dense, usize::MAX >> 1)?;
+        }
         self.write(DOING, |tx| {
             let active: Vec<i64> = tx
                 .prepare_cached("SELECT id FROM tool_version WHERE state = 'active' ORDER BY id")
@@ -261,7 +320,7 @@ pub(crate) fn index(tx: &Transaction<'_>, tool: i64) -> Result<(), RegistryError
 }
 
 /// The names and descriptions of a schema's top-level properties.
-fn property_words(schema: &Value) -> String {
+pub(crate) fn property_words(schema: &Value) -> String {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return String::new();
     };

@@ -83,10 +83,13 @@ fn questions(asked: &Asked) -> Result<Made, Box<dyn Error>> {
         .lines()
         .filter(|l| !l.starts_with('#') && asked.wants(l))
     {
-        let (file, question) = line.split_once(": ").ok_or("a question has no file")?;
-        let name = file.rsplit('/').next().unwrap_or(file);
-        let profile = profile_path(name, &root.join(file))?;
-        match compose(question, &[profile]) {
+        let (files, question) = line.split_once(": ").ok_or("a question has no file")?;
+        let profiles = files.split(" + ").map(|file| {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            profile_path(name, &root.join(file))
+        });
+        let profiles: Vec<_> = profiles.collect::<Result<_, _>>()?;
+        match compose(question, &profiles) {
             Ok(composed) => made.push((question.to_owned(), composed)),
             Err(e) => println!("not composed: {line}: {e}"),
         }

@@ -238,6 +238,9 @@ pub(crate) struct AskArgs {
     /// for files, @FILE for JSON Lines of {"input", "output"}; may be given again
     #[arg(long, value_name = "IN => OUT")]
     pub(crate) example: Vec<String>,
+    /// The day that "last 30 days" and its like count back from; else the newest one in the data
+    #[arg(long, value_name = "DATE")]
+    pub(crate) as_of: Option<String>,
     /// Approve the tool made by this very command, as the person who runs it
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -743,6 +746,8 @@ pub(crate) enum SuiteArg {
     Data,
     /// Programs from examples
     Example,
+    /// Requests that a library covers, and requests that it does not
+    Gap,
     /// The proof itself: right drafts and seeded bugs
     Gate,
     /// Formats invented for this: no tool, one shot and Handaxe side by side
@@ -759,4 +764,6 @@ pub(crate) enum PartArg {
     Frozen,
     /// Data sets kept aside
     FrozenSets,
+    /// Two files, tables of two ways, times that count back, records out
+    Steps,
 }

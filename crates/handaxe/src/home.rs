@@ -43,9 +43,20 @@ pub(crate) struct Config {
     /// `[mcp.NAME]`: another program whose tools a plan may use, once a person accepted them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) mcp: BTreeMap<String, McpServer>,
+    /// `[search]`: finding tools by meaning too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) search: Option<SearchSettings>,
     /// `[prices."openai:NAME"]`: what a million tokens cost.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) prices: BTreeMap<String, Price>,
+}
+
+/// Of the search for tools.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SearchSettings {
+    /// A folder with a sentence model: `config.json`, `tokenizer.json`, `model.safetensors`.
+    pub(crate) weights: PathBuf,
 }
 
 /// Another program's server: a command, or a URL.

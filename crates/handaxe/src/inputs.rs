@@ -52,6 +52,28 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> 
     Ok(bytes)
 }
 
+/// The question with the day that it counts back from, as people say it: whoever reads the question,
+/// on record too, reads the day with it.
+pub(crate) fn as_of(question: &str, day: Option<&str>) -> Result<String, Failure> {
+    let Some(day) = day else {
+        return Ok(question.to_owned());
+    };
+    let parts: Vec<&str> = day.split('-').collect();
+    let digits =
+        |part: &&str, n: usize| part.len() == n && part.bytes().all(|b| b.is_ascii_digit());
+    let fits = parts.len() <= 3
+        && parts.iter().zip([4, 2, 2]).all(|(part, n)| digits(part, n))
+        && (parts.len() < 3 || day.parse::<jiff::civil::Date>().is_ok());
+    if !fits {
+        return Err(Failure::usage(format!("`{day}` is no date"))
+            .hint("give it as YYYY-MM-DD, e.g. `--as-of 2026-03-01`"));
+    }
+    Ok(format!(
+        "{}, as of {day}",
+        question.trim_end().trim_end_matches(['?', '.', '!'])
+    ))
+}
+
 /// Attaches files: regular, readable, each under a name of its own.
 pub(crate) fn attach(paths: &[PathBuf]) -> Result<Vec<DataFile>, Failure> {
     let mut taken = BTreeMap::<String, u32>::new();

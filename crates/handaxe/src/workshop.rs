@@ -10,7 +10,7 @@ use handaxe_types::{Isolation, ToolRef};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure, chain};
-use crate::home::{Home, login};
+use crate::home::{Home, SearchSettings, login};
 use crate::interpreter;
 use crate::render::Output;
 use crate::sandboxes::{self, Choice};
@@ -47,9 +47,13 @@ impl Workshop {
             let registry = registry
                 .redacting(Arc::clone(redactor()))
                 .map_err(|e| registry_failure(&e))?;
-            Ok(registry
+            let registry = registry
                 .acting_as(&login())
-                .under(self.home()?.policy.approval.clone()))
+                .under(self.home()?.policy.approval.clone());
+            match &self.home()?.config.search {
+                None => Ok(registry),
+                Some(settings) => by_meaning(&registry, settings),
+            }
         })
     }
 
@@ -143,6 +147,23 @@ impl Workshop {
             }
         });
     }
+}
+
+/// The registry that finds tools by meaning too.
+#[cfg(feature = "dense")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
+fn by_meaning(registry: &Registry, settings: &SearchSettings) -> Result<Registry, Failure> {
+    let model = handaxe_registry::MiniLmAt::new(settings.weights.clone());
+    Ok(registry.finding_by_meaning(Box::new(model)))
+}
+
+#[cfg(not(feature = "dense"))]
+fn by_meaning(_: &Registry, settings: &SearchSettings) -> Result<Registry, Failure> {
+    Err(Failure::usage(format!(
+        "config.toml: [search] weights = \"{}\": this program was built without a sentence model",
+        settings.weights.display()
+    ))
+    .hint("build it with `--features dense`, or take `[search]` out of config.toml: tools are then found by their words"))
 }
 
 /// `OnceCell::get_or_try_init`, which is not stable yet.

@@ -189,33 +189,27 @@ fn shown(task: &Task) -> Vec<handaxe_composer::Example> {
     task.examples.iter().filter_map(one).collect()
 }
 
-/// Composes a chain for each file; they must agree on what is to be done.
+/// Composes a chain for each file, and they must agree on what is to be done; or one for two files
+/// together, where neither says it all.
 fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned, Halt> {
-    let mut composed: Vec<Composed> = Vec::new();
     let shown = shown(task);
-    let one_by_one: Vec<&[handaxe_composer::Profile]> = if data.profiles.is_empty() {
-        vec![&[]]
-    } else {
-        data.profiles.chunks(1).collect()
-    };
-    for profiles in one_by_one {
-        let made = if shown.is_empty() {
-            handaxe_composer::compose(&task.question, profiles)
-        } else {
-            handaxe_composer::compose_by_example(&task.question, &shown, profiles)
-        };
-        match made {
-            Ok(one) => composed.push(one),
-            Err(ComposeError::Refused(refusal)) => return Ok(refused(&refusal)),
-            Err(error @ ComposeError::Emit(_)) => {
-                let route = Route::Refuse {
-                    reason: error.to_string(),
-                    hint: "say it another way, or connect a model: --model openai:NAME".to_owned(),
-                };
-                return Ok(only(bare(route)));
-            }
+    let made = match of_each(task, &shown, data) {
+        Err(ComposeError::Refused(_)) if shown.is_empty() && data.profiles.len() == 2 => {
+            handaxe_composer::compose(&task.question, &data.profiles).map(|one| vec![one])
         }
-    }
+        each => each,
+    };
+    let composed = match made {
+        Ok(composed) => composed,
+        Err(ComposeError::Refused(refusal)) => return Ok(refused(&refusal)),
+        Err(error @ ComposeError::Emit(_)) => {
+            let route = Route::Refuse {
+                reason: error.to_string(),
+                hint: "say it another way, or connect a model: --model openai:NAME".to_owned(),
+            };
+            return Ok(only(bare(route)));
+        }
+    };
     let Some(first) = composed.first() else {
         return Ok(refused(&Refusal::NoData));
     };
@@ -229,6 +223,26 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
     }
     let plan = reuse_or_make(ctx, task, first)?;
     Ok(Planned { plan, composed })
+}
+
+fn of_each(
+    task: &Task,
+    shown: &[handaxe_composer::Example],
+    data: &Data<'_>,
+) -> Result<Vec<Composed>, ComposeError> {
+    let files: Vec<&[handaxe_composer::Profile]> = if data.profiles.is_empty() {
+        vec![&[]]
+    } else {
+        data.profiles.chunks(1).collect()
+    };
+    let one = |profiles: &&[handaxe_composer::Profile]| {
+        if shown.is_empty() {
+            handaxe_composer::compose(&task.question, profiles)
+        } else {
+            handaxe_composer::compose_by_example(&task.question, shown, profiles)
+        }
+    };
+    files.iter().map(one).collect()
 }
 
 fn refused(refusal: &Refusal) -> Planned {

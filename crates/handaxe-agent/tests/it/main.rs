@@ -2,6 +2,8 @@
 //! replies from data files.
 
 #[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod replies;
 #[cfg(test)]
 mod streams;

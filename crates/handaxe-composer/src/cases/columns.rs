@@ -3,7 +3,7 @@
 use crate::profile::{Kind, Profile};
 use crate::{Chain, Format, Scalar, Terminal};
 
-use super::used_fields;
+use super::{of_other, own_fields};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,12 +100,7 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
         };
         return vec![line(Role::Text, SENTENCES), line(Role::Number, NUMBERS)];
     }
-    let role = |kind: Kind| match kind {
-        Kind::Integer | Kind::Number => Role::Number,
-        Kind::Date | Kind::DateTime => Role::Time,
-        Kind::Boolean | Kind::Text | Kind::Empty => Role::Text,
-    };
-    let mut wanted = used_fields(chain);
+    let mut wanted = own_fields(chain);
     for one in [Role::Number, Role::Text, Role::Time] {
         let has = |names: &[String]| {
             let mut names = names.iter().filter_map(|n| profile.field(n));
@@ -122,7 +117,7 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
         _ => None,
     };
     let of_all = looks_into && looked_at.is_none();
-    (wanted.into_iter().enumerate())
+    let mut made: Vec<Column> = (wanted.into_iter().enumerate())
         .map(|(shift, name)| {
             let role = profile.field(&name).map_or(Role::Text, |f| role(f.kind));
             let mut values: Vec<String> = match role {
@@ -131,17 +126,71 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
                 Role::Text if of_all || looked_at == Some(&name) => {
                     SENTENCES.map(str::to_owned).to_vec()
                 }
-                Role::Text => texts(&known(chain, profile, &name)),
+                Role::Text => texts(&known(chain, profile, &name, &name)),
             };
             // The same row is not the same kind of oddity in every column.
             values.rotate_left(2 * shift % ROWS);
             Column { name, role, values }
         })
+        .collect();
+    if let Some(join) = &chain.join {
+        // Keys that can be met: some twice, one blank.
+        for column in made.iter_mut().filter(|c| c.name == join.on) {
+            column.values = keys(&[0, 1, 2, 3, 4, 5, 6, 0, 1, 9, 2, 8, 0, 9, 3, 7, 1, 4]);
+            column.values[9].clear();
+            column.values[4].insert(0, ' ');
+        }
+    }
+    made
+}
+
+fn keys(places: &[usize]) -> Vec<String> {
+    places.iter().map(|p| format!("k{p}")).collect()
+}
+
+/// The other file's columns: its key once a row, of which some meet none.
+pub(super) fn other_columns(chain: &Chain, other: &Profile) -> Vec<Column> {
+    let Some(join) = &chain.join else {
+        return Vec::new();
+    };
+    let mut wanted = vec![join.other_on.clone()];
+    wanted.extend(of_other(chain));
+    let spare = other.fields.iter().map(|f| f.name.clone());
+    let spare = spare
+        .filter(|n| !wanted.contains(n))
+        .take(1)
+        .collect::<Vec<_>>();
+    wanted.extend(spare);
+    (wanted.into_iter())
+        .map(|name| {
+            let role = other.field(&name).map_or(Role::Text, |f| role(f.kind));
+            let values = if name == join.other_on {
+                let places: Vec<usize> = (0..ROWS).map(|i| i * 2 % 19).collect();
+                keys(&places)
+            } else {
+                let full = format!("{}.{name}", join.prefix);
+                match role {
+                    Role::Number => NUMBERS.map(str::to_owned).to_vec(),
+                    Role::Time => TIMES.map(str::to_owned).to_vec(),
+                    Role::Text => texts(&known(chain, other, &full, &name)),
+                }
+            };
+            Column { name, role, values }
+        })
         .collect()
 }
 
-/// Two values of a field: that which the question names, else the most common ones.
-fn known(chain: &Chain, profile: &Profile, field: &str) -> [String; 2] {
+fn role(kind: Kind) -> Role {
+    match kind {
+        Kind::Integer | Kind::Number => Role::Number,
+        Kind::Date | Kind::DateTime => Role::Time,
+        Kind::Boolean | Kind::Text | Kind::Empty => Role::Text,
+    }
+}
+
+/// Two values of a field: that which the question names, else the most common ones. `field` is the
+/// chain's name for it, `name` the file's own.
+fn known(chain: &Chain, profile: &Profile, field: &str, name: &str) -> [String; 2] {
     let asked = chain.filters.iter().find(|f| f.field == field);
     let asked = asked.and_then(|f| match f.value.as_ref()? {
         Scalar::Text(text) => Some(text.clone()),
@@ -159,7 +208,7 @@ fn known(chain: &Chain, profile: &Profile, field: &str) -> [String; 2] {
         } if by == field => Some(text.clone()),
         _ => None,
     };
-    let seen = profile.field(field).into_iter().flat_map(|f| &f.values);
+    let seen = profile.field(name).into_iter().flat_map(|f| &f.values);
     let mut all: Vec<String> = asked.into_iter().chain(side).collect();
     all.extend(seen.map(|(v, _)| v.chars().take(40).collect()));
     all.extend(["Asia".to_owned(), "Europe".to_owned()]);

@@ -3,8 +3,8 @@
 
 use super::columns::{Column, Role};
 use crate::{
-    Bucket, Chain, Comparison, Extractable, Filter, Format, Func, Measure, Op, Order, Scalar,
-    Terminal,
+    Axis, Bucket, Chain, Change, Comparison, Extractable, Filter, Format, Func, Measure, Op, Order,
+    Scalar, Sort, Terminal, Tidy,
 };
 
 /// Chains that the tool of this chain serves, by name.
@@ -330,8 +330,146 @@ fn terminals(chain: &Chain, columns: &[Column]) -> Vec<Terminal> {
             }
             all
         }
+        Terminal::Pivot { rows, columns, .. } => pivots(
+            (rows, columns),
+            &any(&number),
+            &any(&text),
+            timed.as_deref(),
+        ),
+        Terminal::Clean { .. } => cleanings(&chain.terminal, &any(&number), &any(&text), timed),
         Terminal::Describe | Terminal::Duplicates => Vec::new(),
     }
+}
+
+fn pivots(
+    (rows, columns): (&Axis, &Axis),
+    number: &str,
+    text: &str,
+    time: Option<&str>,
+) -> Vec<Terminal> {
+    let by = |field: &str| Axis {
+        field: field.to_owned(),
+        bucket: None,
+    };
+    let one = |rows: &Axis, columns: &Axis, measure| Terminal::Pivot {
+        rows: rows.clone(),
+        columns: columns.clone(),
+        measure,
+    };
+    let mut out: Vec<Terminal> = (FUNCS.iter())
+        .map(|f| one(rows, columns, measure(*f, Some(number))))
+        .collect();
+    out.push(one(&by(text), &by(number), measure(Func::Count, None)));
+    out.push(one(
+        &by(number),
+        &by(text),
+        measure(Func::Sum, Some(number)),
+    ));
+    out.push(one(rows, columns, measure(Func::Sum, None)));
+    if let Some(time) = time {
+        for bucket in Bucket::ALL {
+            let when = Axis {
+                field: time.to_owned(),
+                bucket: Some(bucket),
+            };
+            out.push(one(&by(text), &when, measure(Func::Count, None)));
+        }
+        let month = Axis {
+            field: time.to_owned(),
+            bucket: Some(Bucket::Month),
+        };
+        out.push(one(&month, &by(text), measure(Func::Max, Some(time))));
+        out.push(one(&month, &by(text), measure(Func::Min, Some(time))));
+    }
+    out
+}
+
+fn cleanings(terminal: &Terminal, number: &str, text: &str, time: Option<String>) -> Vec<Terminal> {
+    let Terminal::Clean {
+        changes,
+        unique,
+        order_by,
+        ..
+    } = terminal
+    else {
+        return Vec::new();
+    };
+    let whole = crate::emit::cleans_whole(terminal);
+    let (changed, once) = (whole || !changes.is_empty(), whole || unique.is_some());
+    let sorted = crate::emit::orders(terminal);
+    let change = |field: &str, how| Change {
+        field: field.to_owned(),
+        how,
+    };
+    let mut all_changes: Vec<Vec<Change>> = [
+        Tidy::Trim,
+        Tidy::Spaces,
+        Tidy::Lower,
+        Tidy::Upper,
+        Tidy::Title,
+        Tidy::Phone,
+        Tidy::Number,
+    ]
+    .iter()
+    .map(|how| vec![change(text, *how), change(number, *how)])
+    .collect();
+    all_changes.push(vec![change(number, Tidy::Phone), change(text, Tidy::Lower)]);
+    let when = time.clone().unwrap_or_else(|| text.to_owned());
+    all_changes.push(vec![change(&when, Tidy::Date)]);
+    all_changes.push(vec![change("no such field", Tidy::Trim)]);
+    let sort = |field: &str, order| Sort {
+        field: field.to_owned(),
+        order,
+    };
+    let (up, down) = (Order::Ascending, Order::Descending);
+    let orders = [
+        vec![sort(text, up), sort(number, down)],
+        vec![sort(number, up)],
+        vec![sort(text, down), sort(number, up)],
+        vec![sort(number, down), sort(text, up)],
+        vec![sort(&when, up), sort(text, down)],
+        vec![sort(&when, down)],
+        order_by.clone(),
+    ];
+    let keys = [
+        vec![text.to_owned()],
+        Vec::new(),
+        vec![number.to_owned()],
+        vec![text.to_owned(), number.to_owned()],
+    ];
+    let limits = [None, Some(1), Some(4), None, Some(9)];
+    let formats = [Format::Csv, Format::Json, Format::Tsv, Format::Jsonl];
+    let kept = [
+        Vec::new(),
+        vec![number.to_owned(), text.to_owned()],
+        Vec::new(),
+    ];
+    (0..12)
+        .map(|i| {
+            // A tool that does all also does any two.
+            let (a, b, c) = (
+                !whole || i % 4 != 1,
+                !whole || i % 4 != 2,
+                !whole || i % 4 != 3,
+            );
+            Terminal::Clean {
+                changes: if changed && a {
+                    all_changes[i % all_changes.len()].clone()
+                } else {
+                    Vec::new()
+                },
+                unique: (once && b).then(|| keys[i % keys.len()].clone()),
+                order_by: if sorted && c {
+                    orders[i % orders.len()].clone()
+                } else {
+                    Vec::new()
+                },
+                fields: kept[i % kept.len()].clone(),
+                limit: limits[i % limits.len()].filter(|_| sorted && c),
+                to: formats[i % formats.len()],
+            }
+        })
+        .collect()
 }
 
 fn aggregates(number: &str, text: &str, time: Option<&str>) -> Vec<Terminal> {
@@ -377,24 +515,14 @@ fn aggregates(number: &str, text: &str, time: Option<&str>) -> Vec<Terminal> {
 }
 
 fn histograms(field: &str, number: Option<&str>) -> Vec<Terminal> {
-    let mut out: Vec<Terminal> = [
-        Bucket::Minute,
-        Bucket::Hour,
-        Bucket::Day,
-        Bucket::Week,
-        Bucket::Month,
-        Bucket::Quarter,
-        Bucket::Year,
-        Bucket::HourOfDay,
-        Bucket::DayOfWeek,
-    ]
-    .into_iter()
-    .map(|bucket| Terminal::Histogram {
-        field: field.to_owned(),
-        bucket,
-        measure: measure(Func::Count, None),
-    })
-    .collect();
+    let mut out: Vec<Terminal> = Bucket::ALL
+        .into_iter()
+        .map(|bucket| Terminal::Histogram {
+            field: field.to_owned(),
+            bucket,
+            measure: measure(Func::Count, None),
+        })
+        .collect();
     for func in FUNCS {
         out.push(Terminal::Histogram {
             field: field.to_owned(),

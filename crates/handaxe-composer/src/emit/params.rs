@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Bucket, Chain, Filter, Format, Func, Measure, Op, Order, Scalar};
+use crate::{Bucket, Chain, Filter, Format, Func, How, Join, Measure, Op, Order, Scalar};
 
 /// A keyword of `run`, and the input property of the same name.
 pub(super) struct Param {
@@ -44,34 +44,6 @@ const FUNCS: [Func; 24] = [
     Func::Percentile(95),
     Func::Percentile(99),
 ];
-const OPS: [Op; 14] = [
-    Op::Eq,
-    Op::Ne,
-    Op::Lt,
-    Op::Le,
-    Op::Gt,
-    Op::Ge,
-    Op::Contains,
-    Op::NotContains,
-    Op::StartsWith,
-    Op::EndsWith,
-    Op::AnyOf,
-    Op::NoneOf,
-    Op::Empty,
-    Op::NotEmpty,
-];
-pub(super) const BUCKETS: [Bucket; 9] = [
-    Bucket::Minute,
-    Bucket::Hour,
-    Bucket::Day,
-    Bucket::Week,
-    Bucket::Month,
-    Bucket::Quarter,
-    Bucket::Year,
-    Bucket::HourOfDay,
-    Bucket::DayOfWeek,
-];
-
 impl Order {
     /// The word for it, as an argument.
     pub fn as_str(self) -> &'static str {
@@ -178,7 +150,7 @@ pub(super) fn scalar_json(value: &Scalar) -> Value {
 
 /// The tests of a filter as a schema.
 pub(super) fn test_schema() -> Value {
-    let ops: Vec<&str> = OPS.iter().map(|o| o.as_str()).collect();
+    let ops: Vec<&str> = Op::ALL.iter().map(|o| o.as_str()).collect();
     json!({
         "type": "object",
         "properties": {
@@ -211,15 +183,14 @@ pub(super) fn common(chain: &Chain) -> Vec<Param> {
     } else {
         ""
     };
-    let data = Param {
-        name: "data",
+    let file = |name, what: &str| Param {
+        name,
         annotation: "str",
         default: None,
-        schema: json!({
-            "type": "string", "format": "file", "description": "The file to read.",
-        }),
+        schema: json!({ "type": "string", "format": "file", "description": what }),
         value: None,
     };
+    let data = file("data", "The file to read.");
     let tests = list(
         "where",
         "list[dict] | None",
@@ -231,10 +202,73 @@ pub(super) fn common(chain: &Chain) -> Vec<Param> {
              a list of values."
         ),
     );
-    [Some(data), several.then_some(format), Some(tests)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let mut all = vec![data];
+    if chain.join.is_some() {
+        all.push(file(
+            "other",
+            "The file that is looked up; each key comes once in it.",
+        ));
+    }
+    all.extend(several.then_some(format));
+    if let Some(join) = &chain.join {
+        all.extend(joined(join, several.then_some(any)));
+    }
+    all.push(tests);
+    all
+}
+
+/// What meets in two files. `formats` where the other's layout may be said, of all or of tables.
+fn joined(join: &Join, formats: Option<bool>) -> Vec<Param> {
+    let other = formats.map(|any| {
+        let formats = &FORMATS[..if any { FORMATS.len() } else { 2 }];
+        let what = "How the other file is laid out.";
+        word("other_format", join.format.as_str(), formats, what)
+    });
+    let how = match join.how {
+        How::Inner => "inner",
+        How::Left => "left",
+        How::Right => "right",
+    };
+    let rest = [
+        field("on", &join.on, "The field of the key."),
+        field(
+            "other_on",
+            &join.other_on,
+            "The field of the key in the other file.",
+        ),
+        field(
+            "prefix",
+            &join.prefix,
+            "Fields of the other file are called `PREFIX.FIELD`.",
+        ),
+        word(
+            "join_type",
+            how,
+            &["inner", "left", "right"],
+            "Records without a counterpart: none of them, those of the file, or those of the \
+             other file at the end.",
+        ),
+    ];
+    other.into_iter().chain(rest).collect()
+}
+
+/// A list of objects with two members, of which the second is one of a few words.
+pub(super) fn pairs(
+    name: &'static str,
+    value: Value,
+    (member, words): (&str, &[&str]),
+    what: &str,
+) -> Param {
+    let items = json!({
+        "type": "object",
+        "properties": {
+            "field": { "type": "string" },
+            member: { "type": "string", "enum": words },
+        },
+        "required": ["field", member],
+        "additionalProperties": false,
+    });
+    list(name, "list[dict] | None", value, items, what)
 }
 
 pub(super) fn measure_json(measure: &Measure) -> Value {

@@ -7,7 +7,7 @@ use super::tools::Tool;
 use crate::patterns::{
     DECIMAL_COMMA, EXTRACTS, NUMBER, STOP_WORDS, TIME_INSIDE, TIMES, TOKEN, WORD,
 };
-use crate::{Format, Window};
+use crate::{Format, Terminal, Window};
 
 /// Name and source.
 type Part = (&'static str, &'static str);
@@ -24,7 +24,8 @@ const PARTS: &[Part] = parts! {
     "sentiment" "convert" "describe" "run_count" "run_aggregate" "run_rows" "run_distinct"
     "run_frequencies" "run_words" "run_histogram" "run_extract_kind" "run_extract_pattern"
     "run_sentiment" "run_convert" "run_describe" "windowed" "run_rows_per" "run_share"
-    "run_compare" "distinct_bound" "run_duplicates"
+    "run_compare" "distinct_bound" "run_duplicates" "join" "pivot" "run_pivot" "tidy" "first_ones"
+    "in_order" "kept" "run_clean"
 };
 
 /// Longest piece of a pattern on one line.
@@ -40,6 +41,53 @@ pub(super) struct Features {
     pub(super) any: bool,
     /// Records come with the line that they begin on.
     pub(super) placed: bool,
+    /// Another file is looked up.
+    pub(super) joined: bool,
+    /// What a cleaning does.
+    pub(super) clean: Cleaning,
+}
+
+/// Which steps a cleaning has; more than one, and its tool has them all.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Cleaning {
+    pub(super) changes: bool,
+    pub(super) unique: bool,
+    pub(super) order: bool,
+}
+
+impl Cleaning {
+    pub(super) fn of(terminal: &Terminal) -> Self {
+        let Terminal::Clean {
+            changes,
+            unique,
+            order_by,
+            limit,
+            ..
+        } = terminal
+        else {
+            return Self::default();
+        };
+        let own = Self {
+            changes: !changes.is_empty(),
+            unique: unique.is_some(),
+            order: !order_by.is_empty() || limit.is_some(),
+        };
+        match [own.changes, own.unique, own.order]
+            .iter()
+            .filter(|s| **s)
+            .count()
+        {
+            0 => Self { order: true, ..own },
+            1 => own,
+            _ => Self::WHOLE,
+        }
+    }
+
+    pub(super) const WHOLE: Self = Self {
+        changes: true,
+        unique: true,
+        order: true,
+    };
 }
 
 impl Features {
@@ -56,6 +104,13 @@ impl Features {
             "running" => self.window == Some(Window::Running),
             "change" => self.window == Some(Window::Change),
             "text" => self.format == Format::Text,
+            "joined" => self.joined,
+            "placed_or_joined" => self.placed || self.joined,
+            "changed" => self.clean.changes,
+            "unique" => self.clean.unique,
+            "sorted" => self.clean.order,
+            "only_unique" => self.clean.unique && self.clean != Cleaning::WHOLE,
+            "whole" => self.clean == Cleaning::WHOLE,
             _ => false,
         }
     }
@@ -69,6 +124,7 @@ impl Features {
             out.replace("for _, record in matching", "for record in matching")
                 .replace("for _, record in records", "for record in records")
         };
+        let out = if self.joined { handed_on(&out) } else { out };
         let (reader, form) = match self.format {
             Format::Csv | Format::Tsv => ("read_rows", "a table"),
             Format::Json => ("read_json", "JSON"),
@@ -83,12 +139,37 @@ impl Features {
         [
             ("(path: str, form: str, ", "(path: str, "),
             ("(data: str, format: str, ", "(data: str, "),
+            ("    data: str, format: str, ", "    data: str, "),
+            ("    path: str, form: str, ", "    path: str, "),
             ("(path, form, ", "(path, "),
             ("(data, format, ", "(data, "),
+            ("(join[\"path\"], join[\"form\"], ", "(join[\"path\"], "),
         ]
         .iter()
         .fold(out, |text, (from, to)| text.replace(from, to))
     }
+}
+
+/// A part whose readers of records are given the join as well.
+fn handed_on(source: &str) -> String {
+    const READERS: [&str; 2] = [
+        "matching(data, format, where, ",
+        "value_counts(data, format, where, ",
+    ];
+    let mut out = String::with_capacity(source.len());
+    for line in source.lines() {
+        let reads = READERS.iter().any(|r| line.contains(r));
+        let end = ["tally)", "first_pass)"].iter().find_map(|end| {
+            let at = line.rfind(end).filter(|_| reads)?;
+            Some(at + end.len() - 1)
+        });
+        match end {
+            Some(at) => out.extend([&line[..at], ", join", &line[at..]]),
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// The lines of a part that stand in a tool which `has` what is named.
@@ -124,14 +205,23 @@ pub(super) fn module(tool: &Tool, features: &Features) -> String {
     let helpers: Vec<&str> = helpers.iter().map(|(_, source)| source.as_str()).collect();
     let body: String = run
         .iter()
-        .map(|(_, source)| shaped(source, tool, features.window.is_some()))
+        .map(|(_, source)| shaped(source, tool, features))
         .collect();
     let own = format!("{}\n{body}", signature(&tool.params));
     shaken(&tool.description, &helpers, &own)
 }
 
 /// The body of `run` with what the chain's shape asks for.
-fn shaped(source: &str, tool: &Tool, window: bool) -> String {
+fn shaped(source: &str, tool: &Tool, features: &Features) -> String {
+    let window = features.window.is_some();
+    const JOIN: [(&str, &str); 6] = [
+        ("path", "other"),
+        ("form", "other_format"),
+        ("on", "on"),
+        ("other_on", "other_on"),
+        ("prefix", "prefix"),
+        ("how", "join_type"),
+    ];
     const ROWS: &str =
         "    for name in dict.fromkeys(label(Measure(*measure)) for measure in measures):
         column = windowed([row[\"values\"][name] for row in rows])
@@ -144,6 +234,15 @@ fn shaped(source: &str, tool: &Tool, window: bool) -> String {
 ";
     let has = |name: &str| tool.params.iter().any(|p| p.name == name);
     let put = |text: &'static str, yes: bool| if yes { text } else { "" };
+    let source = match source.split_once('\n') {
+        Some((says, rest)) if features.joined => {
+            let members = JOIN.iter().filter(|(_, param)| has(param));
+            let members: Vec<String> = members.map(|(k, p)| format!("\"{k}\": {p},")).collect();
+            let members = members.join("\n        ");
+            format!("{says}\n    join = {{\n        {members}\n    }}\n{rest}")
+        }
+        _ => source.to_owned(),
+    };
     source
         .replace("@WINDOW_ROWS@", put(ROWS, window))
         .replace("@WINDOW_BUCKETS@", put(BUCKETS, window))

@@ -32,10 +32,14 @@ pub(super) fn input(params: &[Param]) -> Value {
     })
 }
 
-pub(super) fn output(output: Output) -> Value {
+pub(super) fn output(output: Output, joined: bool) -> Value {
     let mut fields = output.0;
     for (name, what) in [
         ("read", "Records read."),
+        (
+            "unmatched",
+            "Records of the file without a counterpart in the other.",
+        ),
         ("matched", "Records that passed the filter."),
         ("skipped", "Lines, rows or items that are no record."),
         (
@@ -43,6 +47,9 @@ pub(super) fn output(output: Output) -> Value {
             "Characters that stand for bytes that are not UTF-8.",
         ),
     ] {
+        if name == "unmatched" && !joined {
+            continue;
+        }
         fields.push((
             name,
             json!({ "type": "integer", "minimum": 0, "description": what }),
@@ -235,6 +242,32 @@ pub(super) fn converted() -> Output {
         ),
         ("records", natural()),
     ])
+}
+
+pub(super) fn pivoted(times: bool) -> Output {
+    let row = object(vec![("row", maybe_text()), ("values", array(measured()))]);
+    let mut all = vec![("columns", array(maybe_text())), ("rows", array(row))];
+    if times {
+        all.push(("undated", natural()));
+    }
+    all.push(ignored());
+    Output(all)
+}
+
+pub(super) fn cleaned() -> Output {
+    let count = |what: &str| json!({ "type": "integer", "minimum": 0, "description": what });
+    let Output(mut all) = converted();
+    all.retain(|(name, _)| *name != "records");
+    all.extend([
+        ("written", count("Records written.")),
+        ("changed", count("Values that were changed.")),
+        (
+            "odd",
+            count("Values left as they are: they are no such thing."),
+        ),
+        ("removed", count("Records left out as duplicates.")),
+    ]);
+    Output(all)
 }
 
 pub(super) fn described() -> Output {

@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 
 use super::is_plain_count;
 use super::params::{
-    BUCKETS, Param, common, field, filter_json, funcs, limit, list, maybe_field, measure_json, own,
+    Param, common, field, filter_json, funcs, limit, list, maybe_field, measure_json, own, pairs,
     scalar_json, test_schema, word,
 };
+use super::python::Cleaning;
 use super::schema::{self, Output};
 use crate::eval::sentiment::{EXAMPLES, LEXICON, NEGATIVE_AT, POSITIVE_AT};
 use crate::patterns::EXTRACTS;
-use crate::{Chain, Extractable, Format, Order, Scalar, Terminal, Window};
+use crate::{
+    Axis, Bucket, Chain, Extractable, Format, Measure, Order, Scalar, Terminal, Tidy, Window,
+};
 
 pub(super) struct Tool {
     pub(super) name: String,
@@ -55,6 +58,15 @@ pub(super) fn tool(chain: &Chain) -> Tool {
     }
     tool.description.push('.');
     tool.name.push_str(suffix);
+    if chain.join.is_some() {
+        tool.name
+            .push_str(if any { "_joined_any" } else { "_joined" });
+        tool.description.push_str(
+            " Each record is joined by the one of another file with the same key, which is held in \
+             memory.",
+        );
+        tool.parts.insert(BASE.len(), "join");
+    }
     if any {
         // `shaken` takes the first of two definitions.
         tool.parts.insert(1, "read_any");
@@ -248,7 +260,7 @@ fn bare(chain: &Chain) -> Tool {
             bucket,
             measure,
         } => {
-            let buckets: Vec<&str> = BUCKETS.iter().map(|b| b.as_str()).collect();
+            let buckets: Vec<&str> = Bucket::ALL.iter().map(|b| b.as_str()).collect();
             base.named(
                 "time_histogram",
                 "Records, or a measure of a field, per minute, hour, day, week, month, quarter, \
@@ -468,7 +480,182 @@ fn bare(chain: &Chain) -> Tool {
             )
             .made_of(&["distinct_bound", "run_duplicates"])
             .gives(schema::duplicates()),
+        Terminal::Pivot {
+            rows,
+            columns,
+            measure,
+        } => pivot(base, chain.times, rows, columns, measure),
+        Terminal::Clean { .. } => clean(base, &chain.terminal),
     }
+}
+
+fn pivot(base: Tool, times: bool, rows: &Axis, columns: &Axis, measure: &Measure) -> Tool {
+    let buckets: Vec<Value> = (Bucket::ALL.iter().map(|b| json!(b.as_str())))
+        .chain([Value::Null])
+        .collect();
+    let bucket = |name, axis: &Axis| {
+        let schema = json!({
+            "type": ["string", "null"], "enum": buckets,
+            "description": "The time bucket that the field's values fall into; null for the values.",
+        });
+        let value = json!(axis.bucket.map(Bucket::as_str));
+        times.then(|| own(name, "str | None", value, schema))
+    };
+    let places = [
+        Some(field("row_field", &rows.field, "The field of the rows.")),
+        bucket("row_bucket", rows),
+        Some(field(
+            "column_field",
+            &columns.field,
+            "The field of the columns.",
+        )),
+        bucket("column_bucket", columns),
+    ];
+    let what = maybe_field(
+        "value_field",
+        measure.field.as_deref(),
+        "The field that `func` is of; null for a count of records.",
+    );
+    let func = word(
+        "func",
+        measure.func.as_str(),
+        &funcs(),
+        "What to compute for each cell.",
+    );
+    base.named(
+        "pivot_table",
+        "A table of one measure with a row for each value of one field of a file and a column for \
+         each value of another. A cell without records holds 0 of a count, else null.",
+    )
+    .made_of(&[
+        "order_key",
+        "bounded",
+        "total",
+        "measure",
+        "bucket",
+        "pivot",
+        "run_pivot",
+    ])
+    .gives(schema::pivoted(times))
+    .with(places.into_iter().flatten().chain([func, what]))
+}
+
+/// One step has a tool of its own; several have one together.
+fn clean(base: Tool, terminal: &Terminal) -> Tool {
+    let Terminal::Clean {
+        changes,
+        unique,
+        order_by,
+        fields,
+        limit: most,
+        to,
+    } = terminal
+    else {
+        return base;
+    };
+    let does = Cleaning::of(terminal);
+    let (name, description) = if does == Cleaning::WHOLE {
+        (
+            "clean_records",
+            "Writes the records of a file that pass a filter to a file, with texts made uniform, \
+             duplicates left out, and ordered by several fields.",
+        )
+    } else if does.changes {
+        (
+            "normalise_records",
+            "Writes the records of a file that pass a filter to a file, with the texts of some \
+             fields made uniform: letter case, blanks, telephone numbers, numbers, dates.",
+        )
+    } else if does.unique {
+        (
+            "deduplicate_records",
+            "Writes the records of a file that pass a filter to a file, of those with the same \
+             values only the first.",
+        )
+    } else {
+        (
+            "sort_records",
+            "Writes the records of a file that pass a filter to a file, ordered by several fields, \
+             all of them or the first few.",
+        )
+    };
+    let tidies = Tidy::ALL.map(Tidy::as_str);
+    let changes: Vec<Value> = (changes.iter())
+        .map(|c| json!({ "field": c.field, "how": c.how.as_str() }))
+        .collect();
+    let sorts: Vec<Value> = (order_by.iter())
+        .map(|s| json!({ "field": s.field, "order": s.order.as_str() }))
+        .collect();
+    let names = json!({ "type": "string" });
+    let params = [
+        does.changes.then(|| {
+            pairs(
+                "changes",
+                json!(changes),
+                ("how", &tidies),
+                "What is done to which field, in this order. A value that is no such thing stays.",
+            )
+        }),
+        does.unique.then(|| {
+            let what = if does == Cleaning::WHOLE {
+                "Of records with the same values here the first is kept; an empty list means all \
+                 fields, null that all records are kept."
+            } else {
+                "Of records with the same values here the first is kept; null for all fields."
+            };
+            let mut param = list("unique", "list[str] | None", json!([]), names.clone(), what);
+            let given = unique
+                .as_ref()
+                .filter(|u| does == Cleaning::WHOLE || !u.is_empty());
+            param.value = given.map(|u| json!(u));
+            param
+        }),
+        does.order.then(|| {
+            pairs(
+                "order_by",
+                json!(sorts),
+                ("order", &["ascending", "descending"]),
+                "The fields to order by, the first one first; null for file order.",
+            )
+        }),
+        does.order.then(|| limit(*most)),
+        Some(list(
+            "fields",
+            "list[str] | None",
+            json!(fields),
+            names.clone(),
+            "Fields to keep, in order; null for all.",
+        )),
+        Some(word(
+            "to",
+            to.as_str(),
+            &["csv", "tsv", "json", "jsonl"],
+            "The format to write.",
+        )),
+    ];
+    let parts = [
+        (does.changes, "tidy"),
+        (does.unique, "distinct_bound"),
+        (does.unique, "first_ones"),
+        (does.order, "sort_key"),
+        (does.order, "in_order"),
+        (true, "kept"),
+        (true, "convert"),
+        (true, "run_clean"),
+    ];
+    let parts: Vec<&str> = parts
+        .iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, p)| *p)
+        .collect();
+    let mut tool = base
+        .named(name, description)
+        .made_of(&parts)
+        .gives(schema::cleaned())
+        .with(params.into_iter().flatten())
+        .about("transformation");
+    tool.capabilities.push(Capability::WriteFiles);
+    tool
 }
 
 impl Tool {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::number::text;
 use super::{EvalError, Source};
+use crate::Format;
 use crate::read::{Datum, ReadError, Record, float_text, write_string};
-use crate::{Chain, Format, Terminal};
 
 /// Name of the file that a conversion writes.
 pub(crate) fn file_name(to: Format) -> String {
@@ -17,44 +17,43 @@ pub(crate) fn file_name(to: Format) -> String {
 }
 
 pub(super) fn converted<R: Read>(source: &mut Source<R>, to: Format) -> Result<Value, EvalError> {
-    let mut out = Vec::new();
-    write(source, to, &mut out)?;
+    let out = bytes(source, to)?;
     Ok(json!({ "file": file_name(to), "records": source.matched, "crc32": crc32(&out) }))
 }
 
-/// Writes what a `Convert` chain's tool writes to its file; other chains write nothing. Holds all
-/// records in memory.
-pub fn convert(chain: &Chain, data: impl Read, out: &mut dyn Write) -> Result<(), EvalError> {
-    let Terminal::Convert { to } = chain.terminal else {
-        return Ok(());
-    };
-    write(&mut Source::new(chain, data)?, to, out)
-}
-
-fn write<R: Read>(
-    source: &mut Source<R>,
-    to: Format,
-    out: &mut dyn Write,
-) -> Result<(), EvalError> {
+/// What is written, all of it in memory.
+pub(super) fn bytes<R: Read>(source: &mut Source<R>, to: Format) -> Result<Vec<u8>, EvalError> {
     let mut records = Vec::new();
     while let Some(record) = source.next(&[])? {
         records.push(record);
     }
-    let names: Vec<&str> = source.records.fields().iter().map(|f| &**f).collect();
+    let fields = source.fields()?;
+    let names: Vec<&str> = fields.iter().map(|f| &**f).collect();
+    laid_out(&names, &records, to)
+}
+
+/// Records as a file of that format.
+pub(super) fn laid_out(
+    names: &[&str],
+    records: &[Record],
+    to: Format,
+) -> Result<Vec<u8>, EvalError> {
+    let mut out = Vec::new();
     let written = match to {
-        Format::Csv => table(&names, &records, ',', out),
-        Format::Tsv => table(&names, &records, '\t', out),
+        Format::Csv => table(names, records, ',', &mut out),
+        Format::Tsv => table(names, records, '\t', &mut out),
         Format::Jsonl => records
             .iter()
             .try_for_each(|r| writeln!(out, "{}", object(r))),
-        Format::Json => array(&records, out),
+        Format::Json => array(records, &mut out),
         Format::Text => return Err(EvalError::TextOutput),
     };
-    written.map_err(|e| EvalError::Read(ReadError::Io(e)))
+    written.map_err(|e| EvalError::Read(ReadError::Io(e)))?;
+    Ok(out)
 }
 
 /// The checksum of gzip and zip (ISO 3309), bit by bit: it is taken of samples.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())

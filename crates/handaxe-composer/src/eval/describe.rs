@@ -108,7 +108,7 @@ pub(super) fn describe<R: Read>(source: &mut Source<R>) -> Result<Value, EvalErr
                 .add(value, source.times);
         }
     }
-    let rows: Vec<Value> = (source.records.fields().iter())
+    let rows: Vec<Value> = (source.fields()?.iter())
         .map(|name| {
             columns
                 .remove(name)

@@ -12,9 +12,9 @@ use crate::read::{Datum, Record};
 
 /// Numbers, then times, then text without regard to case; so either way round, for "n/a" is not
 /// the largest number.
-struct Key(u8, Number, String);
+pub(super) struct Key(u8, Number, String);
 
-fn key(value: &Datum, text: &str, times: bool) -> Key {
+pub(super) fn key(value: &Datum, text: &str, times: bool) -> Key {
     if let Some(number) = number(value) {
         Key(0, number, String::new())
     } else if times && let Some(time) = parse_time(text) {
@@ -24,7 +24,7 @@ fn key(value: &Datum, text: &str, times: bool) -> Key {
     }
 }
 
-fn compare(a: &Key, b: &Key, order: Order) -> Ordering {
+pub(super) fn compare(a: &Key, b: &Key, order: Order) -> Ordering {
     let within = a.1.order(b.1).then_with(|| a.2.cmp(&b.2));
     a.0.cmp(&b.0).then(match order {
         Order::Ascending => within,

@@ -232,6 +232,22 @@ impl Parse<'_> {
                 continue;
             };
             let years = (self.when(a), self.when(b));
+            if between && self.has(|k| matches!(k, Key::Compare(_))) {
+                // "the difference between 1952 and 1962": two sides, no range.
+                if let (Some(left), Some(right)) = years
+                    && let Some(field) = self.time_field_near(i)?
+                {
+                    for side in [left, right] {
+                        if let When::Range { first, last } = side {
+                            self.add_time(field, Limit::Within(&first, &last))?;
+                        }
+                    }
+                    for s in [i, a, link, b] {
+                        self.use_(s);
+                    }
+                }
+                continue;
+            }
             let prev = self
                 .prev(i)
                 .filter(|p| self.fits(*p).is_some() && !self.preceded_by_group(*p));
@@ -367,6 +383,15 @@ impl Parse<'_> {
                     self.use_(p);
                     self.add_value(field.0, op, &field.1);
                 }
+                // `smoker = Yes`
+                _ if matches!(op, Op::Eq | Op::Ne)
+                    && let Some((field, value)) = prev.and_then(|p| self.said_of(p, n)) =>
+                {
+                    if let Some(p) = prev {
+                        self.use_(p);
+                    }
+                    self.add(field, op, Some(Scalar::Text(value)));
+                }
                 _ => {
                     return Err(self.not_understood(vec![
                         self.spans[i].text.clone(),
@@ -378,6 +403,18 @@ impl Parse<'_> {
             self.use_(n);
         }
         Ok(())
+    }
+
+    /// The text at `v` as a value of the one yes-or-no field that `f` is.
+    fn said_of(&self, f: usize, v: usize) -> Option<(usize, String)> {
+        let fits = self.fits(f)?;
+        let [field] = fits.as_slice() else {
+            return None;
+        };
+        let known = self.field(*field);
+        let said = |(value, _): &&(String, u64)| value.eq_ignore_ascii_case(&self.spans[v].text);
+        let value = known.values.iter().find(said)?.0.clone();
+        (known.kind == Kind::Boolean).then_some((*field, value))
     }
 
     /// The value at `v` in the field at `f`.
@@ -400,6 +437,24 @@ impl Parse<'_> {
         }
     }
 
+    /// "year is 1982 or 1967": of the field that the first was of.
+    fn or_number(&mut self, i: usize, n: f64) {
+        let first = self
+            .prev(i)
+            .filter(|p| self.key(*p) == Some(&Key::Or))
+            .and_then(|p| self.prev(p))
+            .filter(|p| self.spans[*p].used && matches!(self.spans[*p].item, Item::Number(_)));
+        let field = self.filters.last().filter(|f| {
+            f.op == Op::Eq && matches!(f.value, Some(Scalar::Int(_) | Scalar::Float(_)))
+        });
+        let field = field.map(|f| f.field.clone());
+        let known = field.and_then(|f| self.profile.fields.iter().position(|k| k.name == f));
+        if let (Some(_), Some(field)) = (first, known) {
+            self.use_(i);
+            self.add(field, Op::Eq, Some(scalar(n)));
+        }
+    }
+
     /// "status 404", "8 cylinders".
     pub(super) fn numbers(&mut self) -> Result<(), Refusal> {
         for i in 0..self.spans.len() {
@@ -418,6 +473,7 @@ impl Parse<'_> {
                 .filter(|p| numeric(self, *p) && !self.preceded_by_group(*p));
             let next = self.next(i).filter(|j| numeric(self, *j));
             let Some(at) = prev.or(next) else {
+                self.or_number(i, n);
                 continue;
             };
             let field = self.pick_at(at, |f| f.kind.is_number(), "a number")?;

@@ -1,9 +1,12 @@
 //! From the parts of a question to what is made of the records: the one terminal step.
 
+use super::clean::{self, clean};
 use super::lexicon::Key;
 use super::parse::Parse;
+use super::pivot;
 use super::portion::{compare, duplicates, percent, place, placed, window};
 use super::refusal::Refusal;
+use super::series::{histogram, trend};
 use super::spans::Item;
 use super::superlative::superlative;
 use super::tokens::stems;
@@ -36,6 +39,7 @@ type Rule = fn(&mut Parse<'_>) -> Result<Option<Decided>, Refusal>;
 
 /// The rules in the order they are tried; the first that applies decides.
 const RULES: &[Rule] = &[
+    clean,
     duplicates,
     compare,
     percent,
@@ -59,15 +63,53 @@ const RULES: &[Rule] = &[
 
 pub(super) fn decide(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
     place(p)?;
-    for rule in RULES {
+    let decided = match by_rule(p, RULES)? {
+        Some(decided) => decided,
+        None => left_to_mean(p)?,
+    };
+    if p.has(|k| matches!(k, Key::Remove)) {
+        return p
+            .too_far("leaving records out in other ways than as duplicates (say which to keep)");
+    }
+    pivot::as_table(p, decided)
+}
+
+fn by_rule(p: &mut Parse<'_>, rules: &[Rule]) -> Result<Option<Decided>, Refusal> {
+    for rule in rules {
         if let Some(decided) = rule(p)? {
             placed(p, &decided)?;
-            return Ok(decided);
+            return Ok(Some(decided));
         }
     }
-    // "orders per month", "cars by origin": counting is all that is left to mean.
+    Ok(None)
+}
+
+/// What is asked of the records, where a file is to be written of it.
+pub(super) fn records_of(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
+    match by_rule(p, &[superlative, top_values, listing, which])? {
+        Some(decided) => Ok(decided),
+        None => rows_or_values(p),
+    }
+}
+
+fn left_to_mean(p: &mut Parse<'_>) -> Result<Decided, Refusal> {
+    // "revenue by region": amounts are added up, and without one counting is all that is left.
     if p.bucket.is_some() || !p.groups.is_empty() {
+        if let [at] = open_fields(p).as_slice()
+            && let Ok(field) = p.pick_at(*at, additive, "an amount")
+        {
+            p.use_(*at);
+            p.aggs.push((Func::Sum, field));
+            if let Some(decided) = aggregates(p)? {
+                return Ok(decided);
+            }
+        }
         return count(p);
+    }
+    if p.profile.met.is_some() && p.has(|k| *k == Key::Join) {
+        // "join the two files on sku": the records of both.
+        let records = records_of(p)?;
+        return clean::saved(p, records, p.profile.format);
     }
     let words: Vec<String> = p
         .spans
@@ -126,118 +168,6 @@ pub(super) fn additive(field: &Field) -> bool {
         && stems(&field.name)
             .iter()
             .any(|w| WORDS.contains(&w.as_str()))
-}
-
-pub(super) fn histogram(
-    p: &mut Parse<'_>,
-    bucket: Bucket,
-    measure: Measure,
-    focus: Option<Order>,
-) -> Result<Decided, Refusal> {
-    if !p.groups.is_empty() {
-        return p.too_far("grouping by a field and by time at once");
-    }
-    let field = if p.profile.format == Format::Text {
-        // "lines per hour": the lines are the records.
-        for line in open_fields(p) {
-            p.use_(line);
-        }
-        Some(0).filter(|_| p.profile.has_timed_lines())
-    } else {
-        // "per month", where the one date field was named: "by month of date".
-        let named: Vec<usize> = open_fields(p)
-            .into_iter()
-            .filter(|i| {
-                p.fits(*i)
-                    .is_some_and(|f| f.iter().all(|f| p.field(*f).kind.is_time()))
-            })
-            .collect();
-        if let [only] = named.as_slice() {
-            let field = p.pick_at(*only, |f| f.kind.is_time(), "a date")?;
-            p.use_(*only);
-            Some(field)
-        } else {
-            p.time_field()?
-        }
-    };
-    let Some(field) = field else {
-        return Err(Refusal::Unfit {
-            what: if p.profile.format == Format::Text {
-                "no line holds a date with its year that could be gone by, such as 2026-05-03 22:10:52"
-                    .to_owned()
-            } else {
-                "no field holds dates or times to go by".to_owned()
-            },
-            fields: p.field_names(),
-        });
-    };
-    if p.is_year(field) {
-        if bucket != Bucket::Year {
-            return Err(Refusal::Unfit {
-                what: format!("`{}` holds years only", p.name(field)),
-                fields: p.field_names(),
-            });
-        }
-        return plain(Terminal::Aggregate {
-            measures: vec![measure],
-            group_by: vec![p.name(field)],
-            order: focus,
-            limit: focus.map(|_| p.limit.take().unwrap_or(1)),
-        });
-    }
-    if focus.is_some() && p.limit.is_some_and(|n| n > 1) {
-        return p.too_far("the first few of a series over time (ask for the whole series)");
-    }
-    p.limit = None;
-    Ok(Decided {
-        terminal: Terminal::Histogram {
-            field: p.name(field),
-            bucket,
-            measure,
-        },
-        focus,
-    })
-}
-
-fn trend(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
-    let Some(i) = p.find(|k| *k == Key::Trend) else {
-        return Ok(None);
-    };
-    p.use_(i);
-    while let Some(verb) =
-        p.find(|k| matches!(k, Key::Describe | Key::List | Key::Which | Key::Convert))
-    {
-        p.use_(verb);
-    }
-    let bucket = match p.bucket.take() {
-        Some(bucket) => bucket,
-        None => match p.time_field()? {
-            Some(field) if p.is_year(field) => Bucket::Year,
-            Some(field) => p.natural_bucket(field),
-            None if p.profile.format == Format::Text => Bucket::Hour,
-            None => return p.too_far("no field says when"),
-        },
-    };
-    let what = if let [(func, field)] = std::mem::take(&mut p.aggs).as_slice() {
-        measure(*func, Some(p.name(*field)))
-    } else {
-        let metric = open_fields(p).into_iter().find(|i| {
-            p.fits(*i)
-                .is_some_and(|f| f.iter().any(|f| p.field(*f).kind.is_number()))
-        });
-        match metric {
-            Some(at) => {
-                let field = p.pick_at(at, |f| f.kind.is_number(), "a number")?;
-                p.use_(at);
-                measure(Func::Mean, Some(p.name(field)))
-            }
-            None => measure(Func::Count, None),
-        }
-    };
-    if let Some(h) = p.find(|k| *k == Key::HowMany) {
-        p.use_(h);
-    }
-    histogram(p, bucket, what, None).map(Some)
 }
 
 /// "summary of price", "describe horsepower by origin".

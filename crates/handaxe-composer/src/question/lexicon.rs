@@ -1,6 +1,6 @@
 //! The words that the built-in author knows: phrases and what they ask for. Data, not rules.
 
-use crate::{Bucket, Comparison, Extractable, Format, Func, Op, Order, Window};
+use crate::{Bucket, Comparison, Extractable, Format, Func, Op, Order, Tidy, Window};
 
 /// What a phrase asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,30 @@ pub(super) enum Key {
     /// Second, third, … of an order.
     Place(u32),
     Duplicates,
+    /// "last", "past", before a number of units.
+    Lately,
+    /// A unit of the calendar, so many back from the one that is now.
+    Calendar(Bucket, i32),
+    AsOf,
+    /// Two files as one.
+    Join,
+    /// The word for a record of the file that is looked up.
+    Other,
+    Remove,
+    Dedupe,
+    Tidy(Tidy),
+    /// Made uniform, by what the field holds.
+    Normalise,
+    /// Between the keys of an order.
+    Then,
+    /// A table of two ways; whether nothing else can be meant.
+    Pivot(bool),
+    /// "one column per".
+    Across,
+    /// "one row per".
+    Down,
+    AsColumns,
+    AsRows,
     /// Understood, and beyond what a chain can say.
     Beyond(&'static str),
 }
@@ -89,7 +113,7 @@ pub(super) const PHRASES: &[(&str, Key)] = &[
     ("by|per|down by|for each|for every|each|every|in each|in every|of each|by each|grouped by|group by|broken down by|break down by|broken out by|split by|across|within each|against|depending on|for different|from each|at each|on each", K::By),
     ("top|first", K::Top(Desc)),
     ("bottom", K::Top(Asc)),
-    ("list|show|show me|give me|display|print|find|get|return|list out|see|select|pull out|pull|fetch|report|present|provide|tabulate|enumerate|identify|retrieve|rank|specify|indicate|cross tabulate|state the|name the|give|compile", K::List),
+    ("list|show|show me|give me|display|print|find|get|return|list out|see|select|pull out|pull|fetch|report|present|provide|tabulate|enumerate|identify|retrieve|rank|specify|indicate|keep|keep only|state the|name the|give|compile", K::List),
     ("describe|summarize|summarise|summary|summary of|overview|overview of|profile|summary statistics|describe the|statistics|stats|what is in|what does|look like|what is this|tell me about|explore|explain|what fields|what columns|column names|field names|columns|fields|structure|schema|analyze|analyse|basic statistics", K::Describe),
     ("convert|turn|transform|export|save|reformat|change|rewrite|write|output as|output to|make|translate", K::Convert),
     ("extract|find all|find every|collect|scrape|harvest|list all|pull all", K::Extract),
@@ -141,7 +165,7 @@ pub(super) const PHRASES: &[(&str, Key)] = &[
     ("matching|match|matches|pattern|regex|regular expression|matching the pattern|matching the regex|matching regex|matching the regular expression|that match|the pattern|matching pattern", K::Pattern),
     ("unique|distinct|different|individual|separate", K::Unique),
     ("record|records|row|rows|entry|entries|item|items|event|events|observation|observations|data points|data point|cases|case|instances|instance|occurrences|occurrence|lines|line|log lines|log entries|log|logs|log messages|examples|samples|measurements|readings|ones", K::Entity),
-    ("please|can you|could you|would you|i want to know|i would like to know|tell me|let me know|me|us|i|we|you|the|a|an|all|of|is|are|was|were|be|been|do|does|did|done|there|has|have|had|having|this|that|these|those|my|our|your|it|its|their|them|they|where|with|than|out|file|files|data|dataset|data set|table|sheet|spreadsheet|whole|entire|in the data|in this file|in total|overall|altogether|in all|value|values|also|only|just|here|attached|given|with a|with an|need to know|need|want|want to know|know|like|calculate|compute|what is|what are|what was|what were|which is|which are|along with|together with|as|into|together|would|could|can|should|will|hi|hello|thanks|thank you|now|then|exactly how many|called|named|name is|ever|recorded|records of|seen|appear|appears|appeared|occur|occurs|occurred|occurring|happen|happened|happens|exist|exists|found|set|equal|worth|quickly|so|each of|get me|look at|looking at|work out|figure out|determine|field|column|labelled|labeled|marked|some|any|contents|content of|output|dump|log file|log files|go|went|stand|s|t|if|let|but|results|result|to me|how did|how does|how do|how has|how much did|how much does|restricted to|limited to|lie|lies|break|numerical|out of|for me|whats|wheres|hows|respectively|amongst|among|info about|information about|one|present in|type of|types of|kind of|kinds of|type|kinds|types|kind|belong|belonging|come|comes|came|located|situated|based|made|built|placed|logged|reported|listed|gets|got", K::Filler),
+    ("please|can you|could you|would you|i want to know|i would like to know|tell me|let me know|me|us|i|we|you|the|a|an|all|of|is|are|was|were|be|been|do|does|did|done|there|has|have|had|having|this|that|these|those|my|our|your|it|its|their|them|they|where|with|than|out|file|files|data|dataset|data set|table|sheet|spreadsheet|whole|entire|in the data|in this file|in total|overall|altogether|in all|value|values|also|only|just|here|attached|given|with a|with an|need to know|need|want|want to know|know|like|calculate|compute|what is|what are|what was|what were|which is|which are|along with|together with|as|into|together|would|could|can|should|will|hi|hello|thanks|thank you|now|both files|the two files|two files|from both files|exactly how many|called|named|name is|ever|recorded|records of|seen|appear|appears|appeared|occur|occurs|occurred|occurring|happen|happened|happens|exist|exists|found|set|equal|worth|quickly|so|each of|get me|look at|looking at|work out|figure out|determine|field|column|labelled|labeled|marked|some|any|contents|content of|output|dump|log file|log files|go|went|stand|s|t|if|let|but|results|result|to me|how did|how does|how do|how has|how much did|how much does|restricted to|limited to|lie|lies|break|numerical|out of|for me|whats|wheres|hows|respectively|amongst|among|info about|information about|one|present in|type of|types of|kind of|kinds of|type|kinds|types|kind|belong|belonging|come|comes|came|located|situated|based|made|built|placed|logged|reported|listed|gets|got", K::Filler),
     ("percent|percentage|share|proportion|fraction|%|what percent|percent of|percentage share|share of|percentage of|proportion of|fraction of|in percent|as a percentage|percentages|shares", K::Percent),
     ("running total|running total of|running sum|running sum of|cumulative|cumulative sum|cumulative sum of|cumulative total|cumulative total of|cumulatively", K::Window(Window::Running)),
     ("change in|changes in|changed|change from|the change in|growth in|growth of", K::Window(Window::Change)),
@@ -164,13 +188,43 @@ pub(super) const PHRASES: &[(&str, Key)] = &[
     ("correlation|correlate|correlated|correlates|relationship|regression|relation|depend", K::Beyond("correlation between fields")),
     ("compare|compared|versus|vs|comparison", K::Beyond("comparisons side by side (ask for it `by` the field instead)")),
     ("any of|one of", K::Beyond("either/or conditions said so (say `A or B`)")),
-    ("increase|decrease|growth|grew|rise|rose|fell|drop|dropped|delta", K::Beyond("differences and growth between values")),
+    ("increase|decrease|growth|grew|rise|rose|fell|dropped|delta", K::Beyond("differences and growth between values")),
     ("predict|forecast|estimate|prediction|extrapolate", K::Beyond("forecasts")),
     ("why|reason|reasons|cause|causes|caused", K::Beyond("reasons: only what the data itself says")),
     ("plot|chart|graph|draw|visualize|visualise|visualization", K::Beyond("pictures (ask for the numbers, e.g. `per month`)")),
     ("percentile|quartile|quantile|variance|mode|iqr|outlier|outliers|anomalies|anomaly", K::Beyond("quantiles without a number, variance, outliers")),
-    ("today|yesterday|tomorrow|last week|last month|last year|this week|this month|this year|recent|recently|ago|past|last|next|previous|consecutive|in a row|longest run|rolling|moving", K::Beyond("times relative to today, and runs of records")),
-    ("join|merge|combine|dedupe|remove|delete|drop the|rename|replace|clean|fill in|fix", K::Beyond("changing, joining or cleaning records")),
+    ("tomorrow|recent|recently|ago|next|consecutive|in a row|longest run|rolling|moving", K::Beyond("times relative to now, and runs of records")),
+    ("rename|replace|fill in|fix", K::Beyond("changing single values of records")),
+    ("today|this day", K::Calendar(Bucket::Day, 0)),
+    ("yesterday|the day before", K::Calendar(Bucket::Day, 1)),
+    ("this week|current week|week to date", K::Calendar(Bucket::Week, 0)),
+    ("last week|previous week|prior week|the week before", K::Calendar(Bucket::Week, 1)),
+    ("this month|current month|month to date|mtd", K::Calendar(Bucket::Month, 0)),
+    ("last month|previous month|prior month|the month before", K::Calendar(Bucket::Month, 1)),
+    ("this quarter|current quarter|quarter to date", K::Calendar(Bucket::Quarter, 0)),
+    ("last quarter|previous quarter|prior quarter|the quarter before", K::Calendar(Bucket::Quarter, 1)),
+    ("this year|current year|year to date|ytd|so far this year", K::Calendar(Bucket::Year, 0)),
+    ("last year|previous year|prior year|the year before", K::Calendar(Bucket::Year, 1)),
+    ("last|past|previous|preceding|trailing", K::Lately),
+    ("as of|as at|counting back from|seen from", K::AsOf),
+    ("join|joined|joining|merge|merged|merging|combine|combined|combining|linked|inner join|left join|matched up|join together", K::Join),
+    ("remove|delete|drop|drop the|eliminate|discard|throw out|throw away|get rid of|weed out|filter out", K::Remove),
+    ("dedupe|dedup|deduplicate|deduplicated|de duplicate|de dupe|deduplication|without duplicates|without duplicate rows|without duplicate records|without repeats|free of duplicates", K::Dedupe),
+    ("lowercase|lower case|lowercased|lower cased|small letters|in lowercase|to lowercase|in lower case|to lower case", K::Tidy(Tidy::Lower)),
+    ("uppercase|upper case|uppercased|upper cased|capital letters|block letters|in uppercase|to uppercase|in upper case|to upper case|all caps", K::Tidy(Tidy::Upper)),
+    ("title case|titlecase|title cased|capitalize|capitalise|capitalized|capitalised|proper case|in title case|to title case|initial capitals|initial caps", K::Tidy(Tidy::Title)),
+    ("trim|trimmed|strip|strip whitespace|strip spaces|strip blanks|trim whitespace|trim spaces|trim blanks|trim the whitespace|trim the spaces|strip the whitespace|whitespace trimmed|trim whitespace around|strip whitespace from|trim whitespace from|trim the whitespace from|strip leading and trailing spaces", K::Tidy(Tidy::Trim)),
+    ("collapse whitespace|collapse spaces|squeeze spaces|collapse double spaces|collapse repeated spaces|single spaced|single space", K::Tidy(Tidy::Spaces)),
+    ("iso dates|iso date|iso format|iso 8601|to iso|in iso|in iso format|to iso format|yyyy mm dd|as iso dates|to iso dates|iso 8601 format", K::Tidy(Tidy::Date)),
+    ("plain numbers|plain number|to plain numbers|as plain numbers|to numbers|proper numbers|numeric form", K::Tidy(Tidy::Number)),
+    ("normalise|normalize|normalised|normalized|standardise|standardize|standardised|standardized|clean|clean up|cleaned|cleaned up|tidy|tidy up|harmonise|harmonize|unify", K::Normalise),
+    ("then by|then|and then by|and then|followed by|thenby", K::Then),
+    ("pivot|pivot table|pivot table of|pivoted|pivot the|crosstab|cross tab|crosstabulation|cross tabulation|cross tabulate|cross table|cross tabulated|as a matrix|as a grid|contingency table|two way table|matrix of|as a cross table|as a pivot table", K::Pivot(true)),
+    ("as a table|in a table|in table form|as table|in tabular form|tabulated", K::Pivot(false)),
+    ("one column per|a column per|column per|columns per|one column for each|a column for each|column for each|columns for each|one column for every|a column for every|column for every|columns for|one column each for|a separate column for each|a separate column per", K::Across),
+    ("one row per|a row per|row per|rows per|one row for each|a row for each|row for each|rows for each|one row for every|a row for every|row for every|rows for", K::Down),
+    ("as columns|in columns|as the columns|across the top|along the top|as column headings|as column headers|in the columns|on columns|on the columns|as a column|as column|across the columns|columnwise", K::AsColumns),
+    ("as rows|in rows|as the rows|down the side|as row headings|as row headers|in the rows|on rows|on the rows|as a row|down the rows|down the left", K::AsRows),
     ("translate to|classify|cluster|categorize|categorise|group similar|similar|topics|topic", K::Beyond("classification and topics")),
     ("nth|sixth|seventh|eighth|ninth|tenth", K::Beyond("places beyond the fifth (ask for the top 10)")),
     ("times|multiplied|divided|plus|minus|sum of products|double|twice|half|squared", K::Beyond("arithmetic between fields")),
@@ -227,4 +281,58 @@ pub(super) const SYNONYMS: &[(&str, &[&str])] = &[
     ("ticker", &["symbol"]),
     ("stock", &["symbol"]),
     ("manufacturer", &["make", "maker"]),
+];
+
+/// What a record may be called where its fields show that it is one: at least two of these words must
+/// stand in the fields' names.
+pub(super) const RECORDS: &[(&str, &str)] = &[
+    (
+        "car vehicle automobile",
+        "mpg horsepower cylinder cyl displ manufacturer model make hwy cty engine fuel gear acceleration transmission",
+    ),
+    (
+        "movie film",
+        "director genre rating gross runtime release studio distributor imdb actor",
+    ),
+    (
+        "person people individual respondent",
+        "age sex gender occupation birthday birthdate surname firstname",
+    ),
+    (
+        "employee worker",
+        "salary wage department hire hired manager position",
+    ),
+    ("student pupil", "grade gpa school exam course semester"),
+    ("passenger", "survived fare cabin embarked ticket"),
+    (
+        "patient",
+        "diagnosis treatment hospital admission dose symptom",
+    ),
+    (
+        "house home apartment property",
+        "bedroom bathroom sqft lot floor rent",
+    ),
+    (
+        "order transaction purchase",
+        "qty quantity price amount product sku discount customer",
+    ),
+    (
+        "flight",
+        "carrier airline origin destination dest departure arrival delay",
+    ),
+    ("earthquake quake", "magnitude depth epicenter"),
+    ("song track", "artist album tempo genre"),
+    ("book", "author isbn publisher page"),
+    (
+        "animal bird specimen mammal",
+        "species genus body brain sleep bill flipper wing vore wingspan",
+    ),
+    (
+        "accident crash collision",
+        "injured killed severity casualty",
+    ),
+    ("wine", "vintage alcohol acidity winery ph sulphate"),
+    ("diamond", "carat clarity cut"),
+    ("loan", "interest borrower principal term"),
+    ("ticket", "assignee priority severity reporter"),
 ];

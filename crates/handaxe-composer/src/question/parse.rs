@@ -2,6 +2,7 @@
 //! what is left at the end is refused.
 
 use super::lexicon::Key;
+use super::pivot::Layout;
 use super::refusal::Refusal;
 use super::spans::{Item, Span, spans};
 use super::tokens::stems;
@@ -20,11 +21,16 @@ pub(super) struct Parse<'a> {
     pub(super) bucket: Option<Bucket>,
     pub(super) aggs: Vec<(Func, usize)>,
     pub(super) sort: Option<(usize, Order)>,
+    /// Further keys of the order.
+    pub(super) then: Vec<(usize, Order)>,
     /// "top 5 … by X".
     pub(super) rank: Option<usize>,
     pub(super) limit: Option<u32>,
     pub(super) top: Option<Order>,
     pub(super) shape: Shape,
+    pub(super) layout: Layout,
+    /// What was taken for granted, for the plan.
+    pub(super) notes: Vec<String>,
 }
 
 impl<'a> Parse<'a> {
@@ -38,12 +44,17 @@ impl<'a> Parse<'a> {
             bucket: None,
             aggs: Vec::new(),
             sort: None,
+            then: Vec::new(),
             rank: None,
             limit: None,
             top: None,
             shape: Shape::default(),
+            layout: Layout::default(),
+            notes: Vec::new(),
         };
         parse.asides();
+        parse.others();
+        parse.lately()?;
         parse.beyond()?;
         parse.units();
         parse.limits();
@@ -58,7 +69,9 @@ impl<'a> Parse<'a> {
         parse.alternatives()?;
         parse.contradictions()?;
         parse.sorts()?;
+        let marks = parse.ways();
         parse.group_by()?;
+        parse.sides(&marks)?;
         parse.measures()?;
         Ok(parse)
     }
@@ -73,7 +86,7 @@ impl<'a> Parse<'a> {
     }
 
     pub(super) fn filler(&self, i: usize) -> bool {
-        matches!(self.key(i), Some(Key::Filler))
+        matches!(self.key(i), Some(Key::Filler | Key::Then))
     }
 
     /// The next span that is not filler.
@@ -196,6 +209,12 @@ impl<'a> Parse<'a> {
     /// "when the weather is rain" asks for no time, and a second is no place in "per second".
     fn asides(&mut self) {
         for i in 0..self.spans.len() {
+            // "is either A or B": the `or` says it.
+            if self.key(i) == Some(&Key::Or)
+                && self.spans[i].text.to_lowercase().starts_with("either")
+            {
+                self.spans[i].item = Item::Key(Key::Filler);
+            }
             let field_next = self.next(i).is_some_and(|n| self.fits(n).is_some());
             let asked = self.prev(i).is_some_and(|p| {
                 matches!(
@@ -209,7 +228,76 @@ impl<'a> Parse<'a> {
         }
     }
 
+    /// The word for a record of the file that is looked up stands for the key where one of them is
+    /// asked for, and says nothing beside something that the file has.
+    fn others(&mut self) {
+        let Some(met) = &self.profile.met else {
+            return;
+        };
+        let (on, own) = (met.on, met.own);
+        let joins = self.has(|k| *k == Key::Join);
+        for i in 0..self.spans.len() {
+            if self.key(i) != Some(&Key::Other) {
+                continue;
+            }
+            let before = self.prev(i);
+            // "placed by customers in Germany": nothing is grouped.
+            let agent = before.filter(|p| {
+                const DONE: [&str; 8] = [
+                    "placed",
+                    "made",
+                    "bought",
+                    "ordered",
+                    "sent",
+                    "written",
+                    "submitted",
+                    "owned",
+                ];
+                let done = |j: usize| DONE.contains(&self.spans[j].text.to_lowercase().as_str());
+                self.spans[*p].text.eq_ignore_ascii_case("by") && *p > 0 && done(*p - 1)
+            });
+            if let Some(by) = agent {
+                self.spans[by].item = Item::Key(Key::Filler);
+                self.spans[i].item = Item::Key(Key::Filler);
+                continue;
+            }
+            let chosen = before.is_some_and(|p| {
+                matches!(
+                    self.key(p),
+                    Some(Key::By | Key::Which | Key::Unique | Key::Top(_))
+                ) || matches!(self.spans[p].item, Item::Number(_))
+            });
+            let mut next = self.next(i);
+            while let Some(n) = next.filter(|n| {
+                matches!(
+                    self.key(*n),
+                    Some(Key::In | Key::Which | Key::Not | Key::Cmp(_))
+                )
+            }) {
+                next = self.next(n);
+            }
+            let theirs = next.is_some_and(|n| match &self.spans[n].item {
+                Item::Field { fits, .. } | Item::Part(fits, _) => fits.iter().any(|f| *f >= own),
+                Item::Value(fits) => fits.iter().any(|(f, _)| *f >= own),
+                _ => false,
+            });
+            self.spans[i].item = if chosen {
+                Item::Field {
+                    fits: vec![on],
+                    exact: true,
+                }
+            } else if joins || theirs {
+                Item::Key(Key::Filler)
+            } else {
+                continue;
+            };
+        }
+    }
+
     fn beyond(&self) -> Result<(), Refusal> {
+        if self.profile.met.is_none() && self.has(|k| *k == Key::Join) {
+            return self.too_far("joining files, of which there is one (attach both with --data)");
+        }
         for (i, span) in self.spans.iter().enumerate() {
             if let Item::Key(Key::Beyond(what)) = span.item {
                 // "per second" and its like are not about time or order of places here.
@@ -316,54 +404,10 @@ impl<'a> Parse<'a> {
         }
     }
 
-    fn aggs_said(&self) -> Vec<usize> {
+    pub(super) fn aggs_said(&self) -> Vec<usize> {
         (0..self.spans.len())
             .filter(|i| matches!(self.key(*i), Some(Key::Agg(_))))
             .collect()
-    }
-
-    fn sorts(&mut self) -> Result<(), Refusal> {
-        while let Some(i) = self.find(|k| *k == Key::Sort) {
-            let by = self.next(i).filter(|n| self.key(*n) == Some(&Key::By));
-            let at = by.map_or_else(|| self.next(i), |b| self.next(b));
-            if let Some(count) = at.filter(|a| self.key(*a) == Some(&Key::HowMany))
-                && let Some(group) = self.prev(i).filter(|g| self.fits(*g).is_some())
-            {
-                // "states sorted by number of airports".
-                let field = self.pick_at(group, |f| f.kind != Kind::Number, "a category")?;
-                self.groups.push(field);
-                for s in [Some(i), by, Some(group)].into_iter().flatten() {
-                    self.use_(s);
-                }
-                let _ = count;
-                continue;
-            }
-            if at.is_none_or(|a| matches!(self.key(a), Some(Key::Direction(_))))
-                && !self.aggs_said().is_empty()
-            {
-                // "sorted descending": by what is measured.
-                self.use_(i);
-                continue;
-            }
-            let Some(at) = at.filter(|a| self.fits(*a).is_some()) else {
-                // "in order": nothing to sort by.
-                return Err(self.not_understood(vec![self.spans[i].text.clone()]));
-            };
-            let field = self.pick_at(at, |_| true, "a field")?;
-            let direction = self.find(|k| matches!(k, Key::Direction(_)));
-            let order = match direction.and_then(|d| self.key(d)) {
-                Some(Key::Direction(order)) => *order,
-                _ if self.top == Some(Order::Descending) && self.field(field).kind.is_number() => {
-                    Order::Descending
-                }
-                _ => Order::Ascending,
-            };
-            self.sort = Some((field, order));
-            for s in [Some(i), by, Some(at), direction].into_iter().flatten() {
-                self.use_(s);
-            }
-        }
-        Ok(())
     }
 
     fn group_by(&mut self) -> Result<(), Refusal> {
@@ -391,7 +435,10 @@ impl<'a> Parse<'a> {
                 let after = and.map_or_else(|| self.next(a), |n| self.next(n));
                 // "by region and city", "by region, city": further groups.
                 at = after.filter(|n| {
-                    self.fits(*n).is_some()
+                    let unit = matches!(self.key(*n), Some(Key::Bucket(_)))
+                        && self.bucket.is_none()
+                        && !self.spans[*n].text.to_lowercase().ends_with("ly");
+                    (self.fits(*n).is_some() || unit)
                         && (and.is_some() || *n == a + 1)
                         && !self.followed_by_measure(*n)
                 });
@@ -453,7 +500,7 @@ impl<'a> Parse<'a> {
     }
 
     /// Takes the field at `a` as a group, a time bucket, or what a top list is ranked by.
-    fn group_field(&mut self, a: usize) -> Result<bool, Refusal> {
+    pub(super) fn group_field(&mut self, a: usize) -> Result<bool, Refusal> {
         let fits = self.fits(a).unwrap_or_default();
         let text = self.spans[a].text.to_lowercase();
         let ranking = self.top.is_some()

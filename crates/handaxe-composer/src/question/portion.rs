@@ -1,10 +1,11 @@
 //! Parts of all in percent, running totals and changes, two groups side by side, places after the
 //! first, and records that come again.
 
-use super::decide::{Decided, group_names, histogram, measure, open_fields, plain};
+use super::decide::{Decided, group_names, measure, open_fields, plain};
 use super::lexicon::Key;
 use super::parse::Parse;
 use super::refusal::Refusal;
+use super::series::histogram;
 use crate::{Func, Op, Order, Scalar, Terminal, Window};
 
 /// Verbs that say no more.

@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Refusal {
     /// The question is about data and none is attached.
     NoData,
-    /// Several files; a chain reads one.
+    /// More files than a chain reads.
     SeveralFiles { names: Vec<String> },
     /// Nothing in it is about the attached data.
     NotAboutData { fields: Vec<String> },
@@ -28,10 +28,11 @@ pub enum Refusal {
 }
 
 /// What the built-in author can do, for people.
-pub const ABILITIES: &str = "count, total, average, median, smallest and largest, by group or over \
-    time, top values, filter, list, unique values, word and value frequencies, extract e-mails, \
-    URLs, IPs, dates, numbers or a pattern, sentiment, describe a file, and convert between \
-    CSV, TSV, JSON and JSON Lines";
+pub const ABILITIES: &str = "count, total, average, median, smallest and largest, by group, over \
+    time or as a table of both, top values, filter, list, unique values, word and value frequencies, \
+    extract e-mails, URLs, IPs, dates, numbers or a pattern, sentiment, describe a file, remove \
+    duplicates, make texts uniform, sort, join two files, and convert between CSV, TSV, JSON and \
+    JSON Lines";
 
 const CONNECT: &str = "for anything else connect a model: `--model openai:NAME`, \
     `--model anthropic:NAME`, `--model ollama:NAME` or `--base-url URL`";
@@ -45,7 +46,7 @@ impl Refusal {
                     .to_owned()
             }
             Self::SeveralFiles { names } => format!(
-                "{} files are attached ({}), and the built-in author reads one at a time",
+                "{} files are attached ({}), and the built-in author reads one at a time, or two together",
                 names.len(),
                 names.join(", ")
             ),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::dates::{When, when_at};
-use super::lexicon::{Key, PHRASES, SYNONYMS};
+use super::lexicon::{Key, PHRASES, RECORDS, SYNONYMS};
 use super::tokens::{Token, TokenKind, stem, stems, tokens};
 use crate::profile::{Field, Profile};
 use crate::{Format, Func, Order};
@@ -54,6 +54,8 @@ struct Names {
     parts: HashMap<String, BTreeMap<usize, u32>>,
     /// Words for one record: from the file's name and its identifier.
     entities: Vec<String>,
+    /// Words for a record of the file that is looked up.
+    others: Vec<String>,
     /// The words of the file's name in one: `birdstrikes` ends in strikes.
     file: String,
 }
@@ -74,6 +76,7 @@ fn names(profile: &Profile) -> Names {
         values: HashMap::new(),
         parts: HashMap::new(),
         entities: Vec::new(),
+        others: Vec::new(),
         file: String::new(),
     };
     for (phrases, key) in PHRASES {
@@ -91,8 +94,19 @@ fn names(profile: &Profile) -> Names {
         }
     };
     for (i, field) in profile.fields.iter().enumerate() {
-        let parts = stems(&field.name);
+        let mut parts = stems(&field.name);
         push(&mut names.whole, key_of(&parts), i);
+        // Of two files, a field may be called with its file's name or without.
+        if let Some(met) = &profile.met {
+            if i < met.own {
+                let called = [file_words(&profile.name), parts.clone()].concat();
+                push(&mut names.whole, key_of(&called), i);
+            } else {
+                let bare = field.name.strip_prefix(&format!("{}.", met.prefix));
+                parts = stems(bare.unwrap_or(&field.name));
+                push(&mut names.whole, key_of(&parts), i);
+            }
+        }
         if parts.len() > 1 {
             let reversed: Vec<String> = parts.iter().rev().cloned().collect();
             push(&mut names.whole, key_of(&reversed), i);
@@ -132,6 +146,10 @@ fn names(profile: &Profile) -> Names {
             field_values(i, field, &mut names);
         }
     }
+    if let Some(met) = &profile.met {
+        let words = stems(&met.prefix).into_iter();
+        names.others = words.filter(|w| w.len() > 2).collect();
+    }
     let file_name = profile
         .name
         .rsplit_once('.')
@@ -140,6 +158,7 @@ fn names(profile: &Profile) -> Names {
         .entities
         .extend(stems(file_name).into_iter().filter(|w| w.len() > 2));
     names.file = stems(file_name).concat();
+    names.entities.extend(called(profile));
     if let Some(called) = &profile.called {
         names.entities.extend(stems(called));
     }
@@ -150,6 +169,23 @@ fn names(profile: &Profile) -> Names {
             .extend(["request", "hit", "message"].map(str::to_owned));
     }
     names
+}
+
+/// What the records are called by what they hold.
+fn called(profile: &Profile) -> Vec<String> {
+    let words: Vec<String> = profile.fields.iter().flat_map(|f| stems(&f.name)).collect();
+    let shows = |evidence: &str| {
+        let evidence = evidence.split(' ').map(|w| stems(w).concat());
+        evidence.filter(|e| words.contains(e)).count() >= 2
+    };
+    (RECORDS.iter())
+        .filter(|(_, evidence)| shows(evidence))
+        .flat_map(|(names, _)| stems(names))
+        .collect()
+}
+
+fn file_words(name: &str) -> Vec<String> {
+    stems(name.rsplit_once('.').map_or(name, |(stem, _)| stem))
 }
 
 fn field_values(i: usize, field: &Field, names: &mut Names) {
@@ -349,6 +385,9 @@ fn of_length(
     let chosen = matches!(previous, Some(Item::Key(Key::By | Key::Which)));
     if chosen && let Some(fits) = synonyms(&stemmed, names) {
         return Some(Item::Field { fits, exact: false });
+    }
+    if names.others.contains(&stemmed) && !names.entities.contains(&stemmed) {
+        return Some(Item::Key(Key::Other));
     }
     let called = stemmed.len() > 4 && names.file.ends_with(&stemmed);
     if called || names.entities.contains(&stemmed) {

@@ -1,12 +1,12 @@
 //! The largest, the smallest, the most and the commonest: of what, and among what.
 
 use super::decide::{
-    Decided, TOP_VALUES, additive, aggregates, group_names, histogram, is_plural, measure,
-    open_fields, plain,
+    Decided, TOP_VALUES, additive, aggregates, group_names, is_plural, measure, open_fields, plain,
 };
 use super::lexicon::Key;
 use super::parse::{Parse, extreme};
 use super::refusal::Refusal;
+use super::series::histogram;
 use super::spans::adjective_fields;
 use super::tokens::stems;
 use crate::profile::{Field, Kind};

@@ -38,7 +38,7 @@ fn check(name: &str, text: &str, table: &[(&str, &str, &str)]) {
     with(name, text, |profile| {
         for (question, steps, result) in table {
             let reading = read(question, profile).unwrap_or_else(|e| panic!("{question}: {e}"));
-            let said = words::steps(&reading.chain, name)[1..].join(" ");
+            let said = words::steps(&reading.chain, name, None)[1..].join(" ");
             assert!(said.contains(steps), "{question}: {said}");
             let value = evaluate(&reading.chain, text.as_bytes())
                 .unwrap()
@@ -183,6 +183,116 @@ fn tables() {
             ("convert to json lines", "JSON Lines", "converted.jsonl"),
             ("what is in this file?", "For each field", r#""fields""#),
             ("average cost by city", "the average of price", "Lisbon"),
+        ],
+    );
+}
+
+#[test]
+fn tables_of_two_ways() {
+    check(
+        "orders.csv",
+        ORDERS,
+        &[
+            (
+                "total quantity by region and product as a table",
+                "a row for each value of region and a column for each value of product",
+                r#""columns":["chair","desk","lamp"]"#,
+            ),
+            (
+                "quantity by region and quarter as columns",
+                "a column for each quarter in date",
+                r#"{"row":"Africa","values":[1]}"#,
+            ),
+            (
+                "orders with one row per month and one column per region",
+                "a row for each month in date and a column for each value of region",
+                r#"{"row":"2026-01","values":[0,1,1]}"#,
+            ),
+            (
+                "average price with products as rows and regions as columns",
+                "a row for each value of product and a column for each value of region",
+                r#"{"row":"desk","values":[180.0,null,171.0]}"#,
+            ),
+            (
+                "quantity by region",
+                "the total of quantity",
+                r#""sum(quantity)":7"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn times_count_back_from_the_data() {
+    check(
+        "orders.csv",
+        ORDERS,
+        &[
+            (
+                "how many orders in the last 30 days",
+                "date is at least \"2026-02-27\" and date is at most \"2026-03-28\"",
+                r#""count":2"#,
+            ),
+            (
+                "total quantity this month",
+                "date is \"2026-03\"",
+                r#""sum(quantity)":5"#,
+            ),
+            (
+                "orders since last month by region",
+                "at least \"2026-02\"",
+                "Africa",
+            ),
+            (
+                "how many orders in the past 2 weeks, as of 2026-02-20",
+                "at least \"2026-02-07\" and date is at most \"2026-02-20\"",
+                r#""count":2"#,
+            ),
+            (
+                "orders over the past year",
+                "at least \"2025-03-29\"",
+                r#""matched":6"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn records_out() {
+    check(
+        "orders.csv",
+        ORDERS,
+        &[
+            (
+                "remove duplicate rows by city",
+                "with the same city keep the first",
+                r#""removed":1"#,
+            ),
+            (
+                "drop the duplicate orders",
+                "field for field, keep the first",
+                r#""removed":0"#,
+            ),
+            (
+                "upper-case and trim the cities and save as json",
+                "Write in capitals city. Cut blanks off the ends of city.",
+                r#""changed":6"#,
+            ),
+            (
+                "sort by region then price descending and save as tsv",
+                "Order them by region (smallest first), then price (largest first).",
+                "cleaned.tsv",
+            ),
+            (
+                "save the 2 cheapest orders as json",
+                "Order them by price (smallest first). Give the first 2 of them.",
+                r#""written":2"#,
+            ),
+            (
+                "convert region and price to json",
+                "Write their region and price",
+                "cleaned.json",
+            ),
         ],
     );
 }

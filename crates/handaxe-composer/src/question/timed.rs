@@ -34,6 +34,17 @@ pub(super) fn reads_times(chain: &Chain, profile: &Profile) -> bool {
             Terminal::Aggregate { measures, .. } => measures.iter().any(measured),
             Terminal::Rows { order_by, .. } => order_by.as_deref().is_some_and(holds_times),
             Terminal::Share { wanted } => filtered(wanted),
+            Terminal::Pivot {
+                rows,
+                columns,
+                measure,
+            } => rows.bucket.is_some() || columns.bucket.is_some() || measured(measure),
+            Terminal::Clean {
+                changes, order_by, ..
+            } => {
+                changes.iter().any(|c| c.how == crate::Tidy::Date)
+                    || order_by.iter().any(|s| holds_times(&s.field))
+            }
             Terminal::Compare {
                 measure,
                 field,

@@ -288,7 +288,7 @@ fn singular(word: &str) -> String {
     word.to_owned()
 }
 
-pub(super) fn stems(text: &str) -> Vec<String> {
+pub(crate) fn stems(text: &str) -> Vec<String> {
     words(text).iter().map(|w| stem(w)).collect()
 }
 

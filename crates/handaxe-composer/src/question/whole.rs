@@ -1,6 +1,7 @@
 //! Steps that take text or the records as they are: convert, extract, sentiment, words.
 
-use super::decide::{Decided, group_names, is_plural, open_fields, plain};
+use super::clean::saved;
+use super::decide::{Decided, group_names, is_plural, open_fields, plain, records_of};
 use super::lexicon::Key;
 use super::parse::Parse;
 use super::refusal::Refusal;
@@ -39,7 +40,17 @@ pub(super) fn convert(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     if seen.len() > 2 {
         return p.too_far("several output formats at once");
     }
-    if format == p.profile.format && seen.len() == 1 && p.filters.is_empty() {
+    while let Some(verb) = p.find(|k| *k == Key::Convert) {
+        p.use_(verb);
+    }
+    let chosen = p.has(|k| matches!(k, Key::Ext(_) | Key::Most(_) | Key::Adjective(_)));
+    let cut = p.sort.is_some() || p.top.is_some() || p.limit.is_some();
+    if chosen || cut || !open_fields(p).is_empty() {
+        let decided = records_of(p)?;
+        return saved(p, decided, format).map(Some);
+    }
+    let same = format == p.profile.format && seen.len() == 1 && p.profile.met.is_none();
+    if same && p.filters.is_empty() {
         return Err(Refusal::Unfit {
             what: format!(
                 "`{}` is already {}",

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 
 use crate::generate::Rng;
 use handaxe_composer::{
-    Chain, EvalError, Format, Func, Measure, Terminal, convert, emit, evaluate, invocation,
+    Chain, EvalError, Extractable, Format, Func, How, Join, Measure, Terminal, emit, evaluate_with, invocation,
+    written,
 };
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ const SEED: u64 = 1;
 struct Job {
     chain: Chain,
     bytes: Vec<u8>,
+    other: Option<Vec<u8>>,
     tool: String,
 }
 
@@ -50,27 +52,37 @@ pub(crate) fn driven(tools: &BTreeMap<String, String>, jobs: &[Value]) -> Vec<Va
 }
 
 fn python(tools: &BTreeMap<String, String>, jobs: &[Job]) -> Vec<Value> {
+    let hex = |bytes: &[u8]| {
+        let digit = |d: u8| char::from_digit(d.into(), 16).unwrap();
+        bytes
+            .iter()
+            .flat_map(|b| [digit(b >> 4), digit(b & 15)])
+            .collect::<String>()
+    };
     let jobs_json: Vec<Value> = jobs
         .iter()
         .map(|job| {
-            let mut bytes = String::with_capacity(2 * job.bytes.len());
-            for b in &job.bytes {
-                let digit = |d: u8| char::from_digit(d.into(), 16).unwrap();
-                bytes.extend([digit(b >> 4), digit(b & 15)]);
-            }
-            json!({ "tool": job.tool, "input": invocation(&job.chain, "data"), "bytes": bytes })
+            let input = invocation(&job.chain, "data", Some("other"));
+            let other = job.other.as_deref().map(hex);
+            json!({ "tool": job.tool, "input": input, "bytes": hex(&job.bytes), "other": other })
         })
         .collect();
     driven(tools, &jobs_json)
 }
 
 fn ours(job: &Job) -> Value {
-    match evaluate(&job.chain, job.bytes.as_slice()) {
+    let mut other = job.other.as_deref();
+    let read = other.as_mut().map(|o| o as &mut dyn std::io::Read);
+    match evaluate_with(&job.chain, job.bytes.as_slice(), read) {
         Ok(value) => {
             let mut result = json!({ "ok": value });
-            if matches!(job.chain.terminal, Terminal::Convert { .. }) {
-                let mut out = Vec::new();
-                convert(&job.chain, job.bytes.as_slice(), &mut out).unwrap();
+            if matches!(
+                job.chain.terminal,
+                Terminal::Convert { .. } | Terminal::Clean { .. }
+            ) {
+                let mut other = job.other.as_deref();
+                let read = other.as_mut().map(|o| o as &mut dyn std::io::Read);
+                let out = written(&job.chain, job.bytes.as_slice(), read).unwrap();
                 result["written"] = json!(String::from_utf8(out).unwrap());
             }
             result
@@ -106,10 +118,17 @@ fn rust_and_python_agree() {
         .map(|_| {
             let chain = crate::generate::chain(&mut rng);
             let bytes = crate::generate::file(&mut rng, chain.format);
+            let other = chain.join.as_ref().map(|j| j.format);
+            let other = other.map(|format| crate::generate::other_file(&mut rng, format));
             let emitted = emit(&chain).unwrap();
             let tool = emitted.name.to_string();
             tools.entry(tool.clone()).or_insert(emitted.code);
-            Job { chain, bytes, tool }
+            Job {
+                chain,
+                bytes,
+                other,
+                tool,
+            }
         })
         .collect();
     let theirs = python(&tools, &jobs);
@@ -122,9 +141,10 @@ fn rust_and_python_agree() {
             wrong += 1;
             if wrong <= 5 {
                 println!(
-                    "{:?}\n{}\nrust   {ours}\npython {theirs}\n",
+                    "{:?}\n{}\n{}\nrust   {ours}\npython {theirs}\n",
                     job.chain,
-                    String::from_utf8_lossy(&job.bytes)
+                    String::from_utf8_lossy(&job.bytes),
+                    String::from_utf8_lossy(job.other.as_deref().unwrap_or_default())
                 );
             }
         }
@@ -143,6 +163,7 @@ fn rust_and_python_agree() {
 fn bounds_are_the_same() {
     let chain = |format, terminal| Chain {
         format,
+        join: None,
         filters: Vec::new(),
         terminal,
         shape: handaxe_composer::Shape::default(),
@@ -173,7 +194,20 @@ fn bounds_are_the_same() {
         text
     };
     let cell = |n: usize| [b"a\n\"", long(n).as_slice(), b"\"\n"].concat();
+    let looked_up = || Chain {
+        join: Some(Join {
+            format: Format::Csv,
+            on: "key".to_owned(),
+            other_on: "key".to_owned(),
+            prefix: "o".to_owned(),
+            how: How::Inner,
+        }),
+        ..chain(Format::Csv, count())
+    };
+    let keyed = |n: usize| format!("key\n{}", values(n)).into_bytes();
     let cases: Vec<(Chain, Vec<u8>, bool)> = vec![
+        (looked_up(), keyed(100_000), true),
+        (looked_up(), keyed(100_001), false),
         (chain(Format::Csv, distinct("c0")), columns(2000), true),
         (chain(Format::Csv, distinct("c0")), columns(2001), false),
         (
@@ -206,7 +240,13 @@ fn bounds_are_the_same() {
             let tool = emitted.name.to_string();
             tools.entry(tool.clone()).or_insert(emitted.code);
             held.push(holds);
-            Job { chain, bytes, tool }
+            let other = chain.join.is_some().then(|| bytes.clone());
+            Job {
+                chain,
+                bytes,
+                other,
+                tool,
+            }
         })
         .collect();
     let theirs = python(&tools, &jobs);
@@ -226,6 +266,58 @@ fn bounds_are_the_same() {
             "{:?} {}",
             job.chain,
             shown(&ours)
+        );
+    }
+}
+
+/// Nothing that is looked for costs the square of a line's length: at this length that would be
+/// half a minute for each line that has it, and the runner ends a test after four.
+#[test]
+fn long_lines_take_no_square() {
+    const LENGTH: usize = 60_000;
+    let kinds = [
+        Extractable::Emails,
+        Extractable::Urls,
+        Extractable::Ips,
+        Extractable::Dates,
+        Extractable::Numbers,
+    ];
+    let shapes = "x|x.|x-|a@|a@a.|a@a.b|x@.|http://|http://.|http|ftp:|1|1,|1,111|1.|1e|1e+|+|12/|1/1/|\
+                  Jan |Jan 1|Jan 1,|Janx|2020-|:|1:|::|1.1.1.|'|x'|e";
+    let mut tools = BTreeMap::new();
+    let mut jobs = Vec::new();
+    for what in kinds {
+        for shape in shapes.split('|') {
+            let chain = Chain {
+                format: Format::Text,
+                join: None,
+                filters: Vec::new(),
+                terminal: Terminal::Extract {
+                    field: None,
+                    what: what.clone(),
+                    limit: Some(1),
+                },
+                shape: handaxe_composer::Shape::default(),
+                times: false,
+            };
+            let emitted = emit(&chain).unwrap();
+            let tool = emitted.name.to_string();
+            tools.entry(tool.clone()).or_insert(emitted.code);
+            let bytes = shape.repeat(LENGTH / shape.len()).into_bytes();
+            jobs.push(Job {
+                chain,
+                bytes,
+                other: None,
+                tool,
+            });
+        }
+    }
+    for (job, theirs) in jobs.iter().zip(python(&tools, &jobs)) {
+        let start = String::from_utf8_lossy(&job.bytes[..20]);
+        assert!(
+            agree(&ours(job), &theirs),
+            "{:?} {start}",
+            job.chain.terminal
         );
     }
 }

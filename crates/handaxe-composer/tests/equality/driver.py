@@ -1,7 +1,7 @@
 """Runs emitted tools on many inputs in one process; used by the equality tests only.
 
 Reads a JSON document from standard input: {"assets": directory, "tools": {name: code},
-"jobs": [{"tool", "input", "bytes" (hex, or null for no file)}]}, and writes one result a line.
+"jobs": [{"tool", "input", "bytes" (hex, or null for no file), "other"}]}, and writes one result a line.
 """
 
 import json
@@ -22,6 +22,9 @@ for job in todo["jobs"]:
         given["data"] = "data"
         with open("data", "wb") as file:
             file.write(bytes.fromhex(job["bytes"]))
+    if job.get("other") is not None:
+        with open("other", "wb") as file:
+            file.write(bytes.fromhex(job["other"]))
     try:
         result = {"ok": tools[job["tool"]](**given)}
     except Exception as error:

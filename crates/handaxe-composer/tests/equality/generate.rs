@@ -1,9 +1,10 @@
 //! Files and chains at random, reproducible from a seed.
 
 use handaxe_composer::{
-    Bucket, Chain, Comparison, Extractable, Filter, Format, Func, Measure, Op, Order, Scalar,
-    Shape, Terminal, Window,
+    Axis, Bucket, Chain, Change, Comparison, Extractable, Filter, Format, Func, How, Join, Measure,
+    Op, Order, Scalar, Shape, Sort, Terminal, Tidy, Window,
 };
+use serde_json::Value;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 pub(crate) struct Rng(pub(crate) u64);
@@ -419,22 +420,7 @@ fn column(rng: &mut Rng, format: Format) -> String {
 }
 
 fn filter(rng: &mut Rng, format: Format) -> Filter {
-    let op = rng.pick(&[
-        Op::Eq,
-        Op::Ne,
-        Op::Lt,
-        Op::Le,
-        Op::Gt,
-        Op::Ge,
-        Op::Contains,
-        Op::NotContains,
-        Op::StartsWith,
-        Op::EndsWith,
-        Op::AnyOf,
-        Op::NoneOf,
-        Op::Empty,
-        Op::NotEmpty,
-    ]);
+    let op = rng.pick(&Op::ALL);
     let field = column(rng, format);
     let text = cell(rng, &field);
     let value = match rng.below(8) {
@@ -496,7 +482,147 @@ fn limit(rng: &mut Rng) -> Option<u32> {
     rng.one_in(2).then(|| 1 + rng.below(6) as u32)
 }
 
+fn axis(rng: &mut Rng, format: Format) -> Axis {
+    if rng.one_in(3) && format != Format::Text {
+        return Axis {
+            field: "when".to_owned(),
+            bucket: Some(rng.pick(&Bucket::ALL)),
+        };
+    }
+    Axis {
+        field: column(rng, format),
+        bucket: None,
+    }
+}
+
+fn cleaning(rng: &mut Rng, format: Format) -> Terminal {
+    let changes = (0..rng.below(4)).map(|_| Change {
+        field: column(rng, format),
+        how: rng.pick(&Tidy::ALL),
+    });
+    let changes = changes.collect();
+    let some = |rng: &mut Rng| (0..rng.below(3)).map(|_| column(rng, format)).collect();
+    let sorts = (0..rng.below(3)).map(|_| Sort {
+        field: column(rng, format),
+        order: rng.pick(&[Order::Ascending, Order::Descending]),
+    });
+    let order_by = sorts.collect();
+    Terminal::Clean {
+        changes,
+        unique: rng.one_in(2).then(|| some(rng)),
+        order_by,
+        fields: if rng.one_in(3) { some(rng) } else { Vec::new() },
+        limit: rng.one_in(4).then(|| 1 + rng.below(6) as u32),
+        to: rng.pick(&[Format::Csv, Format::Tsv, Format::Json, Format::Jsonl]),
+    }
+}
+
+/// The chain over two files: some of its fields are the other's.
+fn joined(rng: &mut Rng, chain: &Chain) -> Chain {
+    let mut value = serde_json::to_value(chain).unwrap();
+    exchanged(rng, &mut value);
+    let mut chain: Chain = serde_json::from_value(value).unwrap();
+    chain.join = Some(Join {
+        format: rng.pick(&FORMATS[..4]),
+        on: if rng.one_in(30) {
+            "nope"
+        } else {
+            rng.pick(&["cat", "name", "user.id"])
+        }
+        .to_owned(),
+        other_on: if rng.one_in(30) { "nope" } else { "key" }.to_owned(),
+        prefix: "o".to_owned(),
+        how: rng.pick(&[How::Inner, How::Left, How::Right]),
+    });
+    chain
+}
+
+fn exchanged(rng: &mut Rng, value: &mut Value) {
+    match value {
+        Value::String(text)
+            if matches!(text.as_str(), "num" | "name" | "when") && rng.one_in(3) =>
+        {
+            *text = format!("o.{text}");
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| exchanged(rng, v)),
+        Value::Object(map) => map.values_mut().for_each(|v| exchanged(rng, v)),
+        _ => {}
+    }
+}
+
+/// The other file of a join: its keys come once, mostly.
+pub(crate) fn other_file(rng: &mut Rng, format: Format) -> Vec<u8> {
+    let mut keys = vec![
+        "a",
+        "B",
+        "b",
+        "10",
+        "9",
+        "Zürich",
+        "true",
+        "1",
+        "2",
+        "3",
+        "Ann",
+        "bob",
+        "BOB",
+        "x",
+        " ",
+        "Élan",
+        "ς",
+        "Σ",
+        "o'neil",
+        "18446744073709551616",
+        "",
+    ];
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for _ in 0..rng.below(20) {
+        let at = rng.below(keys.len());
+        let key = if rng.one_in(60) {
+            keys[at]
+        } else {
+            keys.swap_remove(at)
+        };
+        let cells = ["num", "name", "when"].map(|c| cell(rng, c));
+        rows.push(std::iter::once(key.to_owned()).chain(cells).collect());
+    }
+    let names = ["key", "num", "name", "when"];
+    let delimiter = if format == Format::Tsv { '\t' } else { ',' };
+    let mut line = |cells: Vec<String>| {
+        let cells: Vec<String> = cells.iter().map(|c| quoted(c, delimiter, rng)).collect();
+        cells.join(&delimiter.to_string()) + "\n"
+    };
+    let object = |row: &Vec<String>| {
+        let members = names
+            .iter()
+            .zip(row)
+            .map(|(n, c)| ((*n).to_owned(), Value::from(c.as_str())));
+        Value::Object(members.collect()).to_string()
+    };
+    let objects: Vec<String> = rows.iter().map(object).collect();
+    match format {
+        Format::Json => format!("[{}]", objects.join(",")),
+        Format::Jsonl => objects.join("\n"),
+        _ => std::iter::once(names.map(str::to_owned).to_vec())
+            .chain(rows)
+            .map(&mut line)
+            .collect(),
+    }
+    .into_bytes()
+}
+
 pub(crate) fn chain(rng: &mut Rng) -> Chain {
+    let chain = plain_chain(rng);
+    let joins =
+        chain.format != Format::Text && !matches!(chain.terminal, Terminal::Sentiment { .. });
+    if joins && rng.one_in(3) {
+        joined(rng, &chain)
+    } else {
+        chain
+    }
+}
+
+fn plain_chain(rng: &mut Rng) -> Chain {
     let format = rng.pick(&FORMATS);
     let filters = (0..rng.below(3).saturating_sub(usize::from(rng.one_in(2))))
         .map(|_| filter(rng, format))
@@ -510,7 +636,7 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
         func: Func::Count,
         field: None,
     };
-    let terminal = match rng.below(19) {
+    let terminal = match rng.below(24) {
         0 => Terminal::Aggregate {
             measures: vec![count],
             group_by: Vec::new(),
@@ -552,17 +678,7 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             } else {
                 "when".into()
             },
-            bucket: rng.pick(&[
-                Bucket::Minute,
-                Bucket::Hour,
-                Bucket::Day,
-                Bucket::Week,
-                Bucket::Month,
-                Bucket::Quarter,
-                Bucket::Year,
-                Bucket::HourOfDay,
-                Bucket::DayOfWeek,
-            ]),
+            bucket: rng.pick(&Bucket::ALL),
             measure: measure(rng, format),
         },
         11 => Terminal::Extract {
@@ -600,6 +716,12 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             how: rng.pick(&[Comparison::Difference, Comparison::Ratio]),
         },
         18 => Terminal::Duplicates,
+        19 | 20 => Terminal::Pivot {
+            rows: axis(rng, format),
+            columns: axis(rng, format),
+            measure: measure(rng, format),
+        },
+        21..=23 => cleaning(rng, format),
         13 => Terminal::Convert {
             to: rng.pick(&[Format::Csv, Format::Tsv, Format::Json, Format::Jsonl]),
         },
@@ -615,6 +737,7 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
     let per = rng.one_in(3).then(|| column(rng, format));
     Chain {
         format,
+        join: None,
         filters,
         shape: Shape {
             window,

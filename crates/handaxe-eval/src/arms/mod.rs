@@ -5,7 +5,7 @@
 
 mod bare;
 mod hidden;
-mod pipeline;
+pub(crate) mod pipeline;
 mod score;
 
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    fn budget(self) -> Arc<Budget> {
+    pub(crate) fn budget(self) -> Arc<Budget> {
         Arc::new(Budget::new(self.tokens, Duration::from_secs(self.seconds)))
     }
 }
@@ -111,7 +111,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    fn minds(&self, budget: Arc<Budget>) -> Minds {
+    pub(crate) fn minds(&self, budget: Arc<Budget>) -> Minds {
         match &self.thinker {
             Thinker::Nobody | Thinker::Composer => Minds::Composer,
             Thinker::Model {

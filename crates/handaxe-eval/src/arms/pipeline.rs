@@ -10,10 +10,10 @@ use handaxe_agent::{
 };
 use handaxe_registry::{Registry, RunEnd};
 use handaxe_types::{Case, Check, Origin, Preview, RunState, Silent, Task, ToolRef, ToolState};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::hidden::{self, Tool};
-use super::{Arm, ArmTrial, Bench, Ended, Made};
+use super::{Arm, ArmTrial, Bench, Ended, Made, Thinker};
 use crate::error::SuiteError;
 use crate::problem::{Problem, Solved};
 use crate::store::Store;
@@ -24,14 +24,7 @@ pub(super) fn rounds(
     dir: &Path,
 ) -> Result<Vec<ArmTrial>, SuiteError> {
     let home = dir.join("home");
-    // Half of an earlier try would be a library that this one did not make.
-    if home.exists() {
-        std::fs::remove_dir_all(&home).map_err(|source| SuiteError::Write {
-            path: home.clone(),
-            source,
-        })?;
-    }
-    let registry = Registry::open(&home).map_err(failed)?;
+    let registry = fresh(&home)?;
     let mut trials = Vec::with_capacity(problem.asked.len());
     for (n, asked) in problem.asked.iter().enumerate() {
         let begun = Instant::now();
@@ -41,7 +34,8 @@ pub(super) fn rounds(
             Ok(report) => {
                 trial.seconds = begun.elapsed().as_secs_f64();
                 Store::write(dir, &format!("report-{}.json", n + 1), &report)?;
-                told(&mut trial, asked, &report);
+                let given = given(bench, &registry, asked, &report)?;
+                told(&mut trial, asked, given, &report);
                 made(bench, &registry, problem, &before, &report, &mut trial)?;
             }
             Err(PipelineError::Cancelled) => return Err(SuiteError::Cancelled),
@@ -55,7 +49,18 @@ pub(super) fn rounds(
     Ok(trials)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An empty home: half of an earlier try would be a library that this one did not make.
+pub(crate) fn fresh(home: &Path) -> Result<Registry, SuiteError> {
+    if home.exists() {
+        std::fs::remove_dir_all(home).map_err(|source| SuiteError::Write {
+            path: home.to_owned(),
+            source,
+        })?;
+    }
+    Registry::open(home).map_err(failed)
+}
+
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -92,9 +97,20 @@ fn ask(
             .collect(),
         preview: Preview::Schema,
     };
+    walked(bench, registry, home, minds, (task, Goal::Answer))
+}
+
+/// One run in a home of the evaluation's own, where every card gets a yes.
+pub(crate) fn walked(
+    bench: &Bench,
+    registry: &Registry,
+    home: &Path,
+    minds: Minds,
+    (task, goal): (Task, Goal),
+) -> Result<Result<Report, PipelineError>, SuiteError> {
     let begun = Begun {
         task,
-        goal: Goal::Answer,
+        goal,
         model: minds.id(),
         base_url: None,
         max_repairs: bench.bounds.repairs,
@@ -159,17 +175,39 @@ fn example(n: usize, of: &Solved, composer: bool) -> Case {
     }
 }
 
+/// What the ask was answered with. The composer reads no text out of a question: its tool, made from
+/// the examples, is handed the text that was asked about, as whoever asks it with examples does.
+fn given(
+    bench: &Bench,
+    registry: &Registry,
+    asked: &Solved,
+    report: &Report,
+) -> Result<Option<Value>, SuiteError> {
+    if let (Thinker::Composer, Some(used)) = (&bench.thinker, report.tools.first()) {
+        let tool = load(bench, registry, used.name.as_str(), used.version.0);
+        return match tool {
+            Some(tool) => Ok(tool.run(bench, &asked.text)?.result),
+            None => Ok(None),
+        };
+    }
+    let result = report.result.as_ref().map(hidden::result);
+    Ok(result.or_else(|| report.answer.as_ref().map(|a| json!(a))))
+}
+
+/// A version that runs here.
+fn load(bench: &Bench, registry: &Registry, name: &str, version: u32) -> Option<Tool> {
+    let reference = format!("{name}@{version}").parse::<ToolRef>().ok()?;
+    let loaded = registry.load_approved(&reference, bench.sandbox.profile());
+    let tool = loaded.ok()?;
+    Some(Tool::new(tool.spec(), tool.code(), tool.assets()))
+}
+
 /// What the run's report says.
-fn told(trial: &mut ArmTrial, asked: &Solved, report: &Report) {
+fn told(trial: &mut ArmTrial, asked: &Solved, given: Option<Value>, report: &Report) {
     trial.route = Some(report.route.clone());
     if let Some(cost) = &report.cost {
         trial.tokens = cost.tokens_in + cost.tokens_out;
     }
-    let given = report
-        .result
-        .as_ref()
-        .map(hidden::result)
-        .or_else(|| report.answer.as_ref().map(|a| json!(a)));
     match (report.state, given, &report.stopped_by) {
         (RunState::Done, Some(given), _) => {
             trial.reused = matches!(report.route.as_str(), "reuse" | "compose");
@@ -212,20 +250,11 @@ fn made(
     report: &Report,
     trial: &mut ArmTrial,
 ) -> Result<(), SuiteError> {
-    let load = |name: &str, version: u32| -> Result<Option<Tool>, SuiteError> {
-        let Ok(reference) = format!("{name}@{version}").parse::<ToolRef>() else {
-            return Ok(None);
-        };
-        let loaded = registry.load_approved(&reference, bench.sandbox.profile());
-        Ok(loaded
-            .ok()
-            .map(|t| Tool::new(t.spec(), t.code(), t.assets())))
-    };
     let fresh = newest(registry)?
         .into_iter()
         .find(|tool| !before.contains(tool));
     if let Some((name, version)) = fresh {
-        let Some(tool) = load(&name, version)? else {
+        let Some(tool) = load(bench, registry, &name, version) else {
             return Ok(());
         };
         let right = tool.right(bench, &problem.hidden)?;
@@ -234,7 +263,7 @@ fn made(
             .iter()
             .filter(|(n, v)| *n == name && *v < version)
             .max()
-            && let Some(older) = load(&older.0, older.1)?
+            && let Some(older) = load(bench, registry, &older.0, older.1)
         {
             let was = older.right(bench, &problem.hidden)?;
             flips = was

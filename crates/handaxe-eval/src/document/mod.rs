@@ -9,7 +9,7 @@ mod scored;
 pub use arms::of_arms;
 pub use gate::of_gate;
 pub use html::html;
-pub use scored::of_scored;
+pub use scored::{of_gap, of_scored};
 
 /// A whole report.
 #[derive(Clone, Debug, Default)]

@@ -25,6 +25,19 @@ fn row(name: &str, score: &Score) -> Vec<String> {
     ]
 }
 
+/// Of gap detection, planned by `planner`.
+pub fn of_gap(report: &Report, planner: &str) -> Document {
+    Document {
+        title: "Gap detection".to_owned(),
+        notes: vec![
+            format!("Planned by {planner}. The library was made by the composer; plans make nothing."),
+            "Right is a covered request that reuses a tool, and an uncovered one that does not. Wrong is one that would be made again, or is forced onto a tool.".to_owned(),
+            "Intervals are Wilson's, 95 %.".to_owned(),
+        ],
+        ..of_scored(report)
+    }
+}
+
 pub fn of_scored(report: &Report) -> Document {
     let mut sections: Vec<Section> = report
         .by

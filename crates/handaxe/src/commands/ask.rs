@@ -72,7 +72,7 @@ pub(crate) fn run(shop: &Workshop, args: AskArgs, goal: Goal) -> Outcome {
     let data = inputs::attach(&args.data)?;
     let preview = preview(shop, &args.model)?;
     let task = Task {
-        question: args.task.clone(),
+        question: inputs::as_of(&args.task, args.as_of.as_deref())?,
         data,
         goldens,
         examples: inputs::examples(&args.example)?,

@@ -66,25 +66,20 @@ fn without_a_model_the_arms_are_not_run() {
         .exits(2)
         .says("word_sorting");
     let page = lab.dir().join("page.html");
-    let composed = lab.json(&[
-        "eval",
-        "--suite",
-        "latm",
-        "--family",
-        "word_sorting",
-        "--each",
+    let composed = lab.json(&sorting(
         "1",
-        "--rounds",
-        "1",
-        "--model",
-        "composer",
-        "--html",
-        page.to_str().unwrap(),
-    ]);
+        &["--model", "composer", "--html", page.to_str().unwrap()],
+    ));
     assert_eq!(composed["arms"]["no_tool"], Value::Null);
     assert_eq!(composed["arms"]["handaxe"]["asks"], 1);
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("not run") && page.contains("<svg") && !page.contains("<script"));
+}
+
+/// One problem of one family, asked `rounds` times.
+fn sorting<'a>(rounds: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let suite = ["eval", "--suite", "latm", "--family", "word_sorting"];
+    [&suite[..], &["--each", "1", "--rounds", rounds], more].concat()
 }
 
 const SORTS: &str = "\"\"\"Sorts words.\"\"\"\n\n\ndef run(*, text: str) -> dict[str, str]:\n    \"\"\"Sort what stands between blanks.\"\"\"\n    words = text.split()\n    return {\"result\": \" \".join(sorted(words))}\n";
@@ -208,29 +203,9 @@ fn three_arms_with_a_model_that_is_wrong_now_and_then() {
         drafts: 0,
     };
     let url = serve(move |asked| model.say(asked));
-    let args = [
-        "eval",
-        "--suite",
-        "latm",
-        "--family",
-        "word_sorting",
-        "--each",
-        "1",
-        "--rounds",
-        "4",
-        "--jobs",
-        "1",
-        "--model",
-        "openai:scripted",
-        "--base-url",
-        &url,
-        "--max-repairs",
-        "2",
-        "--max-seconds",
-        "60",
-        "--out",
-        "arms",
-    ];
+    let bounds = ["--jobs", "1", "--max-repairs", "2", "--max-seconds", "60"];
+    let model = ["--model", "openai:scripted", "--base-url", &url];
+    let args = sorting("4", &[&bounds[..], &model, &["--out", "arms"]].concat());
     let report = lab.json(&args);
     let ends = |arm: &str| -> Vec<&str> {
         let trials = report["trials"].as_array().unwrap().iter();
@@ -289,21 +264,7 @@ fn arms_are_played_again_from_a_recording() {
     };
     let url = serve(move |asked| model.say(asked));
     let arms = |out: &str, more: &[&str]| {
-        let mut args = vec![
-            "eval",
-            "--suite",
-            "latm",
-            "--family",
-            "word_sorting",
-            "--each",
-            "1",
-            "--rounds",
-            "1",
-            "--out",
-            out,
-        ];
-        args.extend(more);
-        let report = lab.json(&args);
+        let report = lab.json(&sorting("1", &[&["--out", out], more].concat()));
         let trials = report["trials"].as_array().unwrap().clone();
         let told = |t: &Value| (t["arm"].clone(), t["ended"].clone(), t["answer"].clone());
         trials.iter().map(told).collect::<Vec<_>>()
@@ -335,4 +296,16 @@ fn a_home_can_be_indexed_again() {
     assert_eq!(lab.json(&["tools", "reindex"])["indexed"], 1);
     let found = lab.json(&["tools", "search", "sort the words"]);
     assert!(found.to_string().contains("word_sorter"), "{found}");
+}
+
+/// The settings ask for a sentence model that this build does not have.
+#[cfg(not(feature = "dense"))]
+#[test]
+fn finding_by_meaning_needs_a_build_that_can() {
+    let lab = Lab::new();
+    lab.file("home/config.toml", "[search]\nweights = \"model\"\n");
+    lab.run(&["tools", "list"])
+        .exits(2)
+        .says("built without a sentence model")
+        .says("--features dense");
 }

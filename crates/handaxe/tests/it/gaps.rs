@@ -1,99 +1,34 @@
 //! Gap detection: what the library covers is not made again, and what it does not cover is not
-//! forced onto it. With the composer over questions in several words each; with scripted planners
-//! that misjudge in both directions. The figures are printed; the floors are asserted.
+//! forced onto it. With the composer over the suite `gap`; with scripted planners that misjudge in both
+//! directions. The figures are printed; the floors are asserted.
 
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, example};
+use crate::lab::Lab;
 use crate::script::{Script, count_words};
-
-/// A question that makes a tool, and others that the same tool covers.
-const COVERED: [(&str, &str, &[&str]); 3] = [
-    (
-        "logs.jsonl",
-        "Analyze the sentiment of these logs",
-        &[
-            "What is the sentiment of these logs?",
-            "Score the sentiment of the logs",
-        ],
-    ),
-    (
-        "orders.csv",
-        "How many orders are from Europe?",
-        &[
-            "Count the orders from Asia",
-            "How many orders are from Africa?",
-            "How many orders are there?",
-        ],
-    ),
-    (
-        "orders.csv",
-        "What is the average price by region?",
-        &[
-            "Average price for each region",
-            "What is the mean quantity by product?",
-        ],
-    ),
-];
-
-/// Questions that none of those tools answers: a gap, to be made or refused.
-const UNCOVERED: [(&str, &str); 8] = [
-    ("orders.csv", "Convert this to JSON"),
-    ("logs.jsonl", "Describe this data"),
-    ("orders.csv", "Who was the last emperor of Rome?"),
-    ("orders.csv", "Translate the product names into French"),
-    (
-        "logs.jsonl",
-        "Predict next month's log volume with a neural network",
-    ),
-    ("orders.csv", "Send the orders to my colleague by mail"),
-    ("logs.jsonl", "Extract all email addresses"),
-    ("orders.csv", "Write a poem about the orders"),
-];
-
-fn route(lab: &Lab, data: &str, question: &str) -> String {
-    let data = example(data);
-    let report = lab.json(&["ask", question, "--data", &data, "--plan"]);
-    report["route"].as_str().unwrap_or("error").to_owned()
-}
 
 #[test]
 fn the_composer_knows_what_it_has() {
     let lab = Lab::new();
-    for (data, question, _) in COVERED {
-        let data = example(data);
-        lab.run(&["make", question, "--data", &data, "--yes"])
-            .exits(0);
-    }
-    let tools = lab.json(&["tools", "list"])["tools"].clone();
-    let (mut covered, mut remade, mut refused) = (0, Vec::new(), Vec::new());
-    for (data, question, others) in COVERED {
-        for question in others.iter().chain([&question]) {
-            covered += 1;
-            match route(&lab, data, question).as_str() {
-                "reuse" => {}
-                "make" => remade.push(*question),
-                _ => refused.push(*question),
-            }
-        }
-    }
-    let forced: Vec<&str> = UNCOVERED
+    let report = lab.json(&["eval", "--suite", "gap", "--model", "composer"]);
+    let by = &report["by"]["request"];
+    println!("covered {}; uncovered {}", by["covered"], by["uncovered"]);
+    let wrong: Vec<&Value> = report["items"]
+        .as_array()
+        .unwrap()
         .iter()
-        .filter(|(data, question)| route(&lab, data, question) == "reuse")
-        .map(|(_, question)| *question)
+        .filter(|i| i["outcome"] != "right")
         .collect();
-    println!(
-        "{covered} covered: {} remade {remade:?}, {} refused {refused:?}; {} uncovered: {} forced {forced:?}",
-        remade.len(),
-        refused.len(),
-        UNCOVERED.len(),
-        forced.len()
+    assert_eq!(report["total"]["wrong"], 0, "{wrong:#?}");
+    assert_eq!(report["total"]["failed"], 0, "{wrong:#?}");
+    let figure = |kind: &str, name: &str| by[kind][name].as_u64().unwrap();
+    assert!(
+        figure("covered", "refused") * 5 <= figure("covered", "items"),
+        "{wrong:#?}"
     );
-    assert_eq!(remade, Vec::<&str>::new(), "made though there");
-    assert_eq!(forced, Vec::<&str>::new(), "forced onto a tool");
-    assert!(refused.len() * 5 <= covered, "{refused:?}");
-    // A plan makes nothing.
-    assert_eq!(lab.json(&["tools", "list"])["tools"], tools);
+    assert_eq!(figure("uncovered", "right"), figure("uncovered", "items"));
+    // The tools made for it are in no library of this home.
+    assert_eq!(lab.json(&["tools", "list", "--all"])["tools"], json!([]));
 }
 
 /// A planner in both directions of error, held against the person's examples.

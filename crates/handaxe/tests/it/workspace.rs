@@ -178,3 +178,14 @@ fn links_in_documents_lead_somewhere() {
     }
     assert!(seen > 0);
 }
+
+/// The map of the agent fits one screen: 45 lines of 100 columns.
+#[test]
+fn the_map_of_the_agent_fits_one_screen() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, from) = text.split_once("\n## The agent\n").unwrap();
+    let (map, _) = from.split_once("\n## ").unwrap();
+    let wide = map.lines().find(|line| line.chars().count() > 100);
+    assert_eq!(wide, None, "wider than a screen");
+    assert!(map.lines().count() <= 45, "{} lines", map.lines().count());
+}

@@ -8,7 +8,9 @@ MAX_DEPTH = 100
 
 def new_tally() -> dict:
     """What is counted while a file is read."""
-    return {"read": 0, "matched": 0, "skipped": 0, "unreadable": 0, "fields": {}}
+    return {"read": 0, "matched": 0, "skipped": 0, "unreadable": 0, "fields": {}}  #? !joined
+    counts = ("read", "unmatched", "matched", "skipped", "unreadable")  #? joined
+    return dict.fromkeys(counts, 0) | {"fields": {}}  #? joined
 
 
 def lines(path: str, tally: dict):

@@ -1,4 +1,7 @@
-def value_counts(data: str, format: str, where: list[dict] | None, field: str, tally: dict):
+def value_counts(data: str, format: str, where: list[dict] | None, field: str, tally: dict):  #? !joined
+def value_counts(  #? joined
+    data: str, format: str, where: list[dict] | None, field: str, tally: dict, join: dict  #? joined
+):  #? joined
     """How often each value of a field occurs, and how many records have none."""
     counts, blank = {}, 0
     for _, record in matching(data, format, where, [field], tally):

@@ -65,22 +65,29 @@ def prepare(where: list[dict] | None) -> list[dict]:
     return tests
 
 
-def matching(path: str, form: str, where: list[dict] | None, used: list, tally: dict):
+def matching(path: str, form: str, where: list[dict] | None, used: list, tally: dict):  #? !joined
+def matching(  #? joined
+    path: str, form: str, where: list[dict] | None, used: list, tally: dict, join: dict  #? joined
+):  #? joined
     """Yield (line number, record) for the records that pass; every field used must exist."""  #? placed
     """Yield the records that pass; every field used must exist."""  #? !placed
     tests = prepare(where)
     for number, record in read_records(path, form, tally):  #? placed
-    for record in read_records(path, form, tally):  #? !placed
+    for record in read_records(path, form, tally):  #? !placed_or_joined
+    for record in read_joined(path, form, tally, join):  #? joined
         if all(passes(record.get(test["field"]), test) for test in tests):
             tally["matched"] += 1
             yield number, record  #? placed
             yield record  #? !placed
     known = tally["fields"]
-    for name in [*used, *(test["field"] for test in tests)]:
+    for name in [*used, *(test["field"] for test in tests)]:  #? !joined
+    for name in [*used, join["on"], *(test["field"] for test in tests)]:  #? joined
         if known and name not in known:
             raise ValueError(f"no field `{name}`; the fields are: {', '.join(list(known)[:40])}")
 
 
 def summary(tally: dict) -> dict:
     """The counts that every result carries."""
-    return {name: tally[name] for name in ("read", "matched", "skipped", "unreadable")}
+    return {name: tally[name] for name in ("read", "matched", "skipped", "unreadable")}  #? !joined
+    names = ("read", "unmatched", "matched", "skipped", "unreadable")  #? joined
+    return {name: tally[name] for name in names}  #? joined

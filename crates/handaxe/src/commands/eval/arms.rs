@@ -1,14 +1,18 @@
-//! `handaxe eval --suite formats` and `--suite latm`: three arms within the same bounds.
+//! `handaxe eval --suite formats` and `--suite latm`: three arms within the same bounds; and
+//! `--suite gap`, which plans within them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use handaxe_agent::{Approver, Card, Decision};
-use handaxe_eval::{Bench, Bounds, ProblemSuite, Store, Thinker, document, problems, run_arms};
+use handaxe_eval::{
+    Bench, Bounds, ProblemSuite, Store, Thinker, document, gap_requests, problems, run_arms,
+    run_gap,
+};
 use handaxe_sandbox::Cancel;
 use handaxe_types::ApprovalMethod;
 
-use super::{bar, failure, folder, taken, tell, tick};
+use super::{bar, built_in, failure, folder, taken, tell, tick};
 use crate::cli::EvalArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::login;
@@ -56,11 +60,51 @@ pub(super) fn run(shop: &Workshop, args: &EvalArgs, suite: ProblemSuite) -> Outc
     }
     drawn.retain(|p| args.family.is_empty() || args.family.contains(&p.family));
     let drawn = taken(drawn, args.take);
+    let bench = bench(shop, args, suite.as_str(), thinker(shop, args)?)?;
+    let bar = bar(shop);
+    let report = run_arms(&bench, suite.as_str(), &drawn, &|done, of| {
+        tick(&bar, done, of);
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(|e| failure(&e))?;
+    tell(shop, args, &report, &document::of_arms(&report))?;
+    Ok(Exit::Done)
+}
+
+/// `handaxe eval --suite gap`: planned by the model that is named, else by the composer.
+pub(super) fn gap(shop: &Workshop, args: &EvalArgs) -> Outcome {
+    let thinker = match thinker(shop, args)? {
+        Thinker::Nobody => Thinker::Composer,
+        thinker => thinker,
+    };
+    let planner = thinker.id();
+    let bench = bench(shop, args, "gap", thinker)?;
+    let bar = bar(shop);
+    let report = built_in(|dir| {
+        let requests = match &args.from {
+            Some(from) => gap_requests(&from.join("requests.jsonl")),
+            None => gap_requests(&dir.join("requests.jsonl")),
+        };
+        let data = args.from.as_deref().unwrap_or(dir);
+        run_gap(&bench, &requests?, data, &|done, of| tick(&bar, done, of))
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(|e| failure(&e))?;
+    tell(shop, args, &report, &document::of_gap(&report, &planner))?;
+    Ok(Exit::Done)
+}
+
+fn bench(
+    shop: &Workshop,
+    args: &EvalArgs,
+    suite: &str,
+    thinker: Thinker,
+) -> Result<Bench, Failure> {
     let home = shop.home()?;
     let cancel = Cancel::default();
     shop.cancel_on_interrupt(&cancel);
-    let bench = Bench {
-        thinker: thinker(shop, args)?,
+    Ok(Bench {
+        thinker,
         sandbox: Arc::clone(shop.sandbox()?),
         policy: home.policy.clone(),
         bounds: Bounds {
@@ -91,17 +135,9 @@ pub(super) fn run(shop: &Workshop, args: &EvalArgs, suite: ProblemSuite) -> Outc
         } else {
             usize::from(args.jobs)
         },
-        store: Store::new(folder(shop, args, suite.as_str())?.join("trials")),
+        store: Store::new(folder(shop, args, suite)?.join("trials")),
         cancel,
-    };
-    let bar = bar(shop);
-    let report = run_arms(&bench, suite.as_str(), &drawn, &|done, of| {
-        tick(&bar, done, of);
-    });
-    bar.finish_and_clear();
-    let report = report.map_err(|e| failure(&e))?;
-    tell(shop, args, &report, &document::of_arms(&report))?;
-    Ok(Exit::Done)
+    })
 }
 
 /// A recording is made, or played, in one order.

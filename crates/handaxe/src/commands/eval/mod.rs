@@ -17,6 +17,7 @@ use crate::workshop::{Workshop, cancelled};
 pub(crate) fn run(shop: &Workshop, args: &EvalArgs) -> Outcome {
     match args.suite {
         SuiteArg::Data | SuiteArg::Example => scored::run(shop, args),
+        SuiteArg::Gap => arms::gap(shop, args),
         SuiteArg::Gate => gate::run(shop, args),
         SuiteArg::Formats => arms::run(shop, args, ProblemSuite::Formats),
         SuiteArg::Latm => arms::run(shop, args, ProblemSuite::Latm),

@@ -37,7 +37,7 @@ fn measured(
     match (args.suite, args.part) {
         (SuiteArg::Example, part) => {
             let file = match part {
-                PartArg::Open => "tasks.jsonl",
+                PartArg::Open | PartArg::Steps => "tasks.jsonl",
                 PartArg::Frozen | PartArg::FrozenSets => "hidden_tasks.jsonl",
             };
             by_example(args, &suite.join(file), tick)
@@ -47,6 +47,7 @@ fn measured(
                 PartArg::Open => "questions.jsonl",
                 PartArg::Frozen => "frozen_style.jsonl",
                 PartArg::FrozenSets => "frozen_sets.jsonl",
+                PartArg::Steps => "steps.jsonl",
             };
             data(args, &suite.join(file), &dir.join("data"), tick)
         }
