@@ -118,7 +118,9 @@ impl MiniLm {
         if !length.is_normal() {
             return Err(EmbedFailure::Degenerate);
         }
-        vector.iter_mut().for_each(|x| *x /= length);
+        for x in &mut vector {
+            *x /= length;
+        }
         Ok(vector)
     }
 }

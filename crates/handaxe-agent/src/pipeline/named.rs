@@ -264,7 +264,7 @@ fn planned(
         }
         gives = Some(output);
         steps.push(FlowStep {
-            id: format!("step{}", n + 1),
+            id: format!("{}_{}", tool.name(), n + 1),
             tool: tool.name().clone(),
             version: tool.version(),
             input: wired.input,

@@ -2,18 +2,20 @@
 //! templates (`--no-capture`), and its length held against the table in `docs/prompts.md`.
 //! `UPDATE_PROMPTS=1` writes that table.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use handaxe_agent::model::{Model, ModelError, ModelId, ModelReply, ModelRequest, RoleName};
-use handaxe_agent::roles::{AuthorBrief, Base, Offer, PlanBrief, Repair, Roles, Templates};
+use handaxe_agent::roles::{AuthorBrief, Base, Offer, PlanBrief, Repair, Templates};
 use handaxe_composer::Composed;
 use handaxe_types::{
-    CaseResult, Digest, Draft, Outcome, Policy, Silent, ToolDigest, ToolName, Trial, Version,
+    CaseResult, Digest, Draft, Outcome, Policy, ToolDigest, ToolName, Trial, Version,
 };
 use serde_json::json;
+
+use crate::replies::roles;
 
 /// Hears what is asked, and answers nothing that can be used.
 struct Ear {
@@ -95,15 +97,7 @@ async fn prompts(made: &Composed, templates: &Templates) -> Vec<(&'static str, M
         },
         heard: Mutex::default(),
     };
-    let roles = Roles {
-        model: &ear,
-        templates,
-        reporter: &Silent,
-        call_timeout: Duration::from_mins(1),
-        max_tokens: 1000,
-        temperature: 0.0,
-        sample: 0,
-    };
+    let roles = roles(&ear, templates);
     let question = "What is the average price by region?";
     let files = ["orders.csv".to_owned()];
     let profile =
@@ -201,7 +195,7 @@ async fn every_prompt_is_as_long_as_the_documentation_says() {
             tokens(&request.system),
             tokens(&request.system) + tokens(asked),
         );
-        table.push_str(&format!("| {name} | {system} | {whole} |\n"));
+        let _ = writeln!(table, "| {name} | {system} | {whole} |");
         // What a weak model can still keep in mind.
         assert!(system <= 1_200, "{name}: {system} tokens of instructions");
     }

@@ -17,7 +17,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use handaxe_agent::model::{Replay, RoleName};
+use handaxe_agent::model::{Model, Replay, RoleName};
 use handaxe_agent::roles::{
     Answered, AuthorBrief, Exchange, Offer, PlanBrief, Repair, RoleError, RoleFailure, Roles,
     Templates,
@@ -29,7 +29,7 @@ use handaxe_types::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-fn roles<'a>(model: &'a Replay, templates: &'a Templates) -> Roles<'a> {
+pub(crate) fn roles<'a>(model: &'a dyn Model, templates: &'a Templates) -> Roles<'a> {
     Roles {
         model,
         templates,

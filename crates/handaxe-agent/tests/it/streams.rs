@@ -13,7 +13,9 @@ use handaxe_agent::model::{
 };
 use serde_json::{Value, json};
 
-use crate::wire::{assert_clean, hits, model, ok, openai_reply, raw, request, serve, with_schema};
+use crate::wire::{
+    assert_clean, hits, model, ok, openai_reply, raw, request, sent, serve, with_schema,
+};
 
 const SSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n";
 const LINES: &str =
@@ -420,13 +422,7 @@ async fn servers_that_do_not_stream() {
             assert_eq!(model.complete(&asked).await.unwrap().text, "whole");
         }
         assert_eq!(hits(&server).await, 3, "{complaint}");
-        let sent: Vec<Value> = server
-            .received_requests()
-            .await
-            .unwrap()
-            .iter()
-            .map(|r| r.body_json().unwrap())
-            .collect();
+        let sent = sent(&server).await;
         assert_eq!(sent[0]["stream"], true);
         assert_eq!(sent[0]["stream_options"]["include_usage"], true);
         for again in &sent[1..] {
@@ -441,11 +437,9 @@ async fn whether_anyone_listens_is_in_no_key() {
     let server = serve(vec![ok(&openai_reply("x"))]).await;
     let model = model("openai:m", &server.uri());
     model.complete(&request()).await.unwrap();
-    let sent: Value = server.received_requests().await.unwrap()[0]
-        .body_json()
-        .unwrap();
-    assert_eq!(sent["stream"], false);
-    assert!(sent.get("stream_options").is_none());
+    let sent = sent(&server).await;
+    assert_eq!(sent[0]["stream"], false);
+    assert!(sent[0].get("stream_options").is_none());
     let (listener, _words) = Listener::new();
     let listening = ModelRequest {
         listener: Some(listener),

@@ -97,6 +97,12 @@ pub(crate) async fn hits(server: &MockServer) -> usize {
     server.received_requests().await.unwrap().len()
 }
 
+/// The requests' bodies.
+pub(crate) async fn sent(server: &MockServer) -> Vec<Value> {
+    let requests = server.received_requests().await.unwrap();
+    requests.iter().map(|r| r.body_json().unwrap()).collect()
+}
+
 pub(crate) fn status(code: u16) -> ResponseTemplate {
     let error = json!({"error": {"message": format!("no: {KEY} \u{1b}[2J"), "code": "some_code"}});
     ResponseTemplate::new(code).set_body_json(error)
@@ -362,13 +368,7 @@ async fn parts_that_a_server_rejects_are_left_out_once() {
     for _ in 0..2 {
         assert_eq!(model.complete(&with_schema()).await.unwrap().text, "plain");
     }
-    let sent: Vec<Value> = server
-        .received_requests()
-        .await
-        .unwrap()
-        .iter()
-        .map(|r| r.body_json().unwrap())
-        .collect();
+    let sent = sent(&server).await;
     assert_eq!(sent.len(), 5, "remembered for the second call");
     let last = sent.last().unwrap();
     assert_eq!(last["max_tokens"], 100);
