@@ -370,10 +370,10 @@ fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value)
             for (name, says) in [
                 ("removed", "duplicates left out"),
                 ("changed", "values changed"),
-                ("odd", "values left as they are, for they are no such thing"),
+                ("odd", "values left as they are, being no such thing"),
             ] {
                 if let Some(n) = number(output, name).filter(|n| *n > 0) {
-                    text = format!("{text}; {} {says}", grouped(n));
+                    text = format!("{text}; {says}: {}", grouped(n));
                 }
             }
             Some(text + ".")

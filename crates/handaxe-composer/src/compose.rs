@@ -65,6 +65,7 @@ fn of_two(question: &str, files: [&Profile; 2]) -> Result<Composed, ComposeError
         let alone = files.map(|file| question::read(question, file).is_ok());
         for (i, other) in [(0, 1), (1, 0)] {
             if alone[i] && !alone[other] {
+                join::is_said(question, files)?;
                 let mut composed = of_one(question, files[i])?;
                 let note = format!("{} is not needed for this.", files[other].name);
                 composed.steps.insert(1, note);

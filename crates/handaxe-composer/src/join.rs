@@ -40,6 +40,22 @@ pub(crate) fn is_asked(question: &str, files: [&Profile; 2]) -> bool {
     named || WORDS.as_ref().is_some_and(|w| w.is_match(question))
 }
 
+/// Which records are meant where one of the two files answers the question, and the question only
+/// calls them records.
+pub(crate) fn is_said(question: &str, files: [&Profile; 2]) -> Result<(), Refusal> {
+    static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"(?i)\b(records?|rows?|entry|entries|lines?|items?|observations?|cases|data points?)\b").ok()
+    });
+    let Some(word) = ANY.as_ref().and_then(|w| w.find(question)) else {
+        return Ok(());
+    };
+    let [a, b] = files.map(|f| f.name.clone());
+    Err(Refusal::Ambiguous {
+        what: format!("`{}` of {a}, of {b}, or of both joined", word.as_str()),
+        options: vec![format!("… of {a}"), "join both files and …".to_owned()],
+    })
+}
+
 /// How the two files meet.
 pub(crate) fn meet(question: &str, files: [&Profile; 2]) -> Result<Meeting, Refusal> {
     if let Some(text) = files.iter().find(|f| f.format == Format::Text) {
@@ -341,7 +357,7 @@ fn without_key(question: &str, [a, b]: [&Profile; 2]) -> (String, Option<(usize,
 fn without_keeping(question: &str) -> (String, bool) {
     static KEEP: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
-            r"(?i)[,;(]?\s*\b(?:(?:including|include|even|also|and also|with|counting|keeping|keep)\s+(?:the\s+|also\s+)?(?:those|ones|\p{L}+)\s+(?:without|with no|with none|that have no|who have no|that have none|who have none|that had none|who had none)(?:\s+(?:any\s+|an\s+|a\s+)?\p{L}+)?|(?:including|keeping|keep)\s+(?:the\s+)?unmatched(?:\s+\p{L}+)?|(?:left|outer|left outer)(\s+)join)\)?",
+            r"(?i)[,;(]?\s*\b(?:(?:including|include|even|also|and also|with|counting|keeping|keep)\s+(?:the\s+|also\s+)?(?:those|ones|\p{L}+)\s+(?:without|with none|with no|that have none|that have no|who have none|who have no|that had none|who had none)\b(?:\s+(?:any\s+|an\s+|a\s+)?\p{L}+)?|(?:including|keeping|keep)\s+(?:the\s+)?unmatched(?:\s+\p{L}+)?|(?:left|outer|left outer)(\s+)join)\)?",
         )
         .ok()
     });

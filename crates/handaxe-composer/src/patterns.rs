@@ -51,12 +51,16 @@ pub(crate) const WORD: &str = r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u
 /// A token for sentiment: English words and numbers.
 pub(crate) const TOKEN: &str = r"[A-Za-z]+(?:['’][A-Za-z]+)?|[0-9]+";
 
-/// What `Extract` finds, by the name of the kind; the first group where there is one. `ips` finds
-/// candidates, which are then checked.
+/// What `Extract` finds, by the name of the kind; the first group where there is one, and nothing
+/// where it matched nothing. `ips` finds candidates, which are then checked.
+///
+/// Python's engine tries again at every character of what did not match: a run that one attempt reads
+/// to its end and gives up must be passed over whole, or a long line takes the square of its length.
+/// So `emails` matches a run that is no address too, outside its group.
 pub(crate) const EXTRACTS: &[(&str, &str)] = &[
     (
         "emails",
-        r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}",
+        r"([A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24})|[A-Za-z0-9_.+-]+",
     ),
     (
         "urls",

@@ -36,11 +36,11 @@ ASKED = {
         "join them on {key}, whats the {fn} {n} by {g}",
     ],
     "join_count": [
-        "How many records have {g} {v}?",
-        "Count the records where {g} is {v}.",
-        "number of records with {g} {v}",
-        "Could you please count the records whose {g} is {v}?",
-        "how many records with {g} = {v}",
+        "Joined on {key}, how many records have {g} {v}?",
+        "Join both files and count the records where {g} is {v}.",
+        "number of joined records with {g} {v}",
+        "Could you please join the files and count the records whose {g} is {v}?",
+        "join them, how many records with {g} = {v}",
     ],
     "join_keep": [
         "What is the total {n} by {g}, including those without any?",
@@ -66,7 +66,7 @@ ASKED = {
     "lately": [
         "How many records are there in the last {k} {us}?",
         "Count the records of the past {k} {us}.",
-        "records in the last {k} {us}",
+        "number of records in the last {k} {us}",
         "Could you please count the records from the last {k} {us}?",
         "how many records over the past {k} {us}",
     ],
@@ -80,7 +80,7 @@ ASKED = {
     "as_of": [
         "How many records are there in the last {k} {us}, as of {day}?",
         "As of {day}, count the records of the past {k} {us}.",
-        "records in the last {k} {us} as of {day}",
+        "number of records in the last {k} {us} as of {day}",
         "Could you please count the records from the last {k} {us}, as of {day}?",
         "how many records in the past {k} {us} as of {day}",
     ],
@@ -239,7 +239,7 @@ def questions(data, rng):
                 full = full.reindex(sorted(right[g].unique()))
                 yield "join_keep", file, other, words, table(full.dropna())
                 v = rng.choice(sorted(joined[g].unique()))
-                yield "join_count", file, other, {"g": g, "v": v}, {"kind": "number", "value": float((joined[g] == v).sum())}
+                yield "join_count", file, other, words | {"v": v}, {"kind": "number", "value": float((joined[g] == v).sum())}
     for file, ns, pairs in PIVOTS:
         frame = load(data / file)
         for a, b in pairs:

@@ -6,9 +6,11 @@
 //! - the **launcher** ([`main_if_asked`]): the host's own executable, started again with a private
 //!   first argument. It builds the jail, becomes nobody in it, starts the server and then only
 //!   watches: when the host is gone, everything in the jail is.
-//! - the **server** (`server.py`, after `request.py`, which other backends share): a warm CPython, trusted, first process of the jail's process-id
-//!   namespace. It forks one child per call and never holds a byte of untrusted code.
-//! - the **hook** (`hook/`): an extension module with which each child hardens itself.
+//! - the **server** (`server.py`, after `request.py`, which other backends share): a warm CPython,
+//!   trusted, first process of the jail's process-id namespace. It forks one child per call and never
+//!   holds a byte of untrusted code.
+//! - the **hook** (`hook/`): an extension module with the server's loop, and with which each child
+//!   hardens itself.
 //!
 //! # What each layer stops
 //!
@@ -23,7 +25,7 @@
 //! | private scratch | child | files of one call in another; filling the host's disk or inodes |
 //! | Landlock | child | anything written outside the scratch, executed, or connected, should a mount be wrong |
 //! | no capabilities, no new privileges | child | using the child's own namespaces for more kernel surface |
-//! | seccomp | child | all system calls but those in `seccomp/syscalls.json`: no socket, process, program, key, ring, namespace |
+//! | seccomp | half of it the server, which its children inherit; the rest each child | all system calls but those in `seccomp/syscalls.json`: no socket, process, program, key, ring, namespace |
 //! | rlimits | child | memory, descriptors, threads, file size and processor time without a bound |
 //! | cgroup, where it can be had | host | memory by any road, scratch included; processes |
 //! | closed descriptors | child | whatever the host or the server had open |

@@ -1,5 +1,7 @@
 //! What may be asked of Handaxe, whichever door it is asked at. Everything here blocks.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_agent::roles::{Failure, feedback};
@@ -151,7 +153,24 @@ impl ServiceError {
 pub(crate) struct Ran {
     pub(crate) invocation: Invocation,
     /// Where the artefacts lie; gone with this value.
-    pub(crate) artifacts: tempfile::TempDir,
+    pub(crate) artifacts: Place,
+}
+
+/// A directory for one call's files, of which most calls have none: who lays one makes it, and it is
+/// gone with this value.
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // One that was never made is gone already; what is left goes with the server's own.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A draft that a client wrote.
@@ -204,12 +223,17 @@ pub struct Service {
     jobs: Jobs,
     uploads: Uploads,
     listed: Mutex<Option<Listed>>,
+    /// Where calls have their places.
+    places: tempfile::TempDir,
+    next_place: AtomicU64,
 }
 
 impl Service {
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> std::io::Result<Self> {
         let sessions = Arc::new(SharedSessions::new(parts.sandbox));
-        Self {
+        Ok(Self {
+            places: tempfile::tempdir()?,
+            next_place: AtomicU64::new(0),
             uploads: Uploads::in_home(parts.registry.home()),
             registry: parts.registry,
             sandbox: Arc::clone(&sessions) as Arc<dyn Sandbox>,
@@ -220,7 +244,13 @@ impl Service {
             externals: parts.externals,
             jobs: Jobs::default(),
             listed: Mutex::default(),
-        }
+        })
+    }
+
+    /// One that nobody else has.
+    fn place(&self) -> Place {
+        let number = self.next_place.fetch_add(1, Ordering::Relaxed);
+        Place(self.places.path().join(number.to_string()))
     }
 
     /// The warm pool of calls without files; nothing is in it before the first.
@@ -314,7 +344,10 @@ impl Service {
         let registry = self.registry.acting_as(actor);
         let approved = registry.load_approved(tool, self.sandbox.profile())?;
         let mut properties = approved.spec().input_files();
-        let place = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
+        let place = self.place();
+        if !attached.is_empty() {
+            std::fs::create_dir(place.path()).map_err(ServiceError::Artifacts)?;
+        }
         let mut files = Vec::new();
         for Attached { property, upload } in attached {
             let Some(at) = properties.iter().position(|p| p == property) else {
@@ -357,7 +390,7 @@ impl Service {
         reporter: Arc<dyn Reporter>,
         cancel: Cancel,
     ) -> Result<Ran, ServiceError> {
-        let artifacts = tempfile::tempdir().map_err(ServiceError::Artifacts)?;
+        let artifacts = self.place();
         let what = Use {
             input,
             files: files.iter().collect(),

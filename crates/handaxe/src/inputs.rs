@@ -44,10 +44,10 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> 
     let file = std::fs::File::open(path).map_err(fail)?;
     file.take(limit + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::usage(format!(
-            "{} is larger than {limit} bytes",
-            path.display()
-        )));
+        return Err(
+            Failure::usage(format!("{} is larger than {limit} bytes", path.display()))
+                .hint("data of any size goes in as a file that a tool reads: --data FILE"),
+        );
     }
     Ok(bytes)
 }

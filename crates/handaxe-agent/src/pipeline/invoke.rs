@@ -1,14 +1,15 @@
 //! Running a tool. The only ways in are an [`ApprovedTool`], and, used up by one answer, a
 //! [`Provisional`]; both only the registry can make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_registry::{ApprovedTool, Provisional, ProvisionalError, StateChange, StateError};
 use handaxe_sandbox::{InlineFile, Mount, SandboxError, SessionSpec};
 use handaxe_types::{
-    Asset, Capability, DataFile, Limits, Progress, RunId, Spec, ToolName, ToolRef, Version,
-    measures,
+    Asset, Capability, DataFile, Limits, Progress, RunId, Spec, ToolDigest, ToolName, ToolRef,
+    Version, measures,
 };
 use handaxe_validate::{Arguments, Contract, InvokeError, is_sampled, shadow};
 use serde_json::{Map, Value};
@@ -122,7 +123,7 @@ fn call(ctx: &Context, tool: Held<'_>, what: &Use<'_>) -> Result<Invocation, Use
         name: tool.name().clone(),
         version: Some(tool.version()),
     }));
-    let contract = Contract::new(spec, tool.code(), tool.assets()).map_err(UseError::Contract)?;
+    let contract = contract(tool)?;
     let (files, mounts) = match carry(&what.files)? {
         Carried::Inline(files) => (files, Vec::new()),
         Carried::Mounted(mounts) => (Vec::<InlineFile>::new(), mounts),
@@ -191,6 +192,40 @@ fn call(ctx: &Context, tool: Held<'_>, what: &Use<'_>) -> Result<Invocation, Use
         input: Value::Object(what.input.clone()),
         result,
     })
+}
+
+/// Contracts that were made lately. Reading a schema costs as much as a quick tool does, and a
+/// contract comes of nothing but what the digest is over.
+static CONTRACTS: Mutex<VecDeque<(ToolDigest, Arc<Contract>)>> = Mutex::new(VecDeque::new());
+/// So many are kept, the latest used first.
+const CONTRACTS_KEPT: usize = 64;
+
+fn contract(tool: Held<'_>) -> Result<Arc<Contract>, UseError> {
+    let make = || {
+        Contract::new(tool.spec(), tool.code(), tool.assets())
+            .map(Arc::new)
+            .map_err(UseError::Contract)
+    };
+    let digest = match tool {
+        Held::Approved(approved) => approved.digest(),
+        Held::Once(_) => return make(),
+    };
+    let kept = || CONTRACTS.lock().unwrap_or_else(PoisonError::into_inner);
+    {
+        let mut kept = kept();
+        if let Some(at) = kept.iter().position(|(of, _)| *of == digest)
+            && let Some(found) = kept.remove(at)
+        {
+            let contract = Arc::clone(&found.1);
+            kept.push_front(found);
+            return Ok(contract);
+        }
+    }
+    let contract = make()?;
+    let mut kept = kept();
+    kept.push_front((digest, Arc::clone(&contract)));
+    kept.truncate(CONTRACTS_KEPT);
+    Ok(contract)
 }
 
 /// One call, for those who watch.

@@ -113,7 +113,7 @@ pub(super) const PHRASES: &[(&str, Key)] = &[
     ("by|per|down by|for each|for every|each|every|in each|in every|of each|by each|grouped by|group by|broken down by|break down by|broken out by|split by|across|within each|against|depending on|for different|from each|at each|on each", K::By),
     ("top|first", K::Top(Desc)),
     ("bottom", K::Top(Asc)),
-    ("list|show|show me|give me|display|print|find|get|return|list out|see|select|pull out|pull|fetch|report|present|provide|tabulate|enumerate|identify|retrieve|rank|specify|indicate|keep|keep only|state the|name the|give|compile", K::List),
+    ("list|show|show me|give me|display|print|find|get|return|list out|see|select|pull out|pull|fetch|report|present|provide|tabulate|enumerate|identify|retrieve|rank|specify|indicate|keep|keep only|create|build|produce|generate|prepare|draw up|state the|name the|give|compile", K::List),
     ("describe|summarize|summarise|summary|summary of|overview|overview of|profile|summary statistics|describe the|statistics|stats|what is in|what does|look like|what is this|tell me about|explore|explain|what fields|what columns|column names|field names|columns|fields|structure|schema|analyze|analyse|basic statistics", K::Describe),
     ("convert|turn|transform|export|save|reformat|change|rewrite|write|output as|output to|make|translate", K::Convert),
     ("extract|find all|find every|collect|scrape|harvest|list all|pull all", K::Extract),

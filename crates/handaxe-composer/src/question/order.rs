@@ -9,7 +9,12 @@ use crate::profile::Kind;
 impl Parse<'_> {
     pub(super) fn sorts(&mut self) -> Result<(), Refusal> {
         while let Some(i) = self.find(|k| *k == Key::Sort) {
-            let by = self.next(i).filter(|n| self.key(*n) == Some(&Key::By));
+            // "sort the records by date".
+            let mut next = self.next(i);
+            while let Some(n) = next.filter(|n| self.key(*n) == Some(&Key::Entity)) {
+                next = self.next(n);
+            }
+            let by = next.filter(|n| self.key(*n) == Some(&Key::By));
             let at = by.map_or_else(|| self.next(i), |b| self.next(b));
             if let Some(count) = at.filter(|a| self.key(*a) == Some(&Key::HowMany))
                 && let Some(group) = self.prev(i).filter(|g| self.fits(*g).is_some())

@@ -54,6 +54,7 @@ impl<'a> Parse<'a> {
         };
         parse.asides();
         parse.others();
+        let marks = parse.ways();
         parse.lately()?;
         parse.beyond()?;
         parse.units();
@@ -69,7 +70,6 @@ impl<'a> Parse<'a> {
         parse.alternatives()?;
         parse.contradictions()?;
         parse.sorts()?;
-        let marks = parse.ways();
         parse.group_by()?;
         parse.sides(&marks)?;
         parse.measures()?;

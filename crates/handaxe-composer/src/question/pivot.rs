@@ -34,6 +34,10 @@ impl Parse<'_> {
                     let strong = *strong || self.layout.table == Some(true);
                     self.layout.table = Some(strong);
                     self.spans[i].item = Item::Key(Key::Filler);
+                    // "make a pivot table": the verb says no more.
+                    if let Some(p) = self.prev(i).filter(|p| self.key(*p) == Some(&Key::Convert)) {
+                        self.spans[p].item = Item::Key(Key::Filler);
+                    }
                 }
                 Some(Key::Across | Key::Down) => {
                     marks.push((i, self.key(i) == Some(&Key::Across)));

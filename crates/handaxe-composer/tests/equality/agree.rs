@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::generate::Rng;
 use handaxe_composer::{
-    Chain, EvalError, Format, Func, How, Join, Measure, Terminal, emit, evaluate_with, invocation,
+    Chain, EvalError, Extractable, Format, Func, How, Join, Measure, Terminal, emit, evaluate_with, invocation,
     written,
 };
 use serde_json::{Value, json};
@@ -266,6 +266,58 @@ fn bounds_are_the_same() {
             "{:?} {}",
             job.chain,
             shown(&ours)
+        );
+    }
+}
+
+/// Nothing that is looked for costs the square of a line's length: at this length that would be
+/// half a minute for each line that has it, and the runner ends a test after four.
+#[test]
+fn long_lines_take_no_square() {
+    const LENGTH: usize = 60_000;
+    let kinds = [
+        Extractable::Emails,
+        Extractable::Urls,
+        Extractable::Ips,
+        Extractable::Dates,
+        Extractable::Numbers,
+    ];
+    let shapes = "x|x.|x-|a@|a@a.|a@a.b|x@.|http://|http://.|http|ftp:|1|1,|1,111|1.|1e|1e+|+|12/|1/1/|\
+                  Jan |Jan 1|Jan 1,|Janx|2020-|:|1:|::|1.1.1.|'|x'|e";
+    let mut tools = BTreeMap::new();
+    let mut jobs = Vec::new();
+    for what in kinds {
+        for shape in shapes.split('|') {
+            let chain = Chain {
+                format: Format::Text,
+                join: None,
+                filters: Vec::new(),
+                terminal: Terminal::Extract {
+                    field: None,
+                    what: what.clone(),
+                    limit: Some(1),
+                },
+                shape: handaxe_composer::Shape::default(),
+                times: false,
+            };
+            let emitted = emit(&chain).unwrap();
+            let tool = emitted.name.to_string();
+            tools.entry(tool.clone()).or_insert(emitted.code);
+            let bytes = shape.repeat(LENGTH / shape.len()).into_bytes();
+            jobs.push(Job {
+                chain,
+                bytes,
+                other: None,
+                tool,
+            });
+        }
+    }
+    for (job, theirs) in jobs.iter().zip(python(&tools, &jobs)) {
+        let start = String::from_utf8_lossy(&job.bytes[..20]);
+        assert!(
+            agree(&ours(job), &theirs),
+            "{:?} {start}",
+            job.chain.terminal
         );
     }
 }

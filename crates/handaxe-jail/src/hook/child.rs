@@ -13,13 +13,8 @@ pub(crate) fn next_pid_namespace(own: usize) -> Result<(), Errno> {
 }
 
 /// Runs every step, and stops at the first that fails.
-pub(crate) fn harden(plan: &[u8]) -> Report {
+pub(crate) fn harden(plan: &Plan<'_>) -> Report {
     let mut report = Report::default();
-    let Some(plan) = Plan::parse(plan) else {
-        report.step = 1;
-        report.errno = sys::ENOTRECOVERABLE;
-        return report;
-    };
     type Step = fn(&Plan<'_>, &mut Report) -> Result<(), Errno>;
     /// In namespaces, and without them.
     const BOTH: [(Step, Step); 16] = [
@@ -47,7 +42,7 @@ pub(crate) fn harden(plan: &[u8]) -> Report {
         let done = if index > 0 && plan.lacks(layer) {
             Err(sys::ENOSYS)
         } else {
-            step(&plan, &mut report)
+            step(plan, &mut report)
         };
         if let Err(errno) = done {
             report.step = index as u8 + 2;
@@ -88,19 +83,11 @@ fn join_cgroups(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The namespaces' identities, as the host's `/proc/self` shows them.
-const NAMESPACES: [(u32, &[u8]); 5] = [
-    (layer::USER_NAMESPACE, b"ns/user\0"),
-    (layer::MOUNT_NAMESPACE, b"ns/mnt\0"),
+/// The namespaces that nothing but their names in `/proc/self` tells apart.
+const NAMED: [(u32, &[u8]); 2] = [
     (layer::IPC_NAMESPACE, b"ns/ipc\0"),
-    (layer::UTS_NAMESPACE, b"ns/uts\0"),
     (layer::CGROUP_NAMESPACE, b"ns/cgroup\0"),
 ];
-
-/// The process's own directory in `/proc`: every path through it would look the process up again.
-fn own_directory(plan: &Plan<'_>) -> Result<usize, Errno> {
-    sys::open(plan.proc, b"self\0", sys::O_PATH | sys::O_DIRECTORY)
-}
 
 fn identity(own: usize, path: &[u8]) -> Result<[u8; IDENTITY], Errno> {
     let mut out = [0; IDENTITY];
@@ -110,25 +97,38 @@ fn identity(own: usize, path: &[u8]) -> Result<[u8; IDENTITY], Errno> {
     Ok(out)
 }
 
+/// Every look into `/proc` makes entries that the end of the process unmakes, so there are as few as
+/// will do: a namespace that only its own root may change is confirmed by changing it.
 fn enter_namespaces(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    if plan.namespaces.len() != NAMESPACES.len() * IDENTITY {
+    if plan.namespaces.len() != NAMED.len() * IDENTITY {
         return Err(sys::ENOTRECOVERABLE);
     }
     let all = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     call(nr::UNSHARE, &[all])?;
-    let own = own_directory(plan)?;
+    // Paths through it would look the process up again.
+    let own = sys::open(plan.proc, b"self\0", sys::O_PATH | sys::O_DIRECTORY)?;
     let servers = plan.namespaces.chunks_exact(IDENTITY);
-    for ((layer, path), servers) in NAMESPACES.into_iter().zip(servers) {
+    for ((layer, path), servers) in NAMED.into_iter().zip(servers) {
         if servers != identity(own, path)? {
             report.layers |= layer;
         }
     }
-    sys::close(own);
+    // In the server's own user namespace the server's user would have a name, and this process no
+    // right to name the host.
+    const NOBODY: usize = 65534;
+    if call(nr::GETUID, &[])? == NOBODY {
+        report.layers |= layer::USER_NAMESPACE;
+    }
+    let name = b"handaxe";
+    if call(nr::SETHOSTNAME, &[name.as_ptr() as usize, name.len()]).is_ok() {
+        report.layers |= layer::UTS_NAMESPACE;
+    }
+    report.own = own;
     Ok(())
 }
 
-fn map_ids(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
-    let own = own_directory(plan)?;
+fn map_ids(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    let own = report.own;
     sys::write_file(own, b"setgroups\0", b"deny")?;
     sys::write_file(own, b"uid_map\0", b"1000 0 1")?;
     sys::write_file(own, b"gid_map\0", b"1000 0 1")?;
@@ -149,8 +149,12 @@ fn confirm_pid_namespace(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno>
     Ok(())
 }
 
+/// All but the one that its mounts confirm.
 fn confirm_namespaces(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    let all = NAMESPACES.iter().fold(0, |all, (layer, _)| all | layer);
+    let all = NAMED.iter().fold(
+        layer::USER_NAMESPACE | layer::UTS_NAMESPACE,
+        |all, (layer, _)| all | layer,
+    );
     if report.layers & all == all {
         Ok(())
     } else {
@@ -158,11 +162,20 @@ fn confirm_namespaces(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     }
 }
 
-pub(super) fn measure(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+/// How many pages a process has room for in its tables, its own file in `/proc` says.
+pub(super) fn size(proc: usize) -> Result<u64, Errno> {
     let mut text = [0; 64];
-    let len = sys::read_file(plan.proc, b"self/statm\0", &mut text)?;
+    let len = sys::read_file(proc, b"self/statm\0", &mut text)?;
     let digits = text[..len].iter().take_while(|b| b.is_ascii_digit());
-    report.pages = digits.fold(0, |value, b| value * 10 + u64::from(b - b'0'));
+    Ok(digits.fold(0, |value, b| value * 10 + u64::from(b - b'0')))
+}
+
+pub(super) fn measure(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    report.pages = match plan.pages {
+        0 => size(plan.proc)?,
+        // The server's, of which it is a copy.
+        known => known,
+    };
     Ok(())
 }
 
@@ -188,7 +201,7 @@ pub(super) fn close_descriptors(plan: &Plan<'_>, report: &mut Report) -> Result<
         events: 0,
         seen: 0,
     };
-    let mut asked = [none; 252];
+    let mut asked = [none; 64];
     for (index, asked) in asked.iter_mut().enumerate() {
         asked.fd = index as i32 + 4;
     }
@@ -222,6 +235,9 @@ fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
         .number(plan.scratch_bytes);
     let options = options.push(b",nr_inodes=").number(plan.scratch_inodes);
     mount_tmpfs(b"/scratch\0", &options)?;
+    // Only the root of the user namespace that a mount namespace belongs to mounts anything in it,
+    // and this one is root in its own alone.
+    report.layers |= layer::MOUNT_NAMESPACE;
     enter_scratch(plan, report, Some(plan.scratch_inodes as usize))
 }
 
@@ -376,7 +392,6 @@ pub(crate) fn lower(limits: &[u8]) -> Result<(), Errno> {
 }
 
 fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    const CAPBSET_READ: usize = 23;
     const CAPBSET_DROP: usize = 24;
     const SET_SECUREBITS: usize = 28;
     /// No root, no fix-up, no keeping, no ambient set; each of them locked.
@@ -384,7 +399,8 @@ fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> 
     if plan.skips(layer::NO_CAPABILITIES) {
         return Ok(());
     }
-    // The kernel knows none beyond the first that it refuses to speak of.
+    // The kernel knows none beyond the first that it refuses to speak of; of the others it has said
+    // that each is gone, which is not asked again.
     let mut known = 0;
     while known < 64 && prctl(CAPBSET_DROP, known).is_ok() {
         known += 1;
@@ -394,9 +410,6 @@ fn drop_capabilities(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> 
     }
     prctl(SET_SECUREBITS, LOCKED)?;
     empty_capabilities()?;
-    if (0..=known).any(|c| prctl(CAPBSET_READ, c) == Ok(1)) {
-        return Err(sys::ENOTRECOVERABLE);
-    }
     report.layers |= layer::NO_CAPABILITIES;
     Ok(())
 }
@@ -486,23 +499,38 @@ struct Program {
     instructions: *const u8,
 }
 
-pub(super) fn filter(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+/// Loads a filter for good.
+fn load(program: &[u8]) -> Result<(), Errno> {
     const SET_MODE_FILTER: usize = 1;
+    let program = Program {
+        len: (program.len() / 8) as u16,
+        instructions: program.as_ptr(),
+    };
+    let at = &raw const program as usize;
+    call(nr::SECCOMP, &[SET_MODE_FILTER, 0, at]).map(drop)
+}
+
+/// The half that every child inherits. That it is there is what [`filter`] finds out in each child,
+/// so what fails here is told there.
+pub(super) fn load_inherited(plan: &Plan<'_>) {
+    if !plan.skips(layer::SECCOMP) {
+        let _ = load(plan.inherited);
+    }
+}
+
+pub(super) fn filter(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     const AF_UNIX: usize = 1;
     const SOCK_STREAM: usize = 1;
     if plan.skips(layer::SECCOMP) {
         return Ok(());
     }
-    let len = (plan.filter.len() / 8) as u16;
-    let program = Program {
-        len,
-        instructions: plan.filter.as_ptr(),
-    };
-    call(
-        nr::SECCOMP,
-        &[SET_MODE_FILTER, 0, &raw const program as usize],
-    )?;
-    if call(nr::SOCKET, &[AF_UNIX, SOCK_STREAM, 0]) != Err(sys::EPERM) {
+    load(plan.filter)?;
+    // One that either half refuses.
+    let refused = [
+        call(nr::SOCKET, &[AF_UNIX, SOCK_STREAM, 0]),
+        call(nr::UNSHARE, &[0]),
+    ];
+    if refused.iter().any(|answer| *answer != Err(sys::EPERM)) {
         return Err(sys::ENOTRECOVERABLE);
     }
     report.layers |= layer::SECCOMP;
@@ -518,11 +546,5 @@ pub(crate) fn rest() -> ! {
 
 /// The hook's own code failed: end at once, without a result.
 pub(crate) fn die() -> ! {
-    #[cfg(target_arch = "x86_64")]
-    const EXIT_GROUP: usize = 231;
-    #[cfg(target_arch = "aarch64")]
-    const EXIT_GROUP: usize = 94;
-    loop {
-        let _ = call(EXIT_GROUP, &[70]);
-    }
+    sys::exit(70)
 }

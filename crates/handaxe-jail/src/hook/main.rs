@@ -7,6 +7,7 @@ mod contained;
 mod landlock;
 mod plan;
 mod python;
+mod serve;
 mod sys;
 mod text;
 

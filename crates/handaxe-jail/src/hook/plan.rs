@@ -64,6 +64,8 @@ pub(crate) struct Report {
     pub(crate) layers: u32,
     pub(crate) pages: u64,
     pub(crate) abi: u32,
+    /// Its own directory in `/proc`, between two steps; not told.
+    pub(crate) own: usize,
 }
 
 impl Report {
@@ -81,9 +83,11 @@ impl Report {
 /// Bytes of a namespace's identity, such as `mnt:[4026531841]`.
 pub(crate) const IDENTITY: usize = 32;
 
-/// What the server tells a child: seventeen little-endian words, then the filter, the directories
+/// What the server tells a child: eighteen little-endian words, then the filter in
+/// its two parts, the directories
 /// that may be read, the names mounted in `/data`, each ending in NUL, the identities of the server's
 /// own namespaces, and the child's own directory where it has no namespaces, ending in NUL as well.
+#[derive(Clone, Copy)]
 pub(crate) struct Plan<'a> {
     /// Become descriptors 0, 1, 2 and 3.
     pub(crate) pipes: [usize; 4],
@@ -94,6 +98,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) scratch_inodes: u64,
     /// Whether this child can take files with its call.
     pub(crate) inline: bool,
+    /// The size that the server has, in pages; 0 where a process asks for itself.
+    pub(crate) pages: u64,
     /// Layers that a test takes away, or pretends are missing.
     #[cfg_attr(
         not(feature = "testing"),
@@ -105,10 +111,13 @@ pub(crate) struct Plan<'a> {
         expect(dead_code, reason = "read by tests alone")
     )]
     missing: u32,
+    /// The half of the filter that the server loads for all its children; empty where there is none
+    /// to inherit and `filter` is the whole of it.
+    pub(crate) inherited: &'a [u8],
     pub(crate) filter: &'a [u8],
     pub(crate) readable: &'a [u8],
     pub(crate) data: &'a [u8],
-    /// What `/proc/self/ns` shows the server, in the order of `child::NAMESPACES`, each padded with
+    /// What `/proc/self/ns` shows the server, in the order of `child::NAMED`, each padded with
     /// NUL to [`IDENTITY`] bytes.
     pub(crate) namespaces: &'a [u8],
     /// Its own directory in the host's tree, where it has no namespaces; empty otherwise.
@@ -117,12 +126,13 @@ pub(crate) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        const WORDS: usize = 17;
+        const WORDS: usize = 18;
         let (head, rest) = bytes.split_at_checked(WORDS * 8)?;
         let mut words = [0_u64; WORDS];
         for (word, chunk) in words.iter_mut().zip(head.chunks_exact(8)) {
             *word = u64::from_le_bytes(chunk.try_into().ok()?);
         }
+        let (inherited, rest) = rest.split_at_checked(words[17] as usize)?;
         let (filter, rest) = rest.split_at_checked(words[13] as usize)?;
         let (readable, rest) = rest.split_at_checked(words[14] as usize)?;
         let (data, rest) = rest.split_at_checked(words[15] as usize)?;
@@ -135,8 +145,10 @@ impl<'a> Plan<'a> {
             scratch_bytes: words[7],
             scratch_inodes: words[8],
             inline: words[9] != 0,
+            pages: 0,
             skip: words[11] as u32,
             missing: words[12] as u32,
+            inherited,
             filter,
             readable,
             data,

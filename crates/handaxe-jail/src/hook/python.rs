@@ -6,8 +6,8 @@
 use core::ffi::{c_char, c_int, c_long, c_void};
 use core::ptr;
 
-use super::plan::Report;
-use super::{child, contained, landlock, sys};
+use super::plan::{Plan, Report};
+use super::{child, contained, landlock, serve, sys};
 
 #[repr(C)]
 struct Object {
@@ -40,6 +40,10 @@ struct Definition {
 }
 
 unsafe extern "C" {
+    fn PyErr_Clear();
+    fn PyObject_CallNoArgs(callable: *mut Object) -> *mut Object;
+    fn PyTuple_GetItem(tuple: *mut Object, at: isize) -> *mut Object;
+    fn Py_DecRef(o: *mut Object);
     fn PyModule_Create2(definition: *mut Definition, version: c_int) -> *mut Object;
     fn PyBytes_AsStringAndSize(o: *mut Object, at: *mut *mut c_char, len: *mut isize) -> c_int;
     fn PyBytes_FromStringAndSize(at: *const c_char, len: isize) -> *mut Object;
@@ -75,18 +79,42 @@ fn report(report: Report) -> *mut Object {
     unsafe { PyBytes_FromStringAndSize(report.as_ptr().cast(), report.len() as isize) }
 }
 
-unsafe extern "C" fn next_pid_namespace(_: *mut Object, fd: *mut Object) -> *mut Object {
-    // SAFETY: `fd` is the live argument; -1 with an exception set also is no descriptor.
-    let fd = unsafe { PyLong_AsLong(fd) };
-    errno(child::next_pid_namespace(fd as usize))
-}
-
-unsafe extern "C" fn harden(_: *mut Object, plan: *mut Object) -> *mut Object {
-    // SAFETY: `plan` is the live argument and outlives the use of its bytes.
+/// Takes Python's `fork` and a plan, as a pair; gives a child its report and its own directory.
+unsafe extern "C" fn serve_children(_: *mut Object, pair: *mut Object) -> *mut Object {
+    // SAFETY: `pair` is the live argument; what it holds lives as long, and is only borrowed.
+    let (fork, plan) = unsafe { (PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1)) };
+    if fork.is_null() || plan.is_null() {
+        return ptr::null_mut();
+    }
+    // SAFETY: as above.
     let Some(plan) = (unsafe { bytes(plan) }) else {
         return ptr::null_mut();
     };
-    report(child::harden(plan))
+    let Some(plan) = Plan::parse(plan) else {
+        child::die()
+    };
+    let fork = || {
+        // SAFETY: a live callable; what it gives is ours, and is let go of.
+        let (pid, failed) = unsafe {
+            let pid = PyObject_CallNoArgs(fork);
+            if pid.is_null() {
+                PyErr_Clear();
+                return Err(sys::EAGAIN);
+            }
+            let value = PyLong_AsLong(pid);
+            Py_DecRef(pid);
+            (value as usize, value < 0)
+        };
+        if failed { Err(sys::EAGAIN) } else { Ok(pid) }
+    };
+    let (report, place) = serve::serve(&plan, fork);
+    let mut said = [0; 21 + 512];
+    let (head, rest) = said.split_at_mut(21);
+    head.copy_from_slice(&report.to_bytes());
+    let place = place.c().strip_suffix(b"\0").unwrap_or_default();
+    rest[..place.len()].copy_from_slice(place);
+    // SAFETY: copies that many bytes from a live array.
+    unsafe { PyBytes_FromStringAndSize(said.as_ptr().cast(), (21 + place.len()) as isize) }
 }
 
 unsafe extern "C" fn contain(_: *mut Object, plan: *mut Object) -> *mut Object {
@@ -130,9 +158,8 @@ const fn method(
     }
 }
 
-static mut METHODS: [Method; 7] = [
-    method(b"next_pid_namespace\0", next_pid_namespace),
-    method(b"harden\0", harden),
+static mut METHODS: [Method; 6] = [
+    method(b"serve\0", serve_children),
     method(b"contain\0", contain),
     method(b"lower\0", lower),
     method(b"seal\0", seal),

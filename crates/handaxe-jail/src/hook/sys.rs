@@ -80,6 +80,10 @@ numbers! {
     READ 0 63
     WRITE 1 64
     CLOSE 3 57
+    SENDMSG 46 211
+    RECVMSG 47 212
+    WAIT4 61 260
+    KILL 62 129
     GETPID 39 172
     SOCKET 41 198
     CHDIR 80 49
@@ -89,6 +93,7 @@ numbers! {
     CAPSET 126 91
     PRCTL 157 167
     MOUNT 165 40
+    SETHOSTNAME 170 161
     STATFS 137 43
     OPENAT 257 56
     MKDIRAT 258 34
@@ -96,11 +101,13 @@ numbers! {
     PPOLL 271 73
     UNSHARE 272 97
     DUP3 292 24
+    PIPE2 293 59
     PRLIMIT64 302 261
     SETNS 308 268
     SECCOMP 317 277
     OPEN_TREE 428 428
     MOVE_MOUNT 429 429
+    PIDFD_OPEN 434 434
     CLOSE_RANGE 436 436
     LANDLOCK_CREATE_RULESET 444 444
     LANDLOCK_ADD_RULE 445 445
@@ -109,8 +116,11 @@ numbers! {
 
 pub(crate) const EPERM: Errno = 1;
 pub(crate) const ENOENT: Errno = 2;
+pub(crate) const EINTR: Errno = 4;
+pub(crate) const EAGAIN: Errno = 11;
 pub(crate) const EACCES: Errno = 13;
 pub(crate) const EINVAL: Errno = 22;
+pub(crate) const EMFILE: Errno = 24;
 pub(crate) const EROFS: Errno = 30;
 pub(crate) const ENOSYS: Errno = 38;
 /// What a layer that reads back as absent is reported with.
@@ -153,6 +163,17 @@ pub(crate) fn read_file(at: usize, path: &[u8], buffer: &mut [u8]) -> Result<usi
     let done = call(nr::READ, &[fd, buffer.as_mut_ptr() as usize, buffer.len()]);
     close(fd);
     done
+}
+
+/// Ends the process, without a word to anyone.
+pub(crate) fn exit(status: usize) -> ! {
+    #[cfg(target_arch = "x86_64")]
+    const EXIT_GROUP: usize = 231;
+    #[cfg(target_arch = "aarch64")]
+    const EXIT_GROUP: usize = 94;
+    loop {
+        let _ = call(EXIT_GROUP, &[status]);
+    }
 }
 
 pub(crate) fn prctl(option: usize, arg: usize) -> Result<usize, Errno> {

@@ -40,6 +40,7 @@ pub fn source_digest() -> Digest {
         SERVER,
         seccomp::LIST,
         include_str!("../hook/child.rs"),
+        include_str!("../hook/serve.rs"),
         include_str!("../hook/contained.rs"),
         include_str!("../hook/plan.rs"),
         include_str!("../hook/landlock.rs"),
@@ -108,7 +109,7 @@ fn whole(
     control: BorrowedFd<'_>,
     proc: OwnedFd,
     config: &Launch,
-    filter: &[u8],
+    filter: &seccomp::Halves,
 ) -> Result<steps::Server, LaunchError> {
     let mut held = None;
     if steps::is_root() {
@@ -145,7 +146,7 @@ fn bare(
     control: BorrowedFd<'_>,
     proc: OwnedFd,
     config: &Launch,
-    filter: &[u8],
+    filter: &seccomp::Halves,
 ) -> Result<steps::Server, LaunchError> {
     if steps::is_root() {
         steps::give_place(config)?;
@@ -167,31 +168,40 @@ fn bare(
 /// filter stands in its settings.
 fn own_files(
     config: &Launch,
-    filter: &[u8],
+    filter: &seccomp::Halves,
     hook_path: &str,
     filter_path: &str,
 ) -> [(&'static str, Vec<u8>); 4] {
-    let settings = settings(config, hook_path, filter_path).to_string();
+    let inherited = filter.inherited.len();
+    let settings = settings(config, hook_path, filter_path, inherited).to_string();
     [
         ("handaxe/server.py", SERVER.as_bytes().to_vec()),
         ("handaxe/handaxe_hook.so", HOOK.to_vec()),
         ("handaxe/settings.json", settings.into_bytes()),
-        ("handaxe/filter", filter.to_vec()),
+        (
+            "handaxe/filter",
+            [&filter.inherited[..], &filter.own].concat(),
+        ),
     ]
 }
 
 #[cfg(not(feature = "testing"))]
-fn filter(config: &Launch) -> Result<Vec<u8>, seccomp::SeccompError> {
-    seccomp::filter(config.shape)
+fn filter(config: &Launch) -> Result<seccomp::Halves, seccomp::SeccompError> {
+    seccomp::halves(config.shape)
 }
 
 #[cfg(feature = "testing")]
-fn filter(config: &Launch) -> Result<Vec<u8>, seccomp::SeccompError> {
+fn filter(config: &Launch) -> Result<seccomp::Halves, seccomp::SeccompError> {
     seccomp::widened(config.shape, &config.knobs.allow)
 }
 
 /// What the server reads when it starts.
-fn settings(config: &Launch, hook_path: &str, filter_path: &str) -> serde_json::Value {
+fn settings(
+    config: &Launch,
+    hook_path: &str,
+    filter_path: &str,
+    inherited: usize,
+) -> serde_json::Value {
     #[cfg(feature = "testing")]
     let (skip, missing) = (
         crate::config::to_bits(&config.knobs.skip),
@@ -217,8 +227,10 @@ fn settings(config: &Launch, hook_path: &str, filter_path: &str) -> serde_json::
             readable.extend(config.data.iter().map(|d| d.path.clone()));
         }
     }
+    // A rule holds for all that is beneath, and every child loads every rule. In order, what is
+    // beneath a directory follows it.
     readable.sort();
-    readable.dedup();
+    readable.dedup_by(|path, kept| path.starts_with(kept));
     serde_json::json!({
         "modules": config.modules,
         "seed": config.seed,
@@ -231,6 +243,8 @@ fn settings(config: &Launch, hook_path: &str, filter_path: &str) -> serde_json::
         "place": config.place,
         "hook": hook_path,
         "filter": filter_path,
+        // So many bytes of it are the half that the server loads for all.
+        "inherited": inherited,
         "skip": skip,
         "missing": missing,
     })

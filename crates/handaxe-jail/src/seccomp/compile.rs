@@ -1,7 +1,7 @@
 //! From the list to classic BPF: a balanced tree over the numbers, so that every call passes about
 //! eight comparisons instead of a hundred. Neighbouring numbers with the same answer share a leaf.
 
-use super::{Action, Arch, List, Rule, SeccompError};
+use super::{Action, Arch, Errno, List, Rule, SeccompError};
 
 /// One `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,17 @@ fn verdict(action: Action) -> Insn {
     )
 }
 
-/// Compiles the list for one architecture.
+/// Compiles the list for one architecture. What it does not name is refused.
 pub fn compile(list: &List, arch: Arch) -> Result<Vec<u8>, SeccompError> {
+    compile_over(list, arch, Action::Errno(Errno::Perm))
+}
+
+/// The same with another answer to what the list does not name.
+pub(super) fn compile_over(
+    list: &List,
+    arch: Arch,
+    otherwise: Action,
+) -> Result<Vec<u8>, SeccompError> {
     let mut leaves = Vec::new();
     for call in &list.syscalls {
         let Some(number) = call.number(arch) else {
@@ -89,9 +98,9 @@ pub fn compile(list: &List, arch: Arch) -> Result<Vec<u8>, SeccompError> {
         op(RETURN, KILL_PROCESS),
         op(LOAD, NUMBER),
     ];
-    let refuse = vec![op(RETURN, ERRNO | EPERM)];
+    let otherwise = vec![verdict(otherwise)];
     // Ranges by their first number; each reaches to the next one's.
-    let mut ranges: Vec<(u32, Vec<Insn>)> = vec![(0, refuse.clone())];
+    let mut ranges: Vec<(u32, Vec<Insn>)> = vec![(0, otherwise.clone())];
     let mut add = |from: u32, code: Vec<Insn>| match ranges.last_mut() {
         Some(last) if last.0 == from => last.1 = code,
         Some(last) if last.1 == code => {}
@@ -99,7 +108,7 @@ pub fn compile(list: &List, arch: Arch) -> Result<Vec<u8>, SeccompError> {
     };
     for (number, code, _) in leaves {
         add(number, code);
-        add(number + 1, refuse.clone());
+        add(number + 1, otherwise.clone());
     }
     if arch == Arch::X86_64 {
         add(X32, vec![op(RETURN, KILL_PROCESS)]);
@@ -245,25 +254,26 @@ mod tests {
             .map_or(ERRNO | EPERM, |r| verdict(r.action).k)
     }
 
+    /// Every value that a rule names, each with one bit altered, in every bit.
+    fn telling_arguments(list: &List) -> Vec<[u64; 6]> {
+        let mut arguments: Vec<[u64; 6]> = vec![[0; 6], [u64::MAX; 6], [1; 6]];
+        let rules = list.syscalls.iter().flat_map(|s| &s.rules);
+        for c in rules.flat_map(|r| &r.when) {
+            for bit in std::iter::once(0).chain((0..64).map(|b| 1_u64 << b)) {
+                let mut args = [0; 6];
+                args[usize::from(c.arg)] = c.value ^ bit;
+                arguments.push(args);
+            }
+        }
+        arguments
+    }
+
     #[test]
     fn the_program_says_what_the_list_says() {
         let list = parse(LIST).unwrap();
         for arch in [Arch::X86_64, Arch::Aarch64] {
             let program = compile(&list, arch).unwrap();
-            let mut arguments: Vec<[u64; 6]> = vec![[0; 6], [u64::MAX; 6], [1; 6]];
-            // Every value that a rule names, each with one bit altered, in every bit.
-            for c in list
-                .syscalls
-                .iter()
-                .flat_map(|s| &s.rules)
-                .flat_map(|r| &r.when)
-            {
-                for bit in std::iter::once(0).chain((0..64).map(|b| 1_u64 << b)) {
-                    let mut args = [0; 6];
-                    args[usize::from(c.arg)] = c.value ^ bit;
-                    arguments.push(args);
-                }
-            }
+            let arguments = telling_arguments(&list);
             for number in (0..600).chain([X32 - 1, X32, X32 + 1, u32::MAX]) {
                 for args in &arguments {
                     let want = expected(&list, arch, number, *args);
@@ -279,6 +289,32 @@ mod tests {
                 KILL_PROCESS,
                 "32-bit"
             );
+        }
+    }
+
+    /// The kernel takes the stricter of two answers: the lower number, but for its sign.
+    #[test]
+    fn halves_say_what_the_whole_says() {
+        for shape in [Shape::Namespaces, Shape::Landlock] {
+            for arch in [Arch::X86_64, Arch::Aarch64] {
+                let list = || super::super::list(shape).unwrap();
+                let whole = compile(&list(), arch).unwrap();
+                let halves = super::super::halves::halves(list(), arch).unwrap();
+                let strictness = |answer: &u32| (*answer & 0xffff_0000) as i32;
+                let arguments = telling_arguments(&list());
+                for number in (0..600).chain([X32 - 1, X32, X32 + 56, u32::MAX]) {
+                    for args in &arguments {
+                        let ask = |program: &[u8]| run(program, arch.audit(), number, *args);
+                        let both = [ask(&halves.inherited), ask(&halves.own)];
+                        let both = both.into_iter().min_by_key(strictness).unwrap();
+                        assert_eq!(both, ask(&whole), "{arch:?} {number} {args:?}");
+                    }
+                }
+                for program in [&halves.inherited, &halves.own] {
+                    assert_eq!(run(program, 0x4000_0003, 1, [0; 6]), KILL_PROCESS, "32-bit");
+                }
+                assert!(halves.own.len() * 2 < whole.len());
+            }
         }
     }
 

@@ -5,12 +5,14 @@
 //! calls that no program meets by accident kill instead, and the run ends as `policy`.
 
 mod compile;
+mod halves;
 #[cfg(feature = "testing")]
 mod widened;
 
 use serde::Deserialize;
 
 pub use compile::compile;
+pub use halves::Halves;
 #[cfg(feature = "testing")]
 pub(crate) use widened::widened;
 
@@ -127,9 +129,14 @@ pub enum SeccompError {
     TooLong(usize),
 }
 
-/// The filter that every child of such a jail loads: `struct sock_filter[]`, ready for the kernel.
+/// The filter that every child of such a jail is under: `struct sock_filter[]`, ready for the kernel.
 pub fn filter(shape: Shape) -> Result<Vec<u8>, SeccompError> {
     compile(&list(shape)?, Arch::NATIVE)
+}
+
+/// The same in two halves, of which the children share one.
+pub fn halves(shape: Shape) -> Result<Halves, SeccompError> {
+    halves::halves(list(shape)?, Arch::NATIVE)
 }
 
 /// The list as it stands for a jail of this shape.

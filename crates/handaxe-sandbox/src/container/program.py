@@ -115,7 +115,7 @@ def main():
     blob = struct.pack("<11Q", *words, settings["scratch_bytes"], settings["scratch_inodes"], 1)
     # No directory of its own in a tree of the host's; no layer taken away or missing; no files of a
     # session, and no namespaces of a server's to be told from.
-    blob += struct.pack("<7Q", 0, 0, 0, len(filter_program), len(readable), 0, 0)
+    blob += struct.pack("<8Q", 0, 0, 0, len(filter_program), len(readable), 0, 0, 0)
     blob += filter_program + readable
     pid = os.fork()
     if pid == 0:

@@ -229,9 +229,9 @@ fn name(shape: Shape) -> &'static str {
 /// Digest over the system-call filter that every child of the native profile loads on this machine.
 pub fn filter_digest() -> Result<Digest, SandboxError> {
     let filter =
-        handaxe_jail::seccomp::filter(Shape::Namespaces).map_err(|e| SandboxError::Start {
+        handaxe_jail::seccomp::halves(Shape::Namespaces).map_err(|e| SandboxError::Start {
             doing: "compiling the system-call filter",
             source: std::io::Error::other(e),
         })?;
-    Ok(Digest::of(&filter))
+    Ok(Digest::of_parts([&filter.inherited[..], &filter.own]))
 }

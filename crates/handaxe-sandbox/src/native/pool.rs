@@ -89,6 +89,14 @@ const EASE: Duration = Duration::from_secs(2);
 /// What an idle child keeps for itself, by measurement, rounded up.
 const CHILD_BYTES: u64 = 4 << 20;
 
+/// A call that found no child. Each has a bell of its own: were all of them woken for every child,
+/// most of a busy machine's time would go into looking up and lying down again.
+struct Waiting {
+    ticket: u64,
+    class: Class,
+    bell: Arc<Condvar>,
+}
+
 struct State {
     next_id: u64,
     /// Oldest first.
@@ -100,7 +108,9 @@ struct State {
     /// Ended children that somebody may still ask for.
     ended: HashMap<u64, Ended>,
     /// Calls in the order in which they came.
-    waiting: VecDeque<(u64, Class)>,
+    waiting: VecDeque<Waiting>,
+    /// How many wait for word of how a child ended.
+    curious: usize,
     next_ticket: u64,
     /// Served, killed, not put away yet.
     spent: Vec<Ready>,
@@ -126,7 +136,7 @@ impl State {
     /// The class of which a child is missing most urgently.
     fn missing(&self) -> Option<Class> {
         let mut counts: HashMap<Class, usize> = HashMap::new();
-        for (_, class) in &self.waiting {
+        for Waiting { class, .. } in &self.waiting {
             let wanted = counts.entry(*class).or_default();
             *wanted += 1;
             if self.there(*class) < *wanted {
@@ -135,6 +145,37 @@ impl State {
         }
         let beyond = counts.get(&self.usual).copied().unwrap_or(0);
         (self.there(self.usual) < self.target + beyond).then_some(self.usual)
+    }
+
+    /// Whether the keeper could do something about what is missing.
+    fn needs_keeper(&self, most: usize) -> bool {
+        let Some(class) = self.missing() else {
+            return false;
+        };
+        self.live.len() < most || self.idle.iter().any(|(c, _)| *c != class)
+    }
+
+    /// Wakes whoever is first in line for a child that is ready, and everyone when there is bad news.
+    fn call_next(&self) {
+        if self.gone.is_some() || self.refused.is_some() {
+            self.waiting.iter().for_each(|w| w.bell.notify_one());
+            return;
+        }
+        let mut called: Vec<(Class, usize)> = Vec::new();
+        for waiting in &self.waiting {
+            let at = called.iter().position(|(c, _)| *c == waiting.class);
+            let at = at.unwrap_or_else(|| {
+                let ready = self.idle.iter().filter(|(c, _)| *c == waiting.class);
+                called.push((waiting.class, ready.count()));
+                called.len() - 1
+            });
+            if let Some((_, left)) = called.get_mut(at)
+                && *left > 0
+            {
+                *left -= 1;
+                waiting.bell.notify_one();
+            }
+        }
     }
 }
 
@@ -149,7 +190,8 @@ pub(super) struct Pool {
     most: usize,
     patience: Duration,
     state: Mutex<State>,
-    changed: Condvar,
+    /// Rung for those who ask how a child ended.
+    told: Condvar,
     /// Wakes the keeper.
     bell: OwnedFd,
 }
@@ -176,6 +218,7 @@ impl Pool {
             live: HashMap::new(),
             ended: HashMap::new(),
             waiting: VecDeque::new(),
+            curious: 0,
             next_ticket: 0,
             spent: Vec::new(),
             usual: Class::of(&Limits::default(), false),
@@ -195,7 +238,7 @@ impl Pool {
             most,
             patience: config.patience,
             state: Mutex::new(state),
-            changed: Condvar::new(),
+            told: Condvar::new(),
             bell,
         }))
     }
@@ -239,8 +282,17 @@ impl Pool {
                 }
             }
             if told {
-                self.changed.notify_all();
+                self.announce();
             }
+        }
+    }
+
+    /// Tells the callers that something changed: those whom it concerns.
+    fn announce(&self) {
+        let state = self.lock();
+        state.call_next();
+        if state.curious > 0 {
+            self.told.notify_all();
         }
     }
 
@@ -263,7 +315,7 @@ impl Pool {
             if matches!(said, Said::Gone) {
                 coming.clear();
                 self.gone();
-                self.changed.notify_all();
+                self.announce();
                 return false;
             }
             if let (Said::Ended(id, _), Some(place)) = (&said, &self.jail.place) {
@@ -387,7 +439,7 @@ impl Pool {
                 state.live.remove(&id);
                 state.refused = Some(error);
                 drop(state);
-                self.changed.notify_all();
+                self.announce();
                 return;
             }
         }
@@ -461,7 +513,7 @@ impl Pool {
         let mut state = self.lock();
         state.calls += 1;
         state.usual = class;
-        if !state.waiting.iter().any(|(_, c)| *c == class)
+        if !state.waiting.iter().any(|w| w.class == class)
             && let Some(ready) = pick(&mut state, class)
         {
             return Ok(ready);
@@ -479,20 +531,26 @@ impl Pool {
         let until = Instant::now() + self.patience;
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        state.waiting.push_back((ticket, class));
+        let bell = Arc::new(Condvar::new());
+        state.waiting.push_back(Waiting {
+            ticket,
+            class,
+            bell: Arc::clone(&bell),
+        });
         // It was missed: more are kept ready from now on.
         if state.calls > 1 {
             state.target = (state.target + 1).min(self.ready_most);
             state.eased = Instant::now();
         }
-        self.ring();
+        if state.needs_keeper(self.most) {
+            self.ring();
+        }
         let taken = loop {
-            let first = state
-                .waiting
-                .iter()
-                .find(|(_, c)| *c == class)
-                .map(|(t, _)| *t);
-            if first == Some(ticket)
+            // Whoever is called out of turn, by a slice's end, leaves those before their children.
+            let before = state.waiting.iter().take_while(|w| w.ticket != ticket);
+            let before = before.filter(|w| w.class == class).count();
+            let ready = state.idle.iter().filter(|(c, _)| *c == class).count();
+            if ready > before
                 && let Some(ready) = pick(&mut state, class)
             {
                 break Ok(ready);
@@ -513,23 +571,25 @@ impl Pool {
                 let ahead = state
                     .waiting
                     .iter()
-                    .position(|(t, _)| *t == ticket)
+                    .position(|w| w.ticket == ticket)
                     .unwrap_or(0);
                 break Err(SandboxError::Busy {
                     waited: self.patience,
                     ahead,
                 });
             }
-            state = self
-                .changed
+            state = bell
                 .wait_timeout(state, SLICE)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         };
-        state.waiting.retain(|(t, _)| *t != ticket);
+        state.waiting.retain(|w| w.ticket != ticket);
+        state.call_next();
+        let ring = state.needs_keeper(self.most);
         drop(state);
-        self.ring();
-        self.changed.notify_all();
+        if ring {
+            self.ring();
+        }
         taken
     }
 
@@ -544,20 +604,23 @@ impl Pool {
     pub(super) fn ended(&self, id: u64, patience: Duration) -> Option<Ended> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
-        loop {
+        state.curious += 1;
+        let ended = loop {
             if let Some(ended) = state.ended.remove(&id) {
-                return Some(ended);
+                break Some(ended);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || state.gone.is_some() {
-                return None;
+                break None;
             }
             state = self
-                .changed
+                .told
                 .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
-        }
+        };
+        state.curious -= 1;
+        ended
     }
 
     pub(super) fn stats(&self) -> SessionStats {

@@ -264,7 +264,8 @@ fn open(shop: &Workshop, args: DoorArgs) -> Result<Arc<Service>, Failure> {
         minds: Arc::new(Source::new(shop, args.model)?),
         externals: servers::externals(shop)?,
     };
-    Ok(Arc::new(Service::new(parts)))
+    let service = Service::new(parts).map_err(|e| Failure::failed("serve", chain(&e)))?;
+    Ok(Arc::new(service))
 }
 
 /// The models of a server's runs: chosen once, made anew for each run with a budget of its own.
