@@ -13,3 +13,6 @@ CREATE TABLE provisional_use (
     -- The last call that was made under it; NULL where none came that far.
     last_call INTEGER REFERENCES invocation (id)
 ) STRICT;
+
+-- Each call asks for the last event that changed the library, and each call is an event.
+CREATE INDEX event_library ON event (seq) WHERE kind IN ('tool_registered', 'tool_state_changed');

@@ -1,6 +1,7 @@
-//! One warm session for every call that brings no files of its own. A session holds nothing of any
+//! Warm sessions for every call that brings no files of its own. A session holds nothing of any
 //! tool, so that all of them can share it; a call is a fresh process in it as always.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use handaxe_sandbox::{
@@ -8,26 +9,34 @@ use handaxe_sandbox::{
 };
 use handaxe_types::{LayerStatus, SandboxResult};
 
+/// Those that are open, by the seed of their hashes.
+type Kept = Arc<Mutex<BTreeMap<u32, Arc<dyn Session>>>>;
+
+/// So many: one for calls, and one for those that are looked at a second time, under another seed.
+/// To open one takes as long as twenty calls.
+const MOST: usize = 2;
+
 /// A sandbox whose plain sessions are opened once and kept.
 pub(crate) struct SharedSessions {
     inner: Arc<dyn Sandbox>,
-    plain: Arc<Mutex<Option<Arc<dyn Session>>>>,
+    kept: Kept,
 }
 
 impl SharedSessions {
     pub(crate) fn new(inner: Arc<dyn Sandbox>) -> Self {
         Self {
             inner,
-            plain: Arc::default(),
+            kept: Arc::default(),
         }
     }
 }
 
 impl SharedSessions {
-    /// Of the kept session, while there is one.
+    /// Of the session for calls, while there is one.
     pub(crate) fn stats(&self) -> SessionStats {
-        let plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
-        plain.as_ref().map(|s| s.stats()).unwrap_or_default()
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let plain = kept.get(&SessionSpec::default().hash_seed);
+        plain.map(|s| s.stats()).unwrap_or_default()
     }
 }
 
@@ -49,19 +58,29 @@ impl Sandbox for SharedSessions {
     }
 
     fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Session>, SandboxError> {
-        if !spec.mounts.is_empty() || spec.hash_seed != SessionSpec::default().hash_seed {
+        let seed = spec.hash_seed;
+        if !spec.mounts.is_empty() {
             return self.inner.open(spec);
         }
         // Held while it opens: the calls that come meanwhile want this very session.
-        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = match &*plain {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = match kept.get(&seed) {
             Some(session) => Arc::clone(session),
-            None => Arc::clone(plain.insert(self.inner.open(spec)?)),
+            None if kept.len() < MOST => {
+                let session = self.inner.open(spec)?;
+                kept.insert(seed, Arc::clone(&session));
+                session
+            }
+            None => {
+                drop(kept);
+                return self.inner.open(spec);
+            }
         };
-        drop(plain);
+        drop(kept);
         Ok(Arc::new(Lent {
             session,
-            plain: Arc::clone(&self.plain),
+            seed,
+            kept: Arc::clone(&self.kept),
         }))
     }
 }
@@ -69,7 +88,8 @@ impl Sandbox for SharedSessions {
 /// The kept session in a caller's hands; one that has died is not lent again.
 struct Lent {
     session: Arc<dyn Session>,
-    plain: Arc<Mutex<Option<Arc<dyn Session>>>>,
+    seed: u32,
+    kept: Kept,
 }
 
 impl Session for Lent {
@@ -79,12 +99,10 @@ impl Session for Lent {
             SandboxError::JailDied { .. } | SandboxError::Protocol { .. } | SandboxError::Io { .. },
         ) = &result
         {
-            let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
-            if plain
-                .as_ref()
-                .is_some_and(|p| Arc::ptr_eq(p, &self.session))
-            {
-                *plain = None;
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = |kept: &Arc<dyn Session>| Arc::ptr_eq(kept, &self.session);
+            if kept.get(&self.seed).is_some_and(same) {
+                kept.remove(&self.seed);
             }
         }
         result
