@@ -6,6 +6,7 @@
 //! What a killed host leaves behind (a directory, an empty control group) is swept at the next start.
 
 mod bundle;
+mod groups;
 mod runtime;
 mod spawner;
 
@@ -195,8 +196,7 @@ fn sweep(place: &Path, kind: &Kind, program: &Path) {
         .take(1000)
     {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|n| n.split('-').next());
-        let Some(owner) = owner.and_then(|o| o.parse::<u32>().ok()) else {
+        let Some(owner) = owner(&name) else {
             continue;
         };
         // Anybody may make a directory of this name where they are laid: only our own is believed.
@@ -217,6 +217,16 @@ fn sweep(place: &Path, kind: &Kind, program: &Path) {
         }
         let _ = fs::remove_dir_all(entry.path());
     }
+    for name in groups::named(PREFIX) {
+        if owner(&name).is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
+            groups::remove(&name);
+        }
+    }
+}
+
+/// The process that made what has this name.
+fn owner(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
 #[expect(
@@ -396,6 +406,7 @@ impl Body for Container {
         if !clean || self.state.join(&self.name).exists() {
             delete(self.kind, &self.program, &self.state, &self.name);
         }
+        groups::remove(&self.name);
         let _ = fs::remove_dir_all(&self.directory);
     }
 

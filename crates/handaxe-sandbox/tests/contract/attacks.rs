@@ -203,6 +203,26 @@ pub(crate) fn nothing_left(b: &Backend) {
     // What is left is the suite's own session.
     assert!(after.len() <= 1, "{after:?}");
     assert!(b.place.starts_with(std::env::temp_dir()));
+    let groups = sessions_with_groups();
+    assert!(groups.len() <= 1, "{groups:?}");
+}
+
+/// Sessions of this process that have control groups at the top of a hierarchy: a group is named as
+/// its session is, and numbered.
+fn sessions_with_groups() -> std::collections::BTreeSet<String> {
+    let mine = format!("handaxe-oci-{}-", std::process::id());
+    let top = std::path::PathBuf::from("/sys/fs/cgroup");
+    let list = |of: &std::path::PathBuf| -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(of).into_iter().flatten().flatten();
+        entries.map(|e| e.path()).collect()
+    };
+    let mut tops = list(&top);
+    tops.push(top);
+    let groups = tops.iter().flat_map(list);
+    let names = groups.filter_map(|p| Some(p.file_name()?.to_str()?.to_owned()));
+    let mine = names.filter(|n| n.starts_with(&mine));
+    mine.filter_map(|n| Some(n.rsplit_once('-')?.0.to_owned()))
+        .collect()
 }
 
 /// Directories of this process's sessions.
