@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use crate::generate::Rng;
 use handaxe_composer::{
-    Chain, EvalError, Extractable, Format, Func, How, Join, Measure, Terminal, emit, evaluate_with, invocation,
-    written,
+    Chain, EvalError, Extractable, Format, Func, How, Join, Measure, Terminal, emit, evaluate_with,
+    invocation, written,
 };
 use serde_json::{Value, json};
 
