@@ -58,7 +58,15 @@ const ask = async (page, question, want = "answer", file = "orders.csv") => {
   await page.click("text=Ask >> nth=-1");
   await page.waitForURL(/\/runs\/r[0-9a-f]{16}$/);
 };
-const state = (page, word) => page.locator("#state .status", { hasText: word }).waitFor({ timeout: 60_000 });
+/** Waits for a state; where it does not come, says what the run's page shows instead. */
+const state = async (page, word) => {
+  try {
+    await page.locator("#state .status", { hasText: word }).waitFor({ timeout: 60_000 });
+  } catch (error) {
+    const shown = await page.locator("main").innerText().catch(() => "nothing");
+    throw new Error(`not ${word}, but:\n${shown.slice(0, 3000)}\n${error.message}`);
+  }
+};
 
 export const journeys = {
   "a question asked in the browser is seen to progress, approved, and answered": async ({ assert, visit, signIn }) => {
