@@ -46,7 +46,7 @@ impl Registry {
         });
         let waiting = &self.inner.calls;
         waiting.queue().push_back(Arc::clone(&mine));
-        let mut conn = self.lock();
+        let mut conn = self.lock_for_calls();
         loop {
             if let Some(done) = mine.done().take() {
                 return done;

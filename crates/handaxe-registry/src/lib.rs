@@ -30,6 +30,7 @@ mod invocations;
 mod journal;
 mod keys;
 mod load;
+mod loaded;
 #[cfg(feature = "dense")]
 mod minilm;
 mod names;

@@ -1,6 +1,7 @@
 //! The only way to a tool that can run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use handaxe_types::{
     Approval, ApprovalId, Asset, Digest, Draft, EventKind, Profile, Spec, ToolDigest, ToolName,
@@ -18,7 +19,10 @@ use crate::stored::{ApprovalRow, VersionRow, standing, standing_approval};
 /// A version that was approved, with the very bytes that were. Only [`Registry::load_approved`]
 /// makes one; holding it is the proof.
 #[derive(Clone, Debug)]
-pub struct ApprovedTool {
+pub struct ApprovedTool(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
     id: i64,
     version: Version,
     digest: ToolDigest,
@@ -31,58 +35,58 @@ pub struct ApprovedTool {
 
 impl ApprovedTool {
     pub fn name(&self) -> &ToolName {
-        &self.substance.spec.name
+        &self.0.substance.spec.name
     }
 
     pub fn version(&self) -> Version {
-        self.version
+        self.0.version
     }
 
     pub fn tool_ref(&self) -> ToolRef {
         ToolRef {
             name: self.name().clone(),
-            version: Some(self.version),
+            version: Some(self.0.version),
         }
     }
 
     pub fn spec(&self) -> &Spec {
-        &self.substance.spec
+        &self.0.substance.spec
     }
 
     /// `tool.py`.
     pub fn code(&self) -> &str {
-        &self.substance.code
+        &self.0.substance.code
     }
 
     pub fn assets(&self) -> &BTreeMap<String, Asset> {
-        &self.substance.assets
+        &self.0.substance.assets
     }
 
     /// Recomputed from the bytes above when it was loaded.
     pub fn digest(&self) -> ToolDigest {
-        self.digest
+        self.0.digest
     }
 
     /// The sandbox profile that it was approved under.
     pub fn profile(&self) -> Digest {
-        self.profile
+        self.0.profile
     }
 
     pub fn approval(&self) -> &Approval {
-        &self.approval
+        &self.0.approval
     }
 
     /// Active, or deprecated: then [`Self::successor`] may name what to use instead.
     pub fn state(&self) -> ToolState {
-        self.state
+        self.0.state
     }
 
     pub fn successor(&self) -> Option<&ToolRef> {
-        self.successor.as_ref()
+        self.0.successor.as_ref()
     }
 
     pub(crate) fn row_id(&self) -> i64 {
-        self.id
+        self.0.id
     }
 }
 
@@ -95,7 +99,17 @@ impl Registry {
         tool: &ToolRef,
         profile: &Profile,
     ) -> Result<ApprovedTool, LoadError> {
-        let denied = match self.read(|tx| load(self, tx, tool, profile)) {
+        let loaded = &self.inner.loaded;
+        let found = self.read_via(|tx, via| {
+            let stamp = loaded.stamp(tx, via)?;
+            if let Some(found) = loaded.find(stamp, tool, profile, &self.policy) {
+                return Ok(found);
+            }
+            let found = load(self, tx, tool, profile)?;
+            loaded.keep(stamp, tool, profile, &self.policy, &found);
+            Ok(found)
+        });
+        let denied = match found {
             Err(e @ (LoadError::NotFound { .. } | LoadError::Registry(_))) => return Err(e),
             Err(denied) => denied,
             loaded => return loaded,
@@ -169,7 +183,7 @@ fn load(
     if !recorded {
         return Err(LoadError::Tampered { tool });
     }
-    Ok(ApprovedTool {
+    Ok(ApprovedTool(Arc::new(Held {
         id: row.id,
         version: row.version,
         digest,
@@ -178,7 +192,7 @@ fn load(
         substance,
         state: row.state,
         successor: row.successor.as_deref().and_then(|s| s.parse().ok()),
-    })
+    })))
 }
 
 /// Whether the profile is stricter than the one that the version was tried under. What that one was

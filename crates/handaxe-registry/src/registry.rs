@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::dense::Dense;
 use crate::error::{RegistryError, Step as _};
 use crate::group::Waiting;
+use crate::loaded::{Loaded, Via};
 use crate::schema;
 
 /// Milliseconds since the Unix epoch, for whoever asks.
@@ -28,7 +29,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Registry {
     pub(crate) inner: Arc<Inner>,
     actor: Arc<str>,
-    policy: Arc<ApprovalPolicy>,
+    pub(crate) policy: Arc<ApprovalPolicy>,
     redactor: Arc<Redactor>,
     /// What finds tools by meaning, beside their words.
     pub(crate) dense: Option<Arc<Dense>>,
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     /// Reads beside a write that waits for the disk; opened when one first has to.
     reader: OnceLock<Mutex<Connection>>,
     pub(crate) calls: Waiting,
+    pub(crate) loaded: Loaded,
 }
 
 impl std::fmt::Debug for Registry {
@@ -89,6 +91,7 @@ impl Registry {
                 conn: Mutex::new(conn),
                 reader: OnceLock::new(),
                 calls: Waiting::default(),
+                loaded: Loaded::default(),
             }),
             actor: Arc::from("handaxe"),
             policy: Arc::default(),
@@ -176,13 +179,21 @@ impl Registry {
         &self,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut conn = match self.inner.conn.try_lock() {
-            Ok(conn) => conn,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => self.reader()?,
+        self.read_via(|tx, _| f(tx))
+    }
+
+    /// The same for one who must know which connection it reads through.
+    pub(crate) fn read_via<T, E: From<RegistryError>>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>, Via) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (mut conn, via) = match self.inner.conn.try_lock() {
+            Ok(conn) => (conn, Via::Writer),
+            Err(TryLockError::Poisoned(poisoned)) => (poisoned.into_inner(), Via::Writer),
+            Err(TryLockError::WouldBlock) => (self.reader()?, Via::Reader),
         };
         let tx = conn.transaction().step("begin reading")?;
-        f(&tx)
+        f(&tx, via)
     }
 
     fn reader(&self) -> Result<MutexGuard<'_, Connection>, RegistryError> {
@@ -214,8 +225,16 @@ impl Registry {
         Ok(value)
     }
 
-    /// A panic elsewhere rolled its transaction back, so the connection is still good.
+    /// The connection that writes, to write anything with.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
+        let conn = self.lock_for_calls();
+        self.inner.loaded.may_change();
+        conn
+    }
+
+    /// The same, to write nothing but records of calls. A panic elsewhere rolled its transaction
+    /// back, so the connection is still good.
+    pub(crate) fn lock_for_calls(&self) -> MutexGuard<'_, Connection> {
         self.inner
             .conn
             .lock()

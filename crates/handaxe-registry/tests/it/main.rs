@@ -14,6 +14,7 @@ mod dense;
 mod evidence;
 mod figures;
 mod keys;
+mod loaded;
 mod opening;
 mod provisional;
 mod retrieval;

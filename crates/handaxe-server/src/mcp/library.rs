@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use handaxe_registry::Offer;
+use handaxe_registry::{LoadError, Offer};
 use handaxe_types::{Artifact, Outcome, Spec, ToolRef};
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolResult, ContentBlock, JsonObject, MetaObject, ResourceContents, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResult, ContentBlock, JsonObject, MetaObject, ResourceContents,
+    Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Map, Value, json};
@@ -18,7 +19,7 @@ use super::progress::Told;
 use super::{Link, McpDoor, refusal};
 use crate::gone::Gone;
 use crate::kept::{Item, Kept};
-use crate::service::{Ran, digest_text};
+use crate::service::{Ran, ServiceError, digest_text, tool_ref};
 
 /// A result of more JSON than this is kept as a resource and linked.
 const INLINE_BYTES: usize = 256 << 10;
@@ -107,6 +108,26 @@ pub(super) fn contents(item: &Item) -> ResourceContents {
 }
 
 impl McpDoor {
+    /// Runs a tool that the client named as one of the protocol's. A name that was never a tool is
+    /// the protocol's to refuse; one that is not approved is the registry's, with the next step.
+    pub(super) async fn run_named(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let name = request.name;
+        let unknown = || {
+            let shown: String = name.chars().take(64).collect();
+            ErrorData::invalid_params(format!("Unknown tool: {}", shown.escape_debug()), None)
+        };
+        let tool = tool_ref(&name, None).map_err(|_| unknown())?;
+        let input = request.arguments.unwrap_or_default();
+        match self.ran(tool, input, context).await? {
+            Err(ServiceError::Load(LoadError::NotFound { .. })) => Err(unknown()),
+            ran => Ok(self.told(ran)),
+        }
+    }
+
     /// Runs a tool for a client, in the jail, journalled under the client's name.
     pub(super) async fn run(
         &self,
@@ -114,6 +135,23 @@ impl McpDoor {
         input: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
+        let ran = self.ran(tool, input, context).await?;
+        Ok(self.told(ran))
+    }
+
+    fn told(&self, ran: Result<Ran, ServiceError>) -> CallToolResult {
+        match ran {
+            Ok(ran) => self.result(&ran),
+            Err(error) => refusal(&error),
+        }
+    }
+
+    async fn ran(
+        &self,
+        tool: ToolRef,
+        input: JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<Ran, ServiceError>, ErrorData> {
         let actor = self.actor(context);
         // Its message says that the client cancelled, or its connection is gone.
         let gone = Gone::default();
@@ -132,10 +170,7 @@ impl McpDoor {
         watcher.abort();
         drop(gone);
         told.end().await;
-        match ran? {
-            Ok(ran) => Ok(self.result(&ran)),
-            Err(error) => Ok(refusal(&error)),
-        }
+        ran
     }
 
     fn result(&self, ran: &Ran) -> CallToolResult {

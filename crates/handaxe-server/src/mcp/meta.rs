@@ -362,10 +362,6 @@ fn authored(cases: Vec<Case>) -> Vec<Case> {
 }
 
 impl McpDoor {
-    pub(super) async fn exists(&self, tool: ToolRef) -> Result<bool, ErrorData> {
-        Ok(self.blocking(move |s| s.describe(&tool)).await?.is_ok())
-    }
-
     /// Begins a run and waits for it as long as the client wants; the run goes on without it,
     /// unless the client cancels the call.
     async fn follow(

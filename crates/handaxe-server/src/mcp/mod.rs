@@ -19,7 +19,6 @@ pub(crate) mod strict;
 
 use std::sync::Arc;
 
-use handaxe_types::ToolRef;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
     ListPromptsResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
@@ -32,7 +31,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::kept::Kept;
-use crate::service::{Service, ServiceError, actor, tool_ref};
+use crate::service::{Service, ServiceError, actor};
 use crate::watch as library_watch;
 
 pub(crate) use fixture::Fixture;
@@ -114,21 +113,6 @@ impl McpDoor {
         actor(self.shared.door, client.as_ref().map(|c| c.name.as_str()))
     }
 
-    /// A name that was never a tool is the protocol's to refuse; one that is not approved is the
-    /// registry's, with the next step.
-    async fn known(&self, name: &str) -> Result<ToolRef, ErrorData> {
-        let unknown = || {
-            let shown: String = name.chars().take(64).collect();
-            ErrorData::invalid_params(format!("Unknown tool: {}", shown.escape_debug()), None)
-        };
-        let tool = tool_ref(name, None).map_err(|_| unknown())?;
-        let offers = self.offers().await?;
-        if offers.iter().any(|o| o.tool.name == tool.name) || self.exists(tool.clone()).await? {
-            return Ok(tool);
-        }
-        Err(unknown())
-    }
-
     /// The newest active version of every tool.
     async fn offers(&self) -> Result<Arc<[handaxe_registry::Offer]>, ErrorData> {
         self.blocking(Service::offers)
@@ -202,9 +186,7 @@ impl ServerHandler for McpDoor {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(meta) = meta::Meta::named(&request.name) else {
-            let tool = self.known(&request.name).await?;
-            let arguments = request.arguments.unwrap_or_default();
-            return Ok(self.run(tool, arguments, &context).await?.into());
+            return Ok(self.run_named(request, &context).await?.into());
         };
         meta.call(self, request, &context).await
     }
