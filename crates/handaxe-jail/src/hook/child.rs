@@ -1,5 +1,6 @@
 //! What a freshly forked child does to itself before it may meet untrusted code, top to bottom.
 
+use super::kept;
 use super::landlock;
 use super::plan::{IDENTITY, Plan, Report, STEPS, layer};
 use super::sys::{self, Errno, call, nr, prctl};
@@ -25,8 +26,8 @@ pub(crate) fn harden(plan: &Plan<'_>) -> Report {
         (confirm_pid_namespace, nothing),
         (confirm_namespaces, nothing),
         (measure, measure),
-        (close_descriptors, close_descriptors),
         (mount_scratch, enter_own_directory),
+        (close_descriptors, close_descriptors),
         (mount_files, nothing),
         (confirm_read_only_root, nothing),
         (set_limits, set_limits),
@@ -84,10 +85,13 @@ fn join_cgroups(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
 }
 
 /// The namespaces that nothing but their names in `/proc/self` tells apart.
-const NAMED: [(u32, &[u8]); 2] = [
-    (layer::IPC_NAMESPACE, b"ns/ipc\0"),
+const NAMED: [(u32, &[u8]); 3] = [
     (layer::CGROUP_NAMESPACE, b"ns/cgroup\0"),
+    (layer::MOUNT_NAMESPACE, b"ns/mnt\0"),
+    (layer::IPC_NAMESPACE, b"ns/ipc\0"),
 ];
+/// Of these, the first few are each child's own, and the others may be ones that were kept.
+const NEVER_KEPT: usize = 1;
 
 fn identity(own: usize, path: &[u8]) -> Result<[u8; IDENTITY], Errno> {
     let mut out = [0; IDENTITY];
@@ -103,12 +107,35 @@ fn enter_namespaces(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     if plan.namespaces.len() != NAMED.len() * IDENTITY {
         return Err(sys::ENOTRECOVERABLE);
     }
-    let all = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-    call(nr::UNSHARE, &[all])?;
+    if let Some(rooms) = plan.rooms {
+        report.lodged = rooms.enter()?;
+    }
+    let own = CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    let kept = CLONE_NEWNS | CLONE_NEWIPC;
+    if report.lodged {
+        call(nr::UNSHARE, &[own])?;
+        report.layers |= layer::MOUNT_NAMESPACE | layer::IPC_NAMESPACE;
+    } else if plan.inline {
+        // It is yet to mount its files.
+        call(nr::UNSHARE, &[own | kept])?;
+    } else {
+        // Not its own user namespace's, so that it has no right over them and they do not need it.
+        call(nr::UNSHARE, &[kept])?;
+        new_scratch(plan)?;
+        let scratch = enter_scratch(plan, report, Some(plan.scratch_inodes as usize))?;
+        // One that cannot be kept is as good for this call.
+        let _ = kept::offer(plan, scratch);
+        call(nr::UNSHARE, &[own])?;
+    }
     // Paths through it would look the process up again.
     let own = sys::open(plan.proc, b"self\0", sys::O_PATH | sys::O_DIRECTORY)?;
     let servers = plan.namespaces.chunks_exact(IDENTITY);
-    for ((layer, path), servers) in NAMED.into_iter().zip(servers) {
+    let asked = if report.lodged {
+        NEVER_KEPT
+    } else {
+        NAMED.len()
+    };
+    for ((layer, path), servers) in NAMED.into_iter().zip(servers).take(asked) {
         if servers != identity(own, path)? {
             report.layers |= layer;
         }
@@ -149,7 +176,6 @@ fn confirm_pid_namespace(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno>
     Ok(())
 }
 
-/// All but the one that its mounts confirm.
 fn confirm_namespaces(_: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     let all = NAMED.iter().fold(
         layer::USER_NAMESPACE | layer::UTS_NAMESPACE,
@@ -179,6 +205,9 @@ pub(super) fn measure(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno>
     Ok(())
 }
 
+/// Where the rules that were kept wait until they are put on; closed then.
+const SPARED: usize = 4;
+
 /// As `poll` takes them.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -192,8 +221,13 @@ pub(super) fn close_descriptors(plan: &Plan<'_>, report: &mut Report) -> Result<
     if plan.skips(layer::CLOSED_DESCRIPTORS) {
         return Ok(());
     }
+    let first = match plan.rooms.filter(|_| report.lodged) {
+        Some(rooms) if rooms.rules == SPARED => SPARED + 1,
+        Some(rooms) => call(nr::DUP3, &[rooms.rules, SPARED, 0])? + 1,
+        None => 4,
+    };
     // The highest number there is; some kernels take it for signed.
-    call(nr::CLOSE_RANGE, &[4, i32::MAX as usize, 0])?;
+    call(nr::CLOSE_RANGE, &[first, i32::MAX as usize, 0])?;
     // Asked about all at once: one that is closed answers that it is none.
     const NO_SUCH: i16 = 0x20;
     let none = Asked {
@@ -203,7 +237,7 @@ pub(super) fn close_descriptors(plan: &Plan<'_>, report: &mut Report) -> Result<
     };
     let mut asked = [none; 64];
     for (index, asked) in asked.iter_mut().enumerate() {
-        asked.fd = index as i32 + 4;
+        asked.fd = (index + first) as i32;
     }
     let now = [0_u64; 2];
     let (at, time) = (asked.as_mut_ptr() as usize, now.as_ptr() as usize);
@@ -230,24 +264,32 @@ fn mount_tmpfs(at: &[u8], options: &Text) -> Result<(), Errno> {
 }
 
 fn mount_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    if plan.inline {
+        new_scratch(plan)?;
+    }
+    let scratch = enter_scratch(plan, report, Some(plan.scratch_inodes as usize))?;
+    match plan.rooms {
+        // Only in that mount namespace is there this scratch.
+        Some(rooms) if report.lodged && scratch != rooms.scratch => Err(sys::ENOTRECOVERABLE),
+        _ => Ok(()),
+    }
+}
+
+fn new_scratch(plan: &Plan<'_>) -> Result<(), Errno> {
     let options = Text::new()
         .push(b"mode=0700,size=")
         .number(plan.scratch_bytes);
     let options = options.push(b",nr_inodes=").number(plan.scratch_inodes);
-    mount_tmpfs(b"/scratch\0", &options)?;
-    // Only the root of the user namespace that a mount namespace belongs to mounts anything in it,
-    // and this one is root in its own alone.
-    report.layers |= layer::MOUNT_NAMESPACE;
-    enter_scratch(plan, report, Some(plan.scratch_inodes as usize))
+    mount_tmpfs(b"/scratch\0", &options)
 }
 
-/// Goes there, and reads back that it is one, and of what size; with any number of inodes where
-/// `None` is wanted.
+/// Goes there, and reads back that it is one, of what size, and empty; with any number of inodes
+/// where `None` is wanted. Gives the word by which the kernel tells it from others.
 pub(super) fn enter_scratch(
     plan: &Plan<'_>,
     report: &mut Report,
     wanted_inodes: Option<usize>,
-) -> Result<(), Errno> {
+) -> Result<usize, Errno> {
     const TMPFS: usize = 0x0102_1994;
     call(nr::CHDIR, &[c"/scratch".as_ptr() as usize])?;
     let mut seen = [0_usize; 32];
@@ -255,13 +297,16 @@ pub(super) fn enter_scratch(
         nr::STATFS,
         &[c".".as_ptr() as usize, seen.as_mut_ptr() as usize],
     )?;
-    let (kind, block, blocks, inodes) = (seen[0], seen[1], seen[2], seen[5]);
+    let [kind, block, blocks, free, _, inodes, _, identity, ..] = seen;
     let wanted = (plan.scratch_bytes as usize).div_ceil(block.max(1));
-    if kind != TMPFS || blocks != wanted || wanted_inodes.is_some_and(|w| w != inodes) {
+    if kind != TMPFS
+        || (blocks, free) != (wanted, wanted)
+        || wanted_inodes.is_some_and(|w| w != inodes)
+    {
         return Err(sys::ENOTRECOVERABLE);
     }
     report.layers |= layer::PRIVATE_SCRATCH;
-    Ok(())
+    Ok(identity)
 }
 
 /// A directory of the host, which the server has just made for this child alone.
@@ -466,6 +511,14 @@ fn die_with_the_server(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno
     give_up_privileges(plan, report)
 }
 
+/// What this child may read, and where it may work.
+pub(super) fn rules(plan: &Plan<'_>, abi: u64) -> Result<landlock::Ruleset, Errno> {
+    let own = [b"/scratch".as_slice(), b"/data", b"/assets"].map(|name| beneath(plan, name));
+    let own = own.each_ref().map(Text::c);
+    let own = if plan.inline { &own[..] } else { &own[..1] };
+    landlock::rules(abi, plan.readable.split_inclusive(|b| *b == 0), own)
+}
+
 pub(super) fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     let abi = landlock::abi();
     report.abi = abi as u32;
@@ -480,10 +533,15 @@ pub(super) fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno>
     if abi < floor {
         return Err(sys::ENOSYS);
     }
-    let own = [b"/scratch".as_slice(), b"/data", b"/assets"].map(|name| beneath(plan, name));
-    let own = own.each_ref().map(Text::c);
-    let own = if plan.inline { &own[..] } else { &own[..1] };
-    landlock::confine(abi, plan.readable.split_inclusive(|b| *b == 0), own)?;
+    let rules = match report.lodged {
+        true => landlock::Ruleset::held(SPARED),
+        false => rules(plan, abi)?,
+    };
+    rules.restrict()?;
+    drop(rules);
+    if report.lodged && call(nr::CLOSE, &[SPARED]) != Err(sys::EBADF) {
+        return Err(sys::ENOTRECOVERABLE);
+    }
     // The root directory may be read by its permissions and by no rule.
     match sys::open(sys::AT_FDCWD, b"/\0", sys::O_DIRECTORY) {
         Err(sys::EACCES) => report.layers |= layer::LANDLOCK,

@@ -77,11 +77,11 @@ pub(crate) fn contain(bytes: &[u8]) -> Report {
 }
 
 fn confirm_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    child::enter_scratch(plan, report, Some(plan.scratch_inodes as usize))
+    child::enter_scratch(plan, report, Some(plan.scratch_inodes as usize)).map(drop)
 }
 
 fn confirm_uncounted_scratch(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    child::enter_scratch(plan, report, None)
+    child::enter_scratch(plan, report, None).map(drop)
 }
 
 /// A guest kernel refuses to hear of limits that it does not keep. Descriptors it must bound.

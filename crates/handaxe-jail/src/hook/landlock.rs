@@ -73,11 +73,11 @@ pub(crate) fn abi() -> u64 {
 }
 
 /// Everything is refused but reading beneath `read` and working beneath `own`.
-pub(crate) fn confine<'a>(
+pub(crate) fn rules<'a>(
     abi: u64,
     read: impl Iterator<Item = &'a [u8]>,
     own: &[&[u8]],
-) -> Result<(), Errno> {
+) -> Result<Ruleset, Errno> {
     let (net, scoped) = (if abi >= 4 { 3 } else { 0 }, if abi >= 6 { 3 } else { 0 });
     let rules = Ruleset::new(
         abi,
@@ -93,7 +93,7 @@ pub(crate) fn confine<'a>(
     for path in own {
         rules.allow(path, OWN & known(abi))?;
     }
-    rules.restrict()
+    Ok(rules)
 }
 
 /// A second layer: from now on nothing is changed outside `own`.
@@ -111,9 +111,19 @@ pub(crate) fn seal(abi: u64, own: &[u8]) -> Result<(), Errno> {
     rules.restrict()
 }
 
-struct Ruleset(usize);
+/// Open rules, which hold for whoever restricts itself with them.
+pub(crate) struct Ruleset(usize);
 
 impl Ruleset {
+    /// Those that another process made.
+    pub(crate) fn held(fd: usize) -> Self {
+        Self(fd)
+    }
+
+    pub(crate) fn fd(&self) -> usize {
+        self.0
+    }
+
     fn new(abi: u64, attributes: &Attributes) -> Result<Self, Errno> {
         let size = match abi {
             0..4 => 8,
@@ -150,7 +160,7 @@ impl Ruleset {
         done.map(drop)
     }
 
-    fn restrict(&self) -> Result<(), Errno> {
+    pub(crate) fn restrict(&self) -> Result<(), Errno> {
         call(nr::LANDLOCK_RESTRICT_SELF, &[self.0, 0]).map(drop)
     }
 }

@@ -4,7 +4,9 @@
 
 mod child;
 mod contained;
+mod kept;
 mod landlock;
+mod packet;
 mod plan;
 mod python;
 mod serve;

@@ -8,7 +8,9 @@
 
 mod child;
 mod contained;
+mod kept;
 mod landlock;
+mod packet;
 mod plan;
 mod serve;
 mod sys;
@@ -33,6 +35,7 @@ mod tests {
             ("READ", libc::SYS_read),
             ("WRITE", libc::SYS_write),
             ("CLOSE", libc::SYS_close),
+            ("SHMCTL", libc::SYS_shmctl),
             ("SENDMSG", libc::SYS_sendmsg),
             ("RECVMSG", libc::SYS_recvmsg),
             ("WAIT4", libc::SYS_wait4),
@@ -40,6 +43,9 @@ mod tests {
             ("GETPID", libc::SYS_getpid),
             ("SOCKET", libc::SYS_socket),
             ("CHDIR", libc::SYS_chdir),
+            ("SOCKETPAIR", libc::SYS_socketpair),
+            ("SEMCTL", libc::SYS_semctl),
+            ("MSGCTL", libc::SYS_msgctl),
             ("GETUID", libc::SYS_getuid),
             ("GETPPID", libc::SYS_getppid),
             ("CAPGET", libc::SYS_capget),
@@ -48,6 +54,7 @@ mod tests {
             ("MOUNT", libc::SYS_mount),
             ("SETHOSTNAME", libc::SYS_sethostname),
             ("STATFS", libc::SYS_statfs),
+            ("INOTIFY_ADD_WATCH", libc::SYS_inotify_add_watch),
             ("OPENAT", libc::SYS_openat),
             ("MKDIRAT", libc::SYS_mkdirat),
             ("READLINKAT", libc::SYS_readlinkat),
@@ -55,6 +62,7 @@ mod tests {
             ("UNSHARE", libc::SYS_unshare),
             ("DUP3", libc::SYS_dup3),
             ("PIPE2", libc::SYS_pipe2),
+            ("INOTIFY_INIT1", libc::SYS_inotify_init1),
             ("PRLIMIT64", libc::SYS_prlimit64),
             ("SETNS", libc::SYS_setns),
             ("SECCOMP", libc::SYS_seccomp),

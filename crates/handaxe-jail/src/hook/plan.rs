@@ -1,6 +1,7 @@
 //! What a child is told to do to itself, and what it reports: both as bytes, because the trusted
 //! Python between the host and the child only passes them on.
 
+use super::kept::{Offer, Rooms};
 use super::sys::Errno;
 
 /// One bit per layer, in the order of `handaxe_types::Layer`.
@@ -41,8 +42,8 @@ pub(crate) const STEPS: &[(u32, &str)] = &[
     ),
     (layer::MOUNT_NAMESPACE, "confirm its other namespaces"),
     (layer::RLIMITS, "measure its own size"),
-    (layer::CLOSED_DESCRIPTORS, "close every other descriptor"),
     (layer::PRIVATE_SCRATCH, "mount its scratch"),
+    (layer::CLOSED_DESCRIPTORS, "close every other descriptor"),
     (
         layer::PRIVATE_SCRATCH,
         "lay out the directories for the call's own files",
@@ -66,6 +67,8 @@ pub(crate) struct Report {
     pub(crate) abi: u32,
     /// Its own directory in `/proc`, between two steps; not told.
     pub(crate) own: usize,
+    /// Whether it moved into namespaces that were kept; not told.
+    pub(crate) lodged: bool,
 }
 
 impl Report {
@@ -98,6 +101,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) scratch_inodes: u64,
     /// Whether this child can take files with its call.
     pub(crate) inline: bool,
+    /// Whom it tells of its namespaces, so that they may be kept.
+    pub(crate) offer: Option<Offer>,
+    /// Kept ones that it moves into.
+    pub(crate) rooms: Option<Rooms>,
     /// The size that the server has, in pages; 0 where a process asks for itself.
     pub(crate) pages: u64,
     /// Layers that a test takes away, or pretends are missing.
@@ -145,6 +152,8 @@ impl<'a> Plan<'a> {
             scratch_bytes: words[7],
             scratch_inodes: words[8],
             inline: words[9] != 0,
+            offer: None,
+            rooms: None,
             pages: 0,
             skip: words[11] as u32,
             missing: words[12] as u32,

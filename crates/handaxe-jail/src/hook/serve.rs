@@ -14,6 +14,8 @@
 //! ```
 
 use super::child;
+use super::kept::Kept;
+use super::packet;
 use super::plan::{Plan, Report};
 use super::sys::{self, Errno, call, nr};
 use super::text::Text;
@@ -83,6 +85,7 @@ pub(crate) fn serve(plan: &Plan<'_>, fork: impl Fn() -> Result<usize, Errno>) ->
     let mut plan = *plan;
     plan.pages = child::size(plan.proc).unwrap_or(0);
     let plan = &plan;
+    let mut kept = Kept::new(plan);
     child::load_inherited(plan);
     let mut watched = [Watched::new(CONTROL); 1 + MOST];
     let mut children = [Child { id: 0, pid: 0 }; 1 + MOST];
@@ -97,6 +100,7 @@ pub(crate) fn serve(plan: &Plan<'_>, fork: impl Fn() -> Result<usize, Errno>) ->
         for at in (1..count).rev() {
             if watched[at].seen != 0 {
                 ended(children[at]);
+                kept.ended(children[at].id);
                 sys::close(watched[at].fd as usize);
                 count -= 1;
                 (watched[at], children[at]) = (watched[count], children[count]);
@@ -111,7 +115,7 @@ pub(crate) fn serve(plan: &Plan<'_>, fork: impl Fn() -> Result<usize, Errno>) ->
         let made = if count > MOST {
             Err(sys::EMFILE)
         } else {
-            make(plan, namespace, &wanted, &fork)
+            make(plan, namespace, &wanted, &mut kept, &fork)
         };
         match made {
             Ok(Made::Child(report, place)) => return (report, place),
@@ -146,6 +150,7 @@ fn make(
     plan: &Plan<'_>,
     namespace: usize,
     wanted: &Wanted,
+    kept: &mut Kept,
     fork: &impl Fn() -> Result<usize, Errno>,
 ) -> Result<Made, Errno> {
     let place = if plan.is_bare() {
@@ -159,14 +164,21 @@ fn make(
     let [request, out, err, result] = [0, 1, 2, 3].map(|n| [pipes.0[2 * n], pipes.0[2 * n + 1]]);
     let theirs = [request[0], out[1], err[1], result[1]];
     let ends = [request[1], out[0], err[0], result[0]];
-    let pid = fork()?;
+    let mut plan = *plan;
+    plan.pipes = theirs;
+    plan.cgroups = wanted.groups;
+    plan.scratch_bytes = wanted.scratch_bytes;
+    plan.scratch_inodes = wanted.scratch_inodes;
+    plan.inline = wanted.inline;
+    kept.lodge(wanted.id, &mut plan);
+    let pid = match fork() {
+        Ok(pid) => pid,
+        Err(errno) => {
+            kept.ended(wanted.id);
+            return Err(errno);
+        }
+    };
     if pid == 0 {
-        let mut plan = *plan;
-        plan.pipes = theirs;
-        plan.cgroups = wanted.groups;
-        plan.scratch_bytes = wanted.scratch_bytes;
-        plan.scratch_inodes = wanted.scratch_inodes;
-        plan.inline = wanted.inline;
         if plan.is_bare() {
             plan.place = place.c();
         }
@@ -180,6 +192,7 @@ fn make(
             const SIGKILL: usize = 9;
             let _ = call(nr::KILL, &[pid, SIGKILL]);
             let _ = call(nr::WAIT4, &[pid, 0, 0, 0]);
+            kept.ended(wanted.id);
             return Err(errno);
         }
     };
@@ -243,134 +256,35 @@ fn ended(child: Child) {
     send(b'X', child.id, &rest, &[]);
 }
 
-// ---------------------------------------------------------------- packets with descriptors
-
-#[repr(C)]
-struct Part {
-    at: usize,
-    len: usize,
-}
-
-/// The kernel's `struct msghdr`.
-#[repr(C)]
-struct Message {
-    name: usize,
-    name_len: usize,
-    parts: usize,
-    part_count: usize,
-    control: usize,
-    control_len: usize,
-    flags: usize,
-}
-
-impl Message {
-    fn new(part: &Part, control: usize, control_len: usize) -> Self {
-        Self {
-            name: 0,
-            name_len: 0,
-            parts: &raw const *part as usize,
-            part_count: 1,
-            control,
-            control_len,
-            flags: 0,
-        }
-    }
-}
-
-/// The kernel's `struct cmsghdr` with room for the descriptors of one packet.
-#[repr(C)]
-struct Rights {
-    len: usize,
-    level: i32,
-    kind: i32,
-    fds: [i32; 6],
-}
-
-const HEAD: usize = 16;
-const SOL_SOCKET: i32 = 1;
-const SCM_RIGHTS: i32 = 1;
-
-impl Rights {
-    fn new(fds: &[i32]) -> Self {
-        let mut rights = Self {
-            len: HEAD + size_of_val(fds),
-            level: SOL_SOCKET,
-            kind: SCM_RIGHTS,
-            fds: [0; 6],
-        };
-        rights.fds[..fds.len()].copy_from_slice(fds);
-        rights
-    }
-}
-
 fn send(kind: u8, id: u64, rest: &[u8], fds: &[i32]) {
-    const NO_SIGNAL: usize = 0x4000;
     let mut text = [0; 40];
     text[0] = kind;
     text[1..9].copy_from_slice(&id.to_le_bytes());
     text[9..9 + rest.len()].copy_from_slice(rest);
-    let part = Part {
-        at: text.as_ptr() as usize,
-        len: 9 + rest.len(),
-    };
-    let rights = Rights::new(fds);
-    let (control, len) = match fds {
-        [] => (0, 0),
-        _ => (&raw const rights as usize, rights.len.next_multiple_of(8)),
-    };
-    let message = Message::new(&part, control, len);
     // A host that is gone is heard of by the next poll.
-    let _ = call(
-        nr::SENDMSG,
-        &[CONTROL, &raw const message as usize, NO_SIGNAL],
-    );
+    let _ = packet::send(CONTROL, &text[..9 + rest.len()], fds);
 }
 
 /// The host's next wish; the process ends where there is no host any more.
 fn receive() -> Option<Wanted> {
-    const CLOEXEC: usize = 0x4000_0000;
-    let mut text = [0_u8; 64];
-    let part = Part {
-        at: text.as_mut_ptr() as usize,
-        len: text.len(),
-    };
-    let mut rights = Rights::new(&[]);
-    let room = size_of::<Rights>();
-    let mut message = Message::new(&part, &raw mut rights as usize, room);
-    let got = call(nr::RECVMSG, &[CONTROL, &raw mut message as usize, CLOEXEC]);
-    let len = match got {
+    let packet = match packet::receive(CONTROL) {
         Err(sys::EINTR) => return None,
-        Ok(0) | Err(_) => sys::exit(0),
-        Ok(len) => len,
+        Ok(None) | Err(_) => sys::exit(0),
+        Ok(Some(packet)) => packet,
     };
+    if packet.kind() != b'M' || packet.len < 33 || packet.fds().len() > 2 {
+        packet.close();
+        return None;
+    }
     let mut groups = [NONE; 2];
-    let told =
-        message.control_len >= HEAD && (rights.level, rights.kind) == (SOL_SOCKET, SCM_RIGHTS);
-    let count = if told {
-        rights.len.saturating_sub(HEAD) / 4
-    } else {
-        0
-    };
-    for (at, fd) in rights.fds.iter().take(count).enumerate() {
-        match groups.get_mut(at) {
-            Some(group) => *group = *fd as usize,
-            None => sys::close(*fd as usize),
-        }
+    for (group, fd) in groups.iter_mut().zip(packet.fds()) {
+        *group = *fd as usize;
     }
-    let word = |at: usize| u64::from_le_bytes(text[at..at + 8].try_into().unwrap_or_default());
-    let wanted = Wanted {
-        id: word(1),
-        scratch_bytes: word(9),
-        scratch_inodes: word(17),
-        inline: word(25) != 0,
+    Some(Wanted {
+        id: packet.word(1),
+        scratch_bytes: packet.word(9),
+        scratch_inodes: packet.word(17),
+        inline: packet.word(25) != 0,
         groups,
-    };
-    if text[0] == b'M' && len >= 33 {
-        return Some(wanted);
-    }
-    groups
-        .into_iter()
-        .filter(|fd| *fd != NONE)
-        .for_each(sys::close);
-    None
+    })
 }

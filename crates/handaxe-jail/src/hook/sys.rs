@@ -80,6 +80,7 @@ numbers! {
     READ 0 63
     WRITE 1 64
     CLOSE 3 57
+    SHMCTL 31 195
     SENDMSG 46 211
     RECVMSG 47 212
     WAIT4 61 260
@@ -87,6 +88,9 @@ numbers! {
     GETPID 39 172
     SOCKET 41 198
     CHDIR 80 49
+    SOCKETPAIR 53 199
+    SEMCTL 66 191
+    MSGCTL 71 187
     GETUID 102 174
     GETPPID 110 173
     CAPGET 125 90
@@ -95,6 +99,7 @@ numbers! {
     MOUNT 165 40
     SETHOSTNAME 170 161
     STATFS 137 43
+    INOTIFY_ADD_WATCH 254 27
     OPENAT 257 56
     MKDIRAT 258 34
     READLINKAT 267 78
@@ -102,6 +107,7 @@ numbers! {
     UNSHARE 272 97
     DUP3 292 24
     PIPE2 293 59
+    INOTIFY_INIT1 294 26
     PRLIMIT64 302 261
     SETNS 308 268
     SECCOMP 317 277
@@ -117,6 +123,7 @@ numbers! {
 pub(crate) const EPERM: Errno = 1;
 pub(crate) const ENOENT: Errno = 2;
 pub(crate) const EINTR: Errno = 4;
+pub(crate) const EBADF: Errno = 9;
 pub(crate) const EAGAIN: Errno = 11;
 pub(crate) const EACCES: Errno = 13;
 pub(crate) const EINVAL: Errno = 22;

@@ -13,7 +13,7 @@ def own_namespaces(settings):
     """What a child must no longer be in, where there are namespaces."""
     if settings["place"] is not None:
         return b""
-    kinds = "ipc", "cgroup"
+    kinds = "cgroup", "mnt", "ipc"
     links = (os.readlink(f"self/ns/{kind}", dir_fd=PROC) for kind in kinds)
     return b"".join(link.encode().ljust(32, b"\0") for link in links)
 

@@ -20,7 +20,7 @@ pub struct Halves {
 
 /// What it takes to make a child and to put it away, where the list refuses it or ties it to
 /// conditions, with numbers: x86_64, aarch64.
-const SETUP: [(&str, Option<u32>, Option<u32>); 20] = [
+const SETUP: [(&str, Option<u32>, Option<u32>); 24] = [
     ("fork", Some(57), None),
     ("clone", Some(56), Some(220)),
     ("wait4", Some(61), Some(260)),
@@ -31,6 +31,10 @@ const SETUP: [(&str, Option<u32>, Option<u32>); 20] = [
     ("recvmsg", Some(47), Some(212)),
     ("unshare", Some(272), Some(97)),
     ("setns", Some(308), Some(268)),
+    ("inotify_add_watch", Some(254), Some(27)),
+    ("shmctl", Some(31), Some(195)),
+    ("semctl", Some(66), Some(191)),
+    ("msgctl", Some(71), Some(187)),
     ("sethostname", Some(170), Some(161)),
     ("mount", Some(165), Some(40)),
     ("open_tree", Some(428), Some(428)),

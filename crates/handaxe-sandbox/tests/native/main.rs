@@ -20,6 +20,7 @@ mod faults;
 mod files;
 mod frames;
 mod fs;
+mod kept;
 mod kern;
 mod landlock;
 mod lifecycle;

@@ -1,7 +1,7 @@
 //! The fixed tools: finding, describing, running, making and proposing tools, and seeing what
 //! waits for a person. A table; approving is not in it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use handaxe_agent::Goal;
@@ -127,14 +127,18 @@ fn annotations(meta: Meta) -> ToolAnnotations {
         .open_world(false)
 }
 
-/// The fixed tools, in their fixed order.
-pub(super) fn tools() -> Vec<Tool> {
-    ALL.iter()
-        .map(|(meta, name, description)| {
-            let schema = schema(*meta).as_object().cloned().unwrap_or_default();
-            Tool::new(*name, *description, Arc::new(schema)).with_annotations(annotations(*meta))
-        })
-        .collect()
+/// The fixed tools, in their fixed order. Made once: every call of any tool looks here.
+pub(super) fn tools() -> &'static [Tool] {
+    static TOOLS: OnceLock<Vec<Tool>> = OnceLock::new();
+    TOOLS.get_or_init(|| {
+        ALL.iter()
+            .map(|(meta, name, description)| {
+                let schema = schema(*meta).as_object().cloned().unwrap_or_default();
+                Tool::new(*name, *description, Arc::new(schema))
+                    .with_annotations(annotations(*meta))
+            })
+            .collect()
+    })
 }
 
 pub(super) fn is_reserved(name: &str) -> bool {

@@ -159,7 +159,7 @@ impl ServerHandler for McpDoor {
             .iter()
             .filter(|o| !meta::is_reserved(o.tool.name.as_str()));
         let (tools, next) = match request.and_then(|r| r.cursor) {
-            None => page(fixed.into_iter().chain(listed.map(library::tool))),
+            None => page(fixed.iter().cloned().chain(listed.map(library::tool))),
             Some(after) => {
                 if handaxe_types::ToolName::new(&after).is_err() {
                     return Err(ErrorData::invalid_params("not a cursor of this list", None));
@@ -177,7 +177,7 @@ impl ServerHandler for McpDoor {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        meta::tools().into_iter().find(|t| t.name == name)
+        meta::tools().iter().find(|t| t.name == name).cloned()
     }
 
     async fn call_tool(
