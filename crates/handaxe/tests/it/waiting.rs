@@ -217,8 +217,7 @@ fn what_a_model_wrote_is_offered_in_a_conversation() {
         &[
             ("> ", "Count the words of: the quick brown fox\r"),
             ("Use this tool? ", "u"),
-            ("not approved yet", ""),
-            ("> ", "/quit\r"),
+            ("not approved yet", "/quit\r"),
         ],
     );
     ran.exits(0).says("u use it once").says("4");
