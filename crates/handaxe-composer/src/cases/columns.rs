@@ -101,12 +101,16 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
         return vec![line(Role::Text, SENTENCES), line(Role::Number, NUMBERS)];
     }
     let mut wanted = own_fields(chain);
+    // What holds keys in the made files holds no numbers there, and only few kinds of times.
+    let key = chain.join.as_ref().map_or(&[][..], |join| &join.on);
     for one in [Role::Number, Role::Text, Role::Time] {
         let has = |names: &[String]| {
-            let mut names = names.iter().filter_map(|n| profile.field(n));
+            let names = names.iter().filter(|n| !key.contains(*n));
+            let mut names = names.filter_map(|n| profile.field(n));
             names.any(|f| role(f.kind) == one)
         };
-        let of_kind = profile.fields.iter().find(|f| role(f.kind) == one);
+        let mut free = profile.fields.iter().filter(|f| !key.contains(&f.name));
+        let of_kind = free.find(|f| role(f.kind) == one);
         if let Some(field) = of_kind.filter(|_| !has(&wanted)) {
             wanted.push(field.name.clone());
         }
@@ -143,6 +147,14 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
                     column.values[9].clear();
                 }
                 column.values[4].insert(0, ' ');
+            }
+        }
+        let times = made
+            .iter()
+            .any(|c| c.role == Role::Time && !key.contains(&c.name));
+        for column in made.iter_mut().filter(|c| key.contains(&c.name)) {
+            if column.role == Role::Number || times {
+                column.role = Role::Text;
             }
         }
     }
