@@ -60,8 +60,9 @@ pub(super) fn tool(chain: &Chain) -> Tool {
     tool.name.push_str(suffix);
     if let Some(join) = &chain.join {
         let several = join.has_several();
-        tool.name.push_str("_joined");
-        tool.name.push_str(if several { "_keys" } else { "" });
+        // Short: what stands before it may be long.
+        tool.name
+            .push_str(if several { "_keyed" } else { "_joined" });
         tool.name.push_str(if any { "_any" } else { "" });
         tool.description.push_str(if several {
             " Each record is joined by the one of another file with the same key of several fields, \
