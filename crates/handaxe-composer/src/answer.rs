@@ -163,7 +163,7 @@ fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value)
                 };
                 return Some(format!(
                     "{}: {} is {}, the {way} of {} {} by {}.",
-                    rows[0][0],
+                    rows[0][..group_by.len()].join(", "),
                     measured(measure),
                     rows[0].last()?,
                     grouped(total),
@@ -338,7 +338,7 @@ fn body(chain: &Chain, focus: Option<Order>, columns: &[String], output: &Value)
             plain(output.get("right")?),
             measured(measure)
         )),
-        Terminal::Duplicates => Some(format!(
+        Terminal::Duplicates { .. } => Some(format!(
             "{} duplicates, {} different.",
             grouped(number(output, "count")?),
             grouped(number(output, "distinct")?)

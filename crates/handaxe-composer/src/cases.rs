@@ -194,9 +194,12 @@ fn other_files(chain: &Chain, other: Option<&Profile>, data: &[u8]) -> Vec<Optio
     let bytes = |columns: &[columns::Column]| files::usual(join.format, columns);
     let mut twice = columns.clone();
     let mut blank = columns.clone();
-    if let (Some(twice), Some(blank)) = (twice.first_mut(), blank.first_mut()) {
+    let keys = join.other_on.len();
+    for twice in twice.iter_mut().take(keys) {
         let first = twice.values[3].clone();
         first.clone_into(&mut twice.values[5]);
+    }
+    if let Some(blank) = blank.iter_mut().take(keys).last() {
         " ".clone_into(&mut blank.values[5]);
         blank.values[6].clear();
     }
@@ -208,16 +211,33 @@ fn other_files(chain: &Chain, other: Option<&Profile>, data: &[u8]) -> Vec<Optio
         ..chain.clone()
     };
     let usual = bytes(&columns);
-    let keyed = |on: &str, other_on: &str| Chain {
+    let keyed = |on: &[String], other_on: &[String]| Chain {
         join: Some(Join {
-            on: on.to_owned(),
-            other_on: other_on.to_owned(),
+            on: on.to_vec(),
+            other_on: other_on.to_vec(),
             ..join.clone()
         }),
         ..chain.clone()
     };
-    let wrong_key = keyed(&join.on, "no such key");
-    let no_key = keyed("no such key", &join.other_on);
+    let lacking = |on: &[String]| {
+        let mut on = on.to_vec();
+        if let Some(last) = on.last_mut() {
+            "no such key".clone_into(last);
+        }
+        on
+    };
+    let wrong_key = keyed(&join.on, &lacking(&join.other_on));
+    let no_key = keyed(&lacking(&join.on), &join.other_on);
+    // Of a key of several fields, what is not said of one file, and another order of them.
+    let uneven = keyed(&join.on, &join.other_on[..1]);
+    let turned: Vec<String> = join.other_on.iter().rev().cloned().collect();
+    let turned = keyed(&join.on, &turned);
+    let of_several = join.has_several().then(|| {
+        [
+            ("uneven_key", uneven, usual.clone()),
+            ("turned_key", turned, usual.clone()),
+        ]
+    });
     [
         ("key_twice", with_how(join.how), bytes(&twice)),
         ("blank_keys", with_how(How::Right), bytes(&blank)),
@@ -230,6 +250,7 @@ fn other_files(chain: &Chain, other: Option<&Profile>, data: &[u8]) -> Vec<Optio
         ("no_key", no_key, usual),
     ]
     .into_iter()
+    .chain(of_several.into_iter().flatten())
     .map(|(name, chain, other)| {
         let data = if name == "only_the_other" { &[] } else { data };
         Some(given(
@@ -306,12 +327,11 @@ impl<'a> Maker<'a> {
     /// The counterparts of these records, and a few others.
     fn others(&self, join: &Join, records: &[Record]) -> Option<Vec<u8>> {
         let other = self.other?;
-        let key = |record: &Record, on: &str| text_of(record.get(on)).map(|t| t.trim().to_owned());
         let wanted: std::collections::HashSet<_> =
-            records.iter().map(|r| key(r, &join.on)).collect();
+            records.iter().map(|r| key_of(r, &join.on)).collect();
         let known = first_of(&other.sample, &join.other_on);
         let (met, rest): (Vec<Record>, Vec<Record>) =
-            (known.into_iter()).partition(|r| wanted.contains(&key(r, &join.other_on)));
+            (known.into_iter()).partition(|r| wanted.contains(&key_of(r, &join.other_on)));
         let chosen: Vec<Record> = met.into_iter().chain(rest.into_iter().take(2)).collect();
         let fields: Vec<Arc<str>> = (other.fields.iter())
             .take(MAX_FIELDS.max(20))
@@ -376,10 +396,15 @@ impl<'a> Maker<'a> {
     }
 }
 
+fn key_of(record: &Record, on: &[String]) -> Vec<Option<String>> {
+    let parts = on.iter().map(|name| text_of(record.get(name)));
+    parts.map(|t| t.map(|t| t.trim().to_owned())).collect()
+}
+
 /// The first record of each key.
-fn first_of(records: &[Record], key: &str) -> Vec<Record> {
+fn first_of(records: &[Record], on: &[String]) -> Vec<Record> {
     let mut seen = std::collections::HashSet::new();
-    let first = |r: &&Record| seen.insert(text_of(r.get(key)).map(|t| t.trim().to_owned()));
+    let first = |r: &&Record| seen.insert(key_of(r, on));
     records.iter().filter(first).cloned().collect()
 }
 
@@ -469,7 +494,8 @@ pub(crate) fn used_fields(chain: &Chain) -> Vec<String> {
             used.extend(order_by.iter().map(|s| s.field.clone()));
             used.extend(fields.iter().cloned());
         }
-        Terminal::Convert { .. } | Terminal::Describe | Terminal::Duplicates => {}
+        Terminal::Duplicates { fields } => used.extend(fields.iter().cloned()),
+        Terminal::Convert { .. } | Terminal::Describe => {}
     }
     used.extend(chain.shape.per.clone());
     let mut seen = std::collections::HashSet::new();
@@ -482,8 +508,8 @@ fn own_fields(chain: &Chain) -> Vec<String> {
     let mut own = used_fields(chain);
     if let Some(join) = &chain.join {
         let prefix = format!("{}.", join.prefix);
-        own.retain(|f| !f.starts_with(&prefix) && *f != join.on);
-        own.insert(0, join.on.clone());
+        own.retain(|f| !f.starts_with(&prefix) && !join.on.contains(f));
+        own.splice(..0, join.on.iter().cloned());
     }
     own
 }

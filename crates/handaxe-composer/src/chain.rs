@@ -258,8 +258,11 @@ pub enum Terminal {
         right: Scalar,
         how: Comparison,
     },
-    /// Records that are the same, field for field, as one before them.
-    Duplicates,
+    /// Records that are the same in these fields as one before them; empty means in all.
+    Duplicates {
+        #[serde(default)]
+        fields: Vec<String>,
+    },
     /// One measure for each pair of a row and a column. A cell without records holds what the
     /// measure is of nothing: 0 of a count, else null.
     Pivot {
@@ -355,12 +358,20 @@ pub enum How {
 pub struct Join {
     /// Layout of the other file.
     pub format: Format,
-    /// The field of the key, here and there.
-    pub on: String,
-    pub other_on: String,
+    /// The fields of the key, here and there, one by one. A record with a blank in any of them has
+    /// no key.
+    pub on: Vec<String>,
+    pub other_on: Vec<String>,
     /// The other file's fields are named `PREFIX.FIELD`.
     pub prefix: String,
     pub how: How,
+}
+
+impl Join {
+    /// Whether the key is of more than one field.
+    pub fn has_several(&self) -> bool {
+        self.on.len() != 1 || self.other_on.len() != 1
+    }
 }
 
 /// What is done to the rows of a result before they are given.

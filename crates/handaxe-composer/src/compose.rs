@@ -37,6 +37,9 @@ pub enum ComposeError {
     /// The chain was read and could not be written as Python.
     #[error("the plan could not be written as a tool: {0}")]
     Emit(#[from] EmitError),
+    /// Whoever asked no longer waits.
+    #[error("the search for a program was stopped")]
+    Stopped,
 }
 
 /// Reads the question against the profiles given and writes the tool: of one file, or of two where

@@ -18,7 +18,7 @@ use handaxe_types::{Asset, Capability, ToolName};
 use serde_json::{Map, Value, json};
 
 use crate::eval::{EvalError, translate};
-use crate::{Chain, Extractable, Func, Measure, Terminal};
+use crate::{Chain, Extractable, Func, Join, Measure, Terminal};
 
 /// A tool before any trial: everything of a draft but its cases.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,9 +57,8 @@ pub(crate) fn is_plain_count(measures: &[Measure], group_by: &[String]) -> bool 
 pub(crate) fn reads_any(chain: &Chain) -> bool {
     let table = |format| matches!(format, crate::Format::Csv | crate::Format::Tsv);
     // Two files of two layouts: either may be the other's the next time.
-    let differ = |join: &crate::Join| {
-        join.format != chain.format && !(table(join.format) && table(chain.format))
-    };
+    let differ =
+        |join: &Join| join.format != chain.format && !(table(join.format) && table(chain.format));
     matches!(chain.terminal, Terminal::Sentiment { .. }) || chain.join.as_ref().is_some_and(differ)
 }
 
@@ -104,6 +103,8 @@ pub fn emit(chain: &Chain) -> Result<Emitted, EmitError> {
         any: reads_any(chain),
         placed: matches!(chain.terminal, Terminal::Sentiment { .. }),
         joined: chain.join.is_some(),
+        keys: chain.join.as_ref().is_some_and(Join::has_several),
+        by: matches!(&chain.terminal, Terminal::Duplicates { fields } if !fields.is_empty()),
         clean: python::Cleaning::of(&chain.terminal),
     };
     Ok(Emitted {

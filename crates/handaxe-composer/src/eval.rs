@@ -78,6 +78,8 @@ pub enum EvalError {
     NoKey { field: String },
     #[error("the other file has more than {} records", join::MAX_LOOKUP)]
     TooManyLookups,
+    #[error("the key has not as many fields in the one file as in the other")]
+    KeyLengths,
     #[error("the other file is not there")]
     NoOther,
     #[error("the sentiment of two files at once")]
@@ -187,7 +189,7 @@ pub fn evaluate_with(
             right,
             how,
         } => compare::compare(&mut source, measure, field, (left, right), *how)?,
-        Terminal::Duplicates => compare::duplicates(&mut source)?,
+        Terminal::Duplicates { fields } => compare::duplicates(&mut source, fields)?,
         Terminal::Pivot {
             rows,
             columns,
@@ -237,7 +239,8 @@ impl<R: Read> Source<R> {
             }
         }
         let known = self.fields()?;
-        let key = self.lookup.as_ref().map(Lookup::on);
+        let key = self.lookup.as_ref().map(Lookup::on).unwrap_or_default();
+        let key = key.iter().map(String::as_str);
         for name in used.iter().copied().chain(key).chain(self.tests.fields()) {
             if !known.is_empty() && !known.iter().any(|k| &**k == name) {
                 return Err(EvalError::UnknownField {

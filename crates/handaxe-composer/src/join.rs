@@ -5,12 +5,14 @@
 //! same, or `id` here and `customer_id` there, with values that mostly meet, and each value once in
 //! one of the files. That file is looked up; the other is read record by record.
 
+mod key;
+
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::profile::{Field, Kind, Met, Profile};
+use crate::profile::{Field, Kind, Met, Profile, text_of};
 use crate::question::{Refusal, stems};
 use crate::{Chain, Format, Func, How, Join, Measure, Terminal};
 
@@ -68,45 +70,31 @@ pub(crate) fn meet(question: &str, files: [&Profile; 2]) -> Result<Meeting, Refu
         });
     }
     let (question, keep) = without_keeping(question);
-    let (question, named) = without_key(&question, files);
+    let (question, named) = key::without_key(&question, files, is_asked(&question, files))?;
     let question = without_names(&question, files);
     let pairs = match named {
-        Some(pair) => vec![pair],
-        None => plausible(files),
+        Some(pairs) => pairs,
+        None => match plausible(files).as_slice() {
+            [one] => vec![*one],
+            several => return Err(unclear(files, several)),
+        },
     };
-    let [(a, b)] = pairs.as_slice() else {
-        return Err(unclear(files, &pairs));
-    };
-    let once = [
-        files[0].fields[*a].is_unique(),
-        files[1].fields[*b].is_unique(),
-    ];
+    let (a, b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
+    let once = [is_once(files[0], &a), is_once(files[1], &b)];
     // Where both have each key once, the shorter is looked up.
     let data = match once {
         [true, true] => usize::from(files[1].records > files[0].records),
         [false, true] => 0,
         [true, false] => 1,
-        [false, false] => {
-            return Err(Refusal::Unfit {
-                what: format!(
-                    "`{}` comes more than once in `{}`, and `{}` in `{}`: joined, records would \
-                     count several times",
-                    files[0].fields[*a].name,
-                    files[0].name,
-                    files[1].fields[*b].name,
-                    files[1].name
-                ),
-                fields: names(files[0]),
-            });
-        }
+        [false, false] => return Err(repeated(files, &pairs)),
     };
     let (own, other) = (files[data], files[1 - data]);
-    let (on, other_on) = if data == 0 { (*a, *b) } else { (*b, *a) };
+    let (on, other_on) = if data == 0 { (a, b) } else { (b, a) };
     let prefix = prefix(other);
     let join = Join {
         format: other.format,
-        on: own.fields[on].name.clone(),
-        other_on: other.fields[other_on].name.clone(),
+        on: called(own, &on),
+        other_on: called(other, &other_on),
         prefix: prefix.clone(),
         how: How::Inner,
     };
@@ -136,7 +124,7 @@ impl Meeting {
         let grouped = |chain: &Chain| match &chain.terminal {
             Terminal::Aggregate { group_by, .. } => group_by
                 .iter()
-                .any(|g| g.starts_with(&prefix) || *g == self.join.on),
+                .any(|g| g.starts_with(&prefix) || self.join.on.contains(g)),
             Terminal::Frequencies { field, .. } => field.starts_with(&prefix),
             _ => false,
         };
@@ -173,7 +161,8 @@ impl Meeting {
         };
         let plain = |m: &&mut Measure| m.func == Func::Count && m.field.is_none();
         let own = &self.profile.fields[..self.own()];
-        let always = own.iter().find(|f| f.empty == 0 && f.name != self.join.on);
+        let in_key = |f: &Field| self.join.on.contains(&f.name);
+        let always = own.iter().find(|f| f.empty == 0 && !in_key(f));
         for measure in measures.iter_mut().filter(plain) {
             let Some(field) = always else {
                 return Err(self.beyond("a count of records that may be none"));
@@ -202,6 +191,72 @@ fn names(profile: &Profile) -> Vec<String> {
         .take(30)
         .map(|f| f.name.clone())
         .collect()
+}
+
+fn called(file: &Profile, fields: &[usize]) -> Vec<String> {
+    fields
+        .iter()
+        .map(|f| file.fields[*f].name.clone())
+        .collect()
+}
+
+/// Whether these fields together come once in the file; of several, as far as its sample says.
+fn is_once(file: &Profile, fields: &[usize]) -> bool {
+    if fields.iter().any(|f| file.fields[*f].is_unique()) {
+        return true;
+    }
+    let [_, _, ..] = fields else {
+        return false;
+    };
+    let names = called(file, fields);
+    let mut seen = HashSet::new();
+    let keys = file.sample.iter().filter_map(|record| {
+        let part = |name: &String| {
+            let text = text_of(record.get(name))?.trim().to_owned();
+            (!text.is_empty()).then_some(text)
+        };
+        names.iter().map(part).collect::<Option<Vec<String>>>()
+    });
+    let mut some = false;
+    for key in keys {
+        some = true;
+        if !seen.insert(key) {
+            return false;
+        }
+    }
+    some
+}
+
+/// The key that is named comes more than once in both files.
+fn repeated(files: [&Profile; 2], pairs: &[(usize, usize)]) -> Refusal {
+    let [a, b] = files;
+    let (of_a, of_b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
+    let [in_a, in_b] = [called(a, &of_a), called(b, &of_b)].map(|names| names.join(", "));
+    let more = together(files).map_or_else(String::new, |names| {
+        format!("; `on {}` says which belongs to which", names.join(" and "))
+    });
+    Refusal::Unfit {
+        what: format!(
+            "`{in_a}` comes more than once in `{}`, and `{in_b}` in `{}`: joined, records would \
+             count several times{more}",
+            a.name, b.name
+        ),
+        fields: names(a),
+    }
+}
+
+/// Fields that are called the same and meet, which together come once in one of the files where
+/// none does alone.
+fn together([a, b]: [&Profile; 2]) -> Option<Vec<String>> {
+    let both = |(i, left): (usize, &Field)| {
+        let j = b.fields.iter().position(|right| right.name == left.name)?;
+        let right = &b.fields[j];
+        (keyed(left) && keyed(right) && overlap(left, right)).then_some((i, j))
+    };
+    let pairs: Vec<(usize, usize)> = a.fields.iter().enumerate().filter_map(both).collect();
+    let (of_a, of_b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
+    let once = is_once(a, &of_a) || is_once(b, &of_b);
+    (pairs.len() > 1 && once).then(|| called(a, &of_a))
 }
 
 /// What the other file's fields are called by: its name, as far as it is letters and digits.
@@ -289,6 +344,9 @@ fn unclear(files: [&Profile; 2], pairs: &[(usize, usize)]) -> Refusal {
             })
             .take(4)
             .collect();
+        if let Some(names) = together(files) {
+            options.insert(0, format!("on {}", names.join(" and ")));
+        }
         if options.is_empty() {
             options.push("on FIELD = FIELD".to_owned());
         }
@@ -312,45 +370,6 @@ fn unclear(files: [&Profile; 2], pairs: &[(usize, usize)]) -> Refusal {
             .map(|(i, j)| format!("on {} = {}", a.fields[*i].name, b.fields[*j].name))
             .collect(),
     }
-}
-
-/// "on customer_id", "on orders.customer = customers.id": the fields that are named, and the
-/// question without them.
-fn without_key(question: &str, [a, b]: [&Profile; 2]) -> (String, Option<(usize, usize)>) {
-    static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(
-            r#"(?i)[,;]?\s*\b(?:joined\s+on|join\s+on|matched\s+on|matching\s+on|matched\s+by|keyed\s+by|linked\s+by|on|using|via|where)\s+(?:the\s+)?["`']?([\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}\p{N}_.]+)?)["`']?(?:\s*(?:==?|equals|is equal to|matches|to|and)\s*["`']?([\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}\p{N}_.]+)?)["`']?)?"#,
-        )
-        .ok()
-    });
-    let find = |file: &Profile, said: &str| {
-        let bare = |p: &str| said.strip_prefix(&format!("{p}.")).map(str::to_owned);
-        let said = bare(&prefix(file)).unwrap_or_else(|| said.to_owned());
-        file.fields
-            .iter()
-            .position(|f| f.name.eq_ignore_ascii_case(&said))
-    };
-    for found in KEY.iter().flat_map(|k| k.captures_iter(question)) {
-        let Some(first) = found.get(1).map(|m| m.as_str()) else {
-            continue;
-        };
-        let second = found.get(2).map(|m| m.as_str());
-        let both = second.and_then(|s| {
-            let one = find(a, first).zip(find(b, s));
-            one.or_else(|| find(a, s).zip(find(b, first)))
-        });
-        let end = if both.is_some() {
-            found.get(0)
-        } else {
-            found.get(1)
-        };
-        let pair = both.or_else(|| find(a, first).zip(find(b, first)));
-        if let (Some(pair), Some(all), Some(end)) = (pair, found.get(0), end) {
-            let rest = format!("{} {}", &question[..all.start()], &question[end.end()..]);
-            return (rest, Some(pair));
-        }
-    }
-    (question.to_owned(), None)
 }
 
 /// "including those without orders": whether it is said, and the question without it.
@@ -400,7 +419,10 @@ fn both(own: &Profile, other: &Profile, join: &Join, met: Met) -> Profile {
     let mut profile = own.clone();
     // Each record of the other is met as often as the files differ in length.
     let times = (own.looked_at / other.looked_at.max(1)).max(1);
-    let theirs = other.fields.iter().filter(|f| f.name != join.other_on);
+    let theirs = other
+        .fields
+        .iter()
+        .filter(|f| !join.other_on.contains(&f.name));
     profile.fields.extend(theirs.map(|field| {
         Field {
             name: format!("{}.{}", join.prefix, field.name),
@@ -560,5 +582,75 @@ mod tests {
             question,
             "no pair of fields",
         );
+    }
+    const UNITS: &str = "store,date,units\n\
+        1,2026-01-01,5\n\
+        1,2026-01-02,7\n\
+        2,2026-01-01,3\n\
+        2,2026-01-02,4\n\
+        3,2026-01-01,9\n\
+        1,2026-01-01,1\n";
+    const PRICES: &str = "store,date,price,town\n\
+        1,2026-01-01,2.5,Rome\n\
+        1,2026-01-02,2.75,Rome\n\
+        2,2026-01-01,10,Oslo\n\
+        2,2026-01-02,11,Oslo\n\
+        4,2026-01-01,1,Bari\n";
+
+    #[test]
+    fn keys_of_several_fields() {
+        let files = [("units.csv", UNITS), ("prices.csv", PRICES)];
+        with(&files, |profiles| {
+            for (question, says) in [
+                (
+                    "join units.csv with prices.csv on store and date",
+                    "by store and date",
+                ),
+                (
+                    "total units by town, joined on store and date",
+                    "by store and date",
+                ),
+                (
+                    "total units by town joined on the fields date, store",
+                    "by date and store",
+                ),
+                (
+                    "total units by town on store = store and date = date",
+                    "by store and date",
+                ),
+                ("join both files on stores and dates", "by store and date"),
+            ] {
+                let made =
+                    compose(question, profiles).unwrap_or_else(|e| panic!("{question}: {e}"));
+                let steps = made.steps.join(" ");
+                assert!(steps.contains(says), "{question}: {steps}");
+                let (data, mut other) = (UNITS.as_bytes(), PRICES.as_bytes());
+                assert_eq!(made.invocation["data"], "units.csv", "{question}");
+                let value =
+                    evaluate_with(made.chain.as_ref().unwrap(), data, Some(&mut other)).unwrap();
+                assert_eq!(value["unmatched"], 1, "{question}: {value}");
+                if question.starts_with("total") {
+                    let rows = value["groups"].to_string();
+                    assert!(
+                        rows.contains("13") && rows.contains('7'),
+                        "{question}: {value}"
+                    );
+                }
+            }
+            for (question, says) in [
+                ("total units by town", "`on store and date`"),
+                (
+                    "total units by town, joined on store",
+                    "`on store and date` says which",
+                ),
+                (
+                    "total units by town, joined on store and town",
+                    "`town` is not a field of both",
+                ),
+            ] {
+                let refusal = compose(question, profiles).unwrap_err().to_string();
+                assert!(refusal.contains(says), "{question}: {refusal}");
+            }
+        });
     }
 }

@@ -20,7 +20,7 @@ mod read;
 mod words;
 
 pub use by_example::{
-    ByExample, EmittedExample, Example, compose_by_example, example_file, parse_example, same,
+    ByExample, EmittedExample, Example, Stop, compose_by_example, example_file, parse_example, same,
 };
 pub use chain::{
     Axis, Bucket, Chain, Change, Comparison, Extractable, Filter, Format, Func, How, Join, Measure,

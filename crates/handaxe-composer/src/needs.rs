@@ -90,7 +90,7 @@ const ACTS: &[(Need, &str, &str)] = &[
 /// Words that make the head a noun: "kill count", "download size per day".
 const NOUNS: &str = "count counts rate rates time times total totals number numbers events errors attempts requests \
     records entries latency speed speeds size sizes duration statistics stats history frequency volume per by \
-    status codes types type messages log_entries metrics average failures commands of over";
+    status codes types type messages log_entries metrics average failures commands of over pairs combinations";
 
 /// Objects that are the attached data, where they come right after the head.
 const DATA: &str = "file files log logs data output report csv json dataset table lines line rows row records record \

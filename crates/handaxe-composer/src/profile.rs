@@ -108,8 +108,8 @@ pub struct Profile {
 /// How the records of two files meet.
 #[derive(Clone, Debug)]
 pub(crate) struct Met {
-    /// The field of the key.
-    pub(crate) on: usize,
+    /// The fields of the key.
+    pub(crate) on: Vec<usize>,
     /// How many fields are the first file's own; the others follow.
     pub(crate) own: usize,
     pub(crate) prefix: String,

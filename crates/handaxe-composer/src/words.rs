@@ -24,8 +24,8 @@ pub(crate) fn steps(chain: &Chain, file: &str, other: Option<&str>) -> Vec<Strin
             "Look each record up in {} by {} (there {}); {keeps}. Names of fields from there begin \
              with `{}.`.",
             other.unwrap_or("the other file"),
-            join.on,
-            join.other_on,
+            and(&join.on),
+            and(&join.other_on),
             join.prefix,
         ));
     }
@@ -290,6 +290,11 @@ fn terminal(terminal: &Terminal, things: &str) -> Vec<String> {
             steps.push(format!("Write {kept} to a file, as {}.", format_name(*to)));
             steps
         }
-        Terminal::Duplicates => vec![format!("Count the {things} that are the same, field for field, as one before them.")],
+        Terminal::Duplicates { fields } if fields.is_empty() => vec![format!("Count the {things} that are the same, field for field, as one before them.")],
+        Terminal::Duplicates { fields } => vec![format!(
+            "Count the {things} that have the same {} as one before them, and the different {}.",
+            and(fields),
+            if fields.len() > 1 { "combinations" } else { "values" }
+        )],
     }
 }

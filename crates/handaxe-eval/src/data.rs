@@ -84,7 +84,9 @@ fn ask(question: &Question, files: &[&(Profile, Vec<u8>)]) -> (Outcome, String) 
     let composed = match compose(&question.question, &profiles) {
         Ok(composed) => composed,
         Err(ComposeError::Refused(refusal)) => return (Outcome::Refused, refusal.reason()),
-        Err(error @ ComposeError::Emit(_)) => return (Outcome::Failed, error.to_string()),
+        Err(error @ (ComposeError::Emit(_) | ComposeError::Stopped)) => {
+            return (Outcome::Failed, error.to_string());
+        }
     };
     let plan = composed.steps.join(" ");
     let Some(chain) = &composed.chain else {

@@ -111,7 +111,7 @@ fn tasks(asked: &Asked) -> Result<Made, Box<dyn Error>> {
             })
             .collect();
         let id = task["id"].as_str().unwrap_or_default();
-        match compose_by_example(id, &examples, &[]) {
+        match compose_by_example(id, &examples, &[], &|| false) {
             Ok(composed) => made.push((id.to_owned(), composed)),
             Err(e) => println!("not composed: {id}: {e}"),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use console::{Key, Term};
 use handaxe_agent::{Approver, Card, Decision};
-use handaxe_types::{ApprovalHow, ApprovalMethod, ApprovalSignature};
+use handaxe_types::{ApprovalHow, ApprovalMethod, ApprovalSignature, Capability};
 
 use crate::approver::{sealed_key, unlock};
 use crate::failure::Failure;
@@ -85,7 +85,12 @@ pub(crate) struct Asking {
     how: ApprovalHow,
     home_id: String,
     keys: PathBuf,
+    /// A use before the yes may be asked for: somebody waits for an answer, and the policy allows it.
+    once: bool,
 }
+
+/// The key that is there only where the policy allows what it does.
+const ONCE: &str = "u use it once for this answer, unapproved, and leave it waiting";
 
 /// The keys, as shown beneath every page.
 const KEYS: [&str; 2] = [
@@ -110,7 +115,20 @@ impl Asking {
             how: shop.home()?.policy.approval.how,
             home_id: registry.home_id().to_owned(),
             keys: registry.keys_dir(),
+            once: false,
         })
+    }
+
+    /// For a run that ends in an answer: what waits may be used once, where the policy says so.
+    pub(crate) fn for_an_answer(mut self, shop: &Workshop) -> Result<Self, Failure> {
+        self.once = shop.home()?.policy.approval.while_waiting_minutes > 0;
+        Ok(self)
+    }
+
+    /// Whether the card at hand can be used before the yes; the registry has the last word.
+    fn offers_once(&self, card: &Card) -> bool {
+        let reads = |c: &Capability| *c == Capability::ReadFiles;
+        self.once && card.provisional.is_none() && card.draft.spec.capabilities.iter().all(reads)
     }
 
     /// The yes, once more: a key pressed by mistake is none. `None` where the person thought again.
@@ -203,8 +221,9 @@ impl Approver for Asking {
             watcher.clear();
         }
         show(render_card(card, card_width()).trim_end());
+        let once = self.offers_once(card);
         for _ in 0..MAX_KEYS {
-            for line in KEYS {
+            for line in KEYS.into_iter().chain(once.then_some(ONCE)) {
                 show(strong().for_stderr().apply_to(line));
             }
             prompt("Use this tool? ");
@@ -246,6 +265,7 @@ impl Approver for Asking {
                         reason,
                     };
                 }
+                'u' if once => return Decision::UseOnce { asked_by: login() },
                 'q' | '\u{4}' => return Decision::Wait,
                 'm' => match edit(&card.draft.code) {
                     Ok(Some(code)) => {

@@ -742,18 +742,36 @@ pub(crate) struct EvalArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SuiteArg {
-    /// Questions about data files
+    /// Questions about data files, answered by the composer; takes no model
     Data,
-    /// Programs from examples
+    /// Programs from examples, found by the composer; takes no model
     Example,
-    /// Requests that a library covers, and requests that it does not
+    /// Requests that a library covers, and requests that it does not; planned by the model
     Gap,
-    /// The proof itself: right drafts and seeded bugs
+    /// The proof itself: right drafts and seeded bugs; takes no model
     Gate,
-    /// Formats invented for this: no tool, one shot and Handaxe side by side
+    /// Formats invented for this: no tool, one shot and Handaxe side by side, with the model
     Formats,
     /// The six tasks of LATM, the same way
     Latm,
+}
+
+impl SuiteArg {
+    /// Whether it makes a difference which model is named.
+    pub(crate) fn takes_a_model(self) -> bool {
+        matches!(self, Self::Gap | Self::Formats | Self::Latm)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Example => "example",
+            Self::Gap => "gap",
+            Self::Gate => "gate",
+            Self::Formats => "formats",
+            Self::Latm => "latm",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

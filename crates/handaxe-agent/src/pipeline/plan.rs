@@ -193,7 +193,7 @@ fn shown(task: &Task) -> Vec<handaxe_composer::Example> {
 /// together, where neither says it all.
 fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned, Halt> {
     let shown = shown(task);
-    let made = match of_each(task, &shown, data) {
+    let made = match of_each(ctx, task, &shown, data) {
         Err(ComposeError::Refused(_)) if shown.is_empty() && data.profiles.len() == 2 => {
             handaxe_composer::compose(&task.question, &data.profiles).map(|one| vec![one])
         }
@@ -202,6 +202,7 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
     let composed = match made {
         Ok(composed) => composed,
         Err(ComposeError::Refused(refusal)) => return Ok(refused(&refusal)),
+        Err(ComposeError::Stopped) => return Err(PipelineError::Cancelled.into()),
         Err(error @ ComposeError::Emit(_)) => {
             let route = Route::Refuse {
                 reason: error.to_string(),
@@ -226,6 +227,7 @@ fn with_composer(ctx: &Context, task: &Task, data: &Data<'_>) -> Result<Planned,
 }
 
 fn of_each(
+    ctx: &Context,
     task: &Task,
     shown: &[handaxe_composer::Example],
     data: &Data<'_>,
@@ -239,7 +241,8 @@ fn of_each(
         if shown.is_empty() {
             handaxe_composer::compose(&task.question, profiles)
         } else {
-            handaxe_composer::compose_by_example(&task.question, shown, profiles)
+            let stop = || ctx.cancel.is_cancelled();
+            handaxe_composer::compose_by_example(&task.question, shown, profiles, &stop)
         }
     };
     files.iter().map(one).collect()

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use handaxe_agent::model::{
-    Finish, Listener, Model as _, ModelError, ModelReply, ModelRequest, Phase, Tokens,
+    Finish, Listener, MAX_BODY, Model as _, ModelError, ModelReply, ModelRequest, Phase, Tokens,
 };
 use serde_json::{Value, json};
 
@@ -309,33 +309,73 @@ async fn streams_that_cannot_be_used() {
     }
 }
 
+/// What is no UTF-8 is no JSON, in whatever it stands; nothing of it is heard.
+#[tokio::test]
+async fn bytes_that_are_no_text() {
+    for bad in [&b"\xff"[..], b"\xc3(", b"\xed\xa0\x80", b"\xf0\x9f"] {
+        let head = delta("half").into_bytes();
+        let event = [
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"",
+            bad,
+            b"\"}}]}\n\n",
+        ]
+        .concat();
+        let bytes = [SSE.as_bytes(), &head, &event].concat();
+        let address = raw(move |mut s| {
+            let _ = s.write_all(&bytes);
+        });
+        let (reply, heard) = heard("openai:m", &format!("http://{address}"), request()).await;
+        let error = reply.unwrap_err();
+        assert!(
+            matches!(error, ModelError::NotJson { .. }),
+            "{bad:?}: {error:?}"
+        );
+        assert_clean(&error);
+        assert_eq!(heard, "half");
+    }
+}
+
 /// Each would go on for ever: the client hangs up, within its bounds.
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_do_not_end() {
     type Is = fn(&ModelError) -> bool;
-    let large: Is = |e| matches!(e, ModelError::TooLarge { .. });
+    // Each bound by itself: a line or an event, all that is said, all that is sent.
+    let event: Is = |e| matches!(e, ModelError::TooLarge { limit, .. } if *limit == 1 << 20);
+    let text: Is = |e| matches!(e, ModelError::TooLarge { limit, .. } if *limit == MAX_BODY);
+    let stream: Is = |e| matches!(e, ModelError::TooLarge { limit, .. } if *limit == 32 << 20);
     let total: Is = |e| {
         let phase = Phase::Total;
         matches!(e, ModelError::Timeout { phase: p, .. } if *p == phase)
     };
     let word = delta(&"word ".repeat(300)).repeat(50);
-    let table: [(&str, String, Duration, Is); 5] = [
+    let begun = delta("word");
+    let table: [(&str, String, Duration, Is); 7] = [
         // One line; one event of many lines; text without end; events without text; a comment now
         // and then.
-        ("x", "x".repeat(64 << 10), Duration::ZERO, large),
+        ("x", "x".repeat(64 << 10), Duration::ZERO, event),
         (
             "data: y",
             "data: y\n".repeat(8 << 10),
             Duration::ZERO,
-            large,
+            event,
         ),
-        ("", word, Duration::ZERO, large),
+        ("", word, Duration::ZERO, text),
         ("", "data: {}\n\n".repeat(6_000), Duration::ZERO, |e| {
             matches!(e, ModelError::TooManyEvents { .. })
         }),
+        // Comments without end, which are no event and no text.
+        (
+            "",
+            format!(":{}\n", "c".repeat(60 << 10)),
+            Duration::ZERO,
+            stream,
+        ),
         ("", ":\n\n".to_owned(), Duration::from_millis(50), total),
+        // Now and then something after the first word: never idle, and never done.
+        (&begun, ":\n\n".to_owned(), Duration::from_millis(50), total),
     ];
     for (first, more, pause, is) in table {
+        let first = first.to_owned();
         let (sent, hung_up) = std::sync::mpsc::channel();
         let shown = more.chars().take(30).collect::<String>();
         let address = raw(move |mut s| {

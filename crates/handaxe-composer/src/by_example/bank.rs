@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::chars::{Class, Cut};
 use super::dates::{DatePart, parts_of};
+use super::stop::Stop;
 use super::text::{Arrange, Case, Env, Tally, Text};
 use crate::eval::number::parse_number;
 
@@ -21,12 +22,13 @@ pub(super) struct Piece {
     pub(super) others: Vec<Option<String>>,
 }
 
-pub(super) struct Bank {
+pub(super) struct Bank<'a> {
     pub(super) pieces: Vec<Piece>,
     seen: HashSet<(Vec<String>, Vec<Option<String>>)>,
     /// Pieces before this one have been cut already.
     cut: usize,
     depth: usize,
+    stop: Stop<'a>,
 }
 
 /// Separators that people put between things; those in all values are tried.
@@ -45,14 +47,15 @@ pub(super) fn places(n: i32) -> f64 {
     }
 }
 
-impl Bank {
+impl<'a> Bank<'a> {
     /// The fields of records, or the one input.
-    pub(super) fn new(envs: &[Env], others: &[Env]) -> Self {
+    pub(super) fn new(envs: &[Env], others: &[Env], stop: Stop<'a>) -> Self {
         let mut bank = Self {
             pieces: Vec::new(),
             seen: HashSet::new(),
             cut: 0,
             depth: 0,
+            stop,
         };
         let mut sources = vec![Text::Input];
         if let Some(Env::Record(fields)) = envs.first() {
@@ -81,7 +84,8 @@ impl Bank {
 
     /// A step on top of a piece, where it fits every example.
     fn step(&mut self, at: usize, text: Text, cost: f64) {
-        if let Some((values, others)) = applied(&self.pieces[at], &text)
+        if !(self.stop)()
+            && let Some((values, others)) = applied(&self.pieces[at], &text)
             && values.iter().any(|v| !v.is_empty())
         {
             let cost = self.pieces[at].cost + cost;
@@ -101,9 +105,12 @@ impl Bank {
         order.sort_by(|a, b| self.pieces[*a].cost.total_cmp(&self.pieces[*b].cost));
         order.truncate(*most);
         for at in order {
+            if (self.stop)() {
+                break;
+            }
             self.extract(at);
         }
-        self.pieces.len() > self.cut
+        !(self.stop)() && self.pieces.len() > self.cut
     }
 
     fn extract(&mut self, at: usize) {
@@ -152,7 +159,7 @@ impl Bank {
                 );
             }
         }
-        for mark in literals(&piece.values) {
+        for mark in literals(&piece.values, self.stop) {
             for last in [false, true] {
                 let cost = 1.2 + if last { 0.1 } else { 0.0 };
                 self.step(
@@ -252,6 +259,9 @@ impl Bank {
             );
         }
         for piece in &sorted {
+            if (self.stop)() {
+                break;
+            }
             for (text, cost) in changes(piece, outs) {
                 if let Some((values, others)) = applied(piece, &text) {
                     add(text, piece.cost + cost, values, others);
@@ -277,7 +287,7 @@ fn applied(piece: &Piece, text: &Text) -> Option<(Vec<String>, Vec<Option<String
 }
 
 /// Words that stand in every value, with the sign behind them: `user=`, `Order `.
-fn literals(values: &[String]) -> Vec<String> {
+fn literals(values: &[String], stop: Stop<'_>) -> Vec<String> {
     let Some(first) = values.first() else {
         return Vec::new();
     };
@@ -302,7 +312,7 @@ fn literals(values: &[String]) -> Vec<String> {
                 break;
             }
         }
-        if out.len() == 24 {
+        if out.len() == 24 || stop() {
             break;
         }
     }

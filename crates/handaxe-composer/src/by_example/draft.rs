@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::python::{MAX_RESULTS, Over, module};
 use super::value::{Program, same};
-use super::{Example, odd, synthesize};
+use super::{Example, Stop, odd, synthesize};
 use crate::compose::Composed;
 use crate::profile::{Profile, json_of};
 use crate::read::{ReadError, Record, Records};
@@ -278,11 +278,12 @@ fn over_file(
 }
 
 /// A tool that does to every value what the examples show; over the file's records where one is
-/// given.
+/// given. [`ComposeError::Stopped`] where `stop` ended the search.
 pub fn compose_by_example(
     question: &str,
     examples: &[Example],
     profiles: &[Profile],
+    stop: Stop<'_>,
 ) -> Result<Composed, ComposeError> {
     let profile = match profiles {
         [] => None,
@@ -300,7 +301,10 @@ pub fn compose_by_example(
     };
     let others = profile.map_or_else(Vec::new, |p| values(p, &over));
     let few: Vec<Value> = others.iter().take(OTHERS).cloned().collect();
-    let found = synthesize(examples, if over == Over::Whole { &[] } else { &few });
+    let found = synthesize(examples, if over == Over::Whole { &[] } else { &few }, stop);
+    if stop() {
+        return Err(ComposeError::Stopped);
+    }
     let Some(best) = found.first() else {
         return Err(Refusal::NoProgram {
             examples: examples.len(),
@@ -348,6 +352,7 @@ pub fn compose_by_example(
         program,
         over: &over,
         constants: &emitted.arguments,
+        stop,
     };
     let mut capabilities = Vec::new();
     let mut needs = Vec::new();
@@ -373,6 +378,10 @@ pub fn compose_by_example(
         },
         format!("Convert it so that {}: {line}", said(examples)),
     ];
+    let (author, held_out) = (maker.author(examples), maker.held_out(examples, &others));
+    if stop() {
+        return Err(ComposeError::Stopped);
+    }
     Ok(Composed {
         chain: None,
         recipe: emitted.recipe.clone(),
@@ -395,7 +404,7 @@ pub fn compose_by_example(
                 deterministic: true,
             },
             code: emitted.code,
-            cases: maker.author(examples),
+            cases: author,
             assets: BTreeMap::new(),
             provenance: Provenance {
                 author: Author::Composer,
@@ -404,7 +413,7 @@ pub fn compose_by_example(
                 invocation: arguments.clone(),
             },
         },
-        held_out: maker.held_out(examples, &others),
+        held_out,
         invocation: arguments,
         focus: None,
         columns: Vec::new(),
@@ -509,11 +518,15 @@ struct Maker<'a> {
     program: &'a Program,
     over: &'a Over,
     constants: &'a Map<String, Value>,
+    stop: Stop<'a>,
 }
 
 impl Maker<'_> {
     /// One case over some values; the constants are left to their defaults, or said.
     fn case(&self, name: &str, values: &[Value], said: bool, held_out: bool) -> Option<Case> {
+        if (self.stop)() {
+            return None;
+        }
         let mut input = if said {
             self.constants.clone()
         } else {

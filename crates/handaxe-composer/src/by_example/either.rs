@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::bank::Bank;
 use super::chars::{Class, runs};
 use super::search::Found;
+use super::stop::Stop;
 use super::text::Env;
 use super::value::{Program, Test, found, plain};
 use crate::eval::number::parse_number;
 
 /// Tests that say yes and no as wanted, cheapest first.
-pub(super) fn tests(envs: &[Env], yes: &[bool]) -> Vec<Found<Test>> {
-    let mut bank = Bank::new(envs, &[]);
+pub(super) fn tests(envs: &[Env], yes: &[bool], stop: Stop<'_>) -> Vec<Found<Test>> {
+    let mut bank = Bank::new(envs, &[], stop);
     let sources = bank.pieces.len();
     bank.deepen();
     let mut out: Vec<Found<Test>> = Vec::new();
@@ -27,6 +28,9 @@ pub(super) fn tests(envs: &[Env], yes: &[bool]) -> Vec<Found<Test>> {
         return Vec::new();
     };
     for (i, piece) in bank.pieces.iter().enumerate() {
+        if stop() {
+            break;
+        }
         let of = || piece.text.clone();
         let value = &piece.values[first];
         if value.len() <= 24 && !value.is_empty() {
@@ -106,7 +110,12 @@ pub(super) fn tests(envs: &[Env], yes: &[bool]) -> Vec<Found<Test>> {
 }
 
 /// Two programs, and a test that says which: where no single one is simple.
-pub(super) fn either(ins: &[Value], outs: &[Value], others: &[Value]) -> Vec<Found<Program>> {
+pub(super) fn either(
+    ins: &[Value],
+    outs: &[Value],
+    others: &[Value],
+    stop: Stop<'_>,
+) -> Vec<Found<Program>> {
     let envs: Option<Vec<Env>> = ins.iter().map(Env::of).collect();
     let Some(envs) = envs.filter(|e| (2..=12).contains(&e.len())) else {
         return Vec::new();
@@ -122,8 +131,11 @@ pub(super) fn either(ins: &[Value], outs: &[Value], others: &[Value]) -> Vec<Fou
         (0..ins.len()).map(|i| 1 << i).collect()
     };
     for way in ways {
+        if stop() {
+            break;
+        }
         let yes: Vec<bool> = (0..ins.len()).map(|i| way & (1 << i) != 0).collect();
-        let Some(test) = tests(&envs, &yes).into_iter().next() else {
+        let Some(test) = tests(&envs, &yes, stop).into_iter().next() else {
             continue;
         };
         let side = |wanted: bool| {
@@ -135,12 +147,12 @@ pub(super) fn either(ins: &[Value], outs: &[Value], others: &[Value]) -> Vec<Fou
                 .map(|((i, o), _)| (i.clone(), o.clone()))
                 .unzip();
             if i.len() == 1 && o[0].as_str().is_some_and(|s| s.len() <= 30) {
-                let one = plain(&i, &o, others, 1, 0).into_iter().next();
+                let one = plain(&i, &o, others, 1, 0, stop).into_iter().next();
                 // A single example may as well be a constant.
                 let constant = found(Program::Const(o[0].clone()), 3.0);
                 return Some(one.filter(|f| f.cost < 3.0).unwrap_or(constant));
             }
-            plain(&i, &o, others, 1, 0).into_iter().next()
+            plain(&i, &o, others, 1, 0, stop).into_iter().next()
         };
         let (Some(then), Some(otherwise)) = (side(true), side(false)) else {
             continue;

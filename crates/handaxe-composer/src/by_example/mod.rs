@@ -9,7 +9,7 @@ mod odd;
 mod python;
 mod reshape;
 mod search;
-
+mod stop;
 mod table;
 mod text;
 mod value;
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub(crate) use dates::{CLOCK, FORMS};
 pub use draft::{Emitted as EmittedExample, compose_by_example, example_file, parse_example};
+pub use stop::Stop;
 pub(crate) use value::Program;
 pub use value::same;
 
@@ -46,7 +47,7 @@ impl ByExample {
 
     /// Every program that was found, the simplest first.
     pub fn all(examples: &[Example], others: &[Value]) -> Vec<Self> {
-        synthesize(examples, others)
+        synthesize(examples, others, stop::NEVER)
             .into_iter()
             .map(|found| Self {
                 program: found.program,
@@ -73,12 +74,16 @@ impl ByExample {
 
 /// The programs that satisfy all examples, simplest first. `others` are inputs without outputs:
 /// a program that does not fit them comes after one that does.
-pub(crate) fn synthesize(examples: &[Example], others: &[Value]) -> Vec<search::Found<Program>> {
+pub(crate) fn synthesize(
+    examples: &[Example],
+    others: &[Value],
+    stop: Stop<'_>,
+) -> Vec<search::Found<Program>> {
     let (ins, outs): (Vec<Value>, Vec<Value>) = examples
         .iter()
         .map(|e| (e.input.clone(), e.output.clone()))
         .unzip();
-    let mut found = value::programs(&ins, &outs, others, MOST, 2);
+    let mut found = value::programs(&ins, &outs, others, MOST, 2, stop);
     for one in &mut found {
         let unfit = others
             .iter()
@@ -90,4 +95,64 @@ pub(crate) fn synthesize(examples: &[Example], others: &[Value]) -> Vec<search::
     }
     found.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use serde_json::json;
+
+    use super::{Example, compose_by_example};
+    use crate::ComposeError;
+
+    /// Each kind of search, stopped at its beginning, underway and deep inside: it says so, and asks
+    /// only a few more times on its way out.
+    #[test]
+    fn a_search_stops_where_it_is_told_to() {
+        let words = |seed: usize| {
+            let mark = ["-", ";", ": ", ", ", "/"];
+            let word = |i: usize| format!("w{}", (seed * 31 + i * 17) % 97);
+            let all = (0..40).map(|i| [&word(i), mark[(seed + i) % 5]].concat());
+            all.collect::<Vec<String>>().concat()
+        };
+        let row = |i: usize| json!({"k": i % 3, "a": format!("n{i}"), "b": [i, i * 7 % 5]});
+        let rows = |from: usize| (from..from + 9).map(row).collect::<Vec<_>>();
+        let kinds = [
+            (
+                "text",
+                [0, 1, 2].map(|i| (json!(words(i)), json!(format!("q{}z", i * i + 41)))),
+            ),
+            (
+                "list",
+                [0, 1, 2].map(|i| (json!(words(i)), json!([i, "x", words(i + 3)]))),
+            ),
+            ("test", [0, 1, 2].map(|i| (json!(words(i)), json!(i == 1)))),
+            (
+                "record",
+                [0, 1, 2].map(|i| (json!({"t": words(i)}), json!({"u": words(i + 5)}))),
+            ),
+            (
+                "rows",
+                [0, 1, 2].map(|i| (json!(rows(i)), json!(rows(i + 40)))),
+            ),
+        ];
+        for (kind, pairs) in kinds {
+            let examples = pairs.map(|(input, output)| Example { input, output });
+            for at in [0, 20, 500, 5_000] {
+                let asked = Cell::new(0);
+                let stop = || {
+                    asked.set(asked.get() + 1);
+                    asked.get() > at
+                };
+                match compose_by_example("change them", &examples, &[], &stop) {
+                    Err(ComposeError::Stopped) => {}
+                    // Done before it was told to.
+                    _ if asked.get() <= at => {}
+                    other => panic!("{kind} at {at}: {:?}", other.map(|c| c.recipe)),
+                }
+                assert!(asked.get() < at + 9_000, "{kind} at {at}: {}", asked.get());
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::search::Found;
+use super::stop::Stop;
 use super::table::{Fold, Render, Row, Rows, Source, Step, Table, blank, fold, grouped, quoted};
 use super::text::scalar;
 use super::value::{at, column, same};
@@ -111,7 +112,7 @@ fn fields_of(tables: &[Rows]) -> Vec<String> {
 }
 
 /// Steps that may help from these tables towards those.
-fn steps(tables: &[Rows], wanted: &[Rows]) -> Vec<(Step, f64)> {
+fn steps(tables: &[Rows], wanted: &[Rows], stop: Stop<'_>) -> Vec<(Step, f64)> {
     let mut out = Vec::new();
     let have = fields_of(tables);
     let want = fields_of(wanted);
@@ -213,7 +214,7 @@ fn steps(tables: &[Rows], wanted: &[Rows]) -> Vec<(Step, f64)> {
             out.push((Step::Unique(vec![name.clone()]), 1.1));
         }
         out.push((Step::Unique(have.clone()), 0.8));
-        out.extend(groups(tables, wanted, &have));
+        out.extend(groups(tables, wanted, &have, stop));
     }
     for name in &have {
         out.push((Step::Sort(name.clone(), false), 0.9));
@@ -223,7 +224,7 @@ fn steps(tables: &[Rows], wanted: &[Rows]) -> Vec<(Step, f64)> {
 }
 
 /// Groupings of which every new field of the output is a fold of something.
-fn groups(tables: &[Rows], wanted: &[Rows], have: &[String]) -> Vec<(Step, f64)> {
+fn groups(tables: &[Rows], wanted: &[Rows], have: &[String], stop: Stop<'_>) -> Vec<(Step, f64)> {
     let mut out = Vec::new();
     let want = fields_of(wanted);
     let mut bys: Vec<Vec<String>> = have.iter().map(|h| vec![h.clone()]).collect();
@@ -233,6 +234,9 @@ fn groups(tables: &[Rows], wanted: &[Rows], have: &[String]) -> Vec<(Step, f64)>
         }
     }
     for by in bys.into_iter().take(40) {
+        if stop() {
+            break;
+        }
         let parts: Vec<Vec<(Vec<Value>, Rows)>> = tables.iter().map(|t| grouped(t, &by)).collect();
         if parts.iter().zip(wanted).any(|(p, w)| p.len() != w.len()) {
             continue;
@@ -252,6 +256,10 @@ fn groups(tables: &[Rows], wanted: &[Rows], have: &[String]) -> Vec<(Step, f64)>
                         got.is_some_and(|got| {
                             let mut left: Vec<&Value> = rows.iter().map(|r| &r[name]).collect();
                             got.iter().all(|g| {
+                                // Each is looked for among all: long where they are many.
+                                if stop() {
+                                    return false;
+                                }
                                 let at = left.iter().position(|l| same(l, g));
                                 at.map(|at| left.remove(at)).is_some()
                             })
@@ -282,7 +290,7 @@ struct Node {
 }
 
 /// Reshaping programs, cheapest first.
-pub(crate) fn tables(ins: &[Value], outs: &[Value]) -> Vec<Found<Table>> {
+pub(crate) fn tables(ins: &[Value], outs: &[Value], stop: Stop<'_>) -> Vec<Found<Table>> {
     let mut all: Vec<Found<Table>> = Vec::new();
     for (render, wanted) in targets(outs) {
         let mut level: Vec<Node> = sources(ins)
@@ -303,7 +311,7 @@ pub(crate) fn tables(ins: &[Value], outs: &[Value]) -> Vec<Found<Table>> {
         let mut seen = std::collections::HashSet::new();
         for depth in 0..=MAX_STEPS {
             for node in &level {
-                if let Some(done) = finish(node, &render, &wanted) {
+                if let Some(done) = finish(node, &render, &wanted, stop) {
                     all.push(done);
                 }
             }
@@ -312,7 +320,10 @@ pub(crate) fn tables(ins: &[Value], outs: &[Value]) -> Vec<Found<Table>> {
             }
             let mut next: Vec<Node> = Vec::new();
             for node in &level {
-                for (step, cost) in steps(&node.tables, &wanted) {
+                for (step, cost) in steps(&node.tables, &wanted, stop) {
+                    if stop() {
+                        return Vec::new();
+                    }
                     let tables: Option<Vec<Rows>> =
                         node.tables.iter().map(|t| step.run(t.clone())).collect();
                     let Some(tables) = tables else { continue };
@@ -355,7 +366,7 @@ pub(crate) fn tables(ins: &[Value], outs: &[Value]) -> Vec<Found<Table>> {
 }
 
 /// The rows are the wanted ones, or become them field by field.
-fn finish(node: &Node, render: &Render, wanted: &[Rows]) -> Option<Found<Table>> {
+fn finish(node: &Node, render: &Render, wanted: &[Rows], stop: Stop<'_>) -> Option<Found<Table>> {
     if node
         .tables
         .iter()
@@ -400,7 +411,7 @@ fn finish(node: &Node, render: &Render, wanted: &[Rows]) -> Option<Found<Table>>
     names.sort_by_key(|n| !rows.iter().all(|r| at(r, n).is_some()));
     for name in names {
         let values: Option<Vec<Value>> = targets.iter().map(|t| t.get(&name).cloned()).collect();
-        let best = column(&name, &rows, &values?, &[], 1)?;
+        let best = column(&name, &rows, &values?, (&[], 1), stop)?;
         cost += best.cost;
         fields.push((name, best.program));
     }

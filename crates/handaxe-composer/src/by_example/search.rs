@@ -12,6 +12,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::bank::{Bank, Piece};
+use super::stop::Stop;
 use super::text::{Env, Text};
 
 /// A program and what it costs: the simpler the cheaper.
@@ -72,6 +73,7 @@ pub(crate) fn texts(
     outs: &[String],
     others: &[Env],
     most: usize,
+    stop: Stop<'_>,
 ) -> Vec<Found<Text>> {
     if outs.is_empty() || envs.len() != outs.len() || outs.iter().any(|o| o.len() > 2000) {
         return Vec::new();
@@ -85,11 +87,11 @@ pub(crate) fn texts(
             cost: 0.5,
         }];
     }
-    let mut bank = Bank::new(envs, others);
+    let mut bank = Bank::new(envs, others, stop);
     let mut found: Vec<Found<Text>> = Vec::new();
     for cheap in CHEAP {
         let atoms = bank.atoms(outs);
-        let more = joins(&atoms, outs, most);
+        let more = joins(&atoms, outs, most, stop);
         for one in more {
             if !found.iter().any(|f| f.program == one.program) {
                 found.push(one);
@@ -104,7 +106,7 @@ pub(crate) fn texts(
     found
 }
 
-fn joins(atoms: &[Piece], outs: &[String], most: usize) -> Vec<Found<Text>> {
+fn joins(atoms: &[Piece], outs: &[String], most: usize, stop: Stop<'_>) -> Vec<Found<Text>> {
     let mut by_first: HashMap<char, Vec<usize>> = HashMap::new();
     let mut empty_first = Vec::new();
     for (i, atom) in atoms.iter().enumerate() {
@@ -125,6 +127,9 @@ fn joins(atoms: &[Piece], outs: &[String], most: usize) -> Vec<Found<Text>> {
     let mut found = Vec::new();
     let mut looked = 0;
     while let Some(Queued(_, at)) = queue.pop() {
+        if stop() {
+            break;
+        }
         let places = steps[at].places.clone();
         let visit = visits.entry(places.clone()).or_default();
         *visit += 1;

@@ -7,6 +7,7 @@ use super::chars::{Class, Cut, runs};
 use super::either::{either, tests};
 use super::reshape::tables;
 use super::search::{Found, texts};
+use super::stop::Stop;
 use super::table::Table;
 use super::text::{Env, Text, scalar};
 use crate::eval::number::parse_number;
@@ -178,11 +179,12 @@ pub(crate) fn programs(
     others: &[Value],
     most: usize,
     depth: u32,
+    stop: Stop<'_>,
 ) -> Vec<Found<Program>> {
-    let mut found = plain(ins, outs, others, most, depth);
+    let mut found = plain(ins, outs, others, most, depth, stop);
     let dear = found.first().is_none_or(|f| f.cost > DOUBTFUL);
     if dear && depth > 0 {
-        found.extend(either(ins, outs, others));
+        found.extend(either(ins, outs, others, stop));
     }
     found.retain(|f| {
         ins.iter()
@@ -204,6 +206,7 @@ pub(super) fn plain(
     others: &[Value],
     most: usize,
     depth: u32,
+    stop: Stop<'_>,
 ) -> Vec<Found<Program>> {
     if ins.is_empty() || ins.len() != outs.len() {
         return Vec::new();
@@ -238,6 +241,7 @@ pub(super) fn plain(
             others,
             most * 3,
             depth.saturating_sub(1),
+            stop,
         )
         .into_iter()
         .map(|f| found(Program::Maybe(Box::new(f.program)), f.cost + 0.3))
@@ -249,38 +253,38 @@ pub(super) fn plain(
         if outs.iter().all(Value::is_string) {
             let wanted: Vec<String> = outs.iter().filter_map(scalar).collect();
             all.extend(
-                texts(envs, &wanted, &other_envs, most)
+                texts(envs, &wanted, &other_envs, most, stop)
                     .into_iter()
                     .map(|f| found(Program::Text(f.program), f.cost)),
             );
         } else if outs.iter().all(Value::is_number) {
             let wanted: Vec<String> = outs.iter().filter_map(scalar).collect();
             all.extend(
-                texts(envs, &wanted, &other_envs, most)
+                texts(envs, &wanted, &other_envs, most, stop)
                     .into_iter()
                     .map(|f| found(Program::Number(f.program), f.cost + 0.1)),
             );
             // `12.50` is 12.5 however it is written.
-            let exact: Vec<Found<Program>> = numbers_as_written(envs, outs, &other_envs);
+            let exact: Vec<Found<Program>> = numbers_as_written(envs, outs, &other_envs, stop);
             all.extend(exact);
         } else if outs.iter().all(Value::is_boolean) {
             let yes: Vec<bool> = outs.iter().map(|o| *o == Value::Bool(true)).collect();
             all.extend(
-                tests(envs, &yes)
+                tests(envs, &yes, stop)
                     .into_iter()
                     .take(most)
                     .map(|f| found(Program::Test(f.program), f.cost)),
             );
         }
         if outs.iter().all(Value::is_array) {
-            all.extend(lists(envs, outs, depth));
+            all.extend(lists(envs, outs, depth, stop));
         }
         if outs.iter().all(Value::is_object) {
-            all.extend(pairs(envs, outs));
+            all.extend(pairs(envs, outs, stop));
         }
     }
     if outs.iter().all(Value::is_object) {
-        all.extend(records(ins, outs, others, depth));
+        all.extend(records(ins, outs, others, depth, stop));
     }
     if depth > 0
         && (ins.iter().any(nested)
@@ -290,7 +294,7 @@ pub(super) fn plain(
                 .all(|i| i.as_str().is_some_and(|s| s.contains('\n'))))
     {
         all.extend(
-            tables(ins, outs)
+            tables(ins, outs, stop)
                 .into_iter()
                 .map(|f| found(Program::Table(f.program), f.cost)),
         );
@@ -300,8 +304,13 @@ pub(super) fn plain(
 }
 
 /// A field whose number is the output's, whatever its text.
-fn numbers_as_written(envs: &[Env], outs: &[Value], others: &[Env]) -> Vec<Found<Program>> {
-    let mut bank = Bank::new(envs, others);
+fn numbers_as_written(
+    envs: &[Env],
+    outs: &[Value],
+    others: &[Env],
+    stop: Stop<'_>,
+) -> Vec<Found<Program>> {
+    let mut bank = Bank::new(envs, others, stop);
     bank.deepen();
     let fits = |values: &[String]| {
         values
@@ -345,7 +354,13 @@ fn paths_of(prefix: &str, map: &Map<String, Value>, paths: &mut Vec<String>) {
     }
 }
 
-fn records(ins: &[Value], outs: &[Value], others: &[Value], depth: u32) -> Vec<Found<Program>> {
+fn records(
+    ins: &[Value],
+    outs: &[Value],
+    others: &[Value],
+    depth: u32,
+    stop: Stop<'_>,
+) -> Vec<Found<Program>> {
     let mut names: Vec<String> = Vec::new();
     for out in outs.iter().filter_map(Value::as_object) {
         for name in out.keys() {
@@ -368,7 +383,7 @@ fn records(ins: &[Value], outs: &[Value], others: &[Value], depth: u32) -> Vec<F
             .iter()
             .map(|o| o.get(&name).cloned().unwrap_or(Value::Null))
             .collect();
-        let Some(best) = column(&name, ins, &wanted, others, depth) else {
+        let Some(best) = column(&name, ins, &wanted, (others, depth), stop) else {
             return Vec::new();
         };
         cost += best.cost;
@@ -382,9 +397,12 @@ pub(super) fn column(
     name: &str,
     ins: &[Value],
     wanted: &[Value],
-    others: &[Value],
-    depth: u32,
+    (others, depth): (&[Value], u32),
+    stop: Stop<'_>,
 ) -> Option<Found<Program>> {
+    if stop() {
+        return None;
+    }
     if ins.iter().zip(wanted).all(|(i, w)| at(i, name) == Some(w)) {
         return Some(found(Program::Copy(Some(name.to_owned())), 0.1));
     }
@@ -396,6 +414,7 @@ pub(super) fn column(
         others,
         3,
         depth.saturating_sub(1),
+        stop,
     );
     candidates.into_iter().find(|f| {
         ins.iter()
@@ -431,13 +450,13 @@ fn cuts(values: &[String]) -> Vec<Cut> {
     cuts
 }
 
-fn lists(envs: &[Env], outs: &[Value], depth: u32) -> Vec<Found<Program>> {
+fn lists(envs: &[Env], outs: &[Value], depth: u32, stop: Stop<'_>) -> Vec<Found<Program>> {
     let wanted: Vec<&Vec<Value>> = outs.iter().filter_map(Value::as_array).collect();
     let elements: Vec<Value> = wanted.iter().flat_map(|w| w.iter().cloned()).collect();
     if elements.is_empty() || elements.len() > 400 {
         return Vec::new();
     }
-    let mut bank = Bank::new(envs, &[]);
+    let mut bank = Bank::new(envs, &[], stop);
     bank.deepen();
     let mut pieces: Vec<_> = bank.pieces.iter().filter(|p| p.cost < 1.6).collect();
     pieces.sort_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -450,7 +469,8 @@ fn lists(envs: &[Env], outs: &[Value], depth: u32) -> Vec<Found<Program>> {
                 continue;
             }
             let flat: Vec<Value> = parts.into_iter().flatten().map(Value::from).collect();
-            let Some(each) = column("", &flat, &elements, &[], depth.saturating_sub(1)) else {
+            let Some(each) = column("", &flat, &elements, (&[], depth.saturating_sub(1)), stop)
+            else {
                 continue;
             };
             let cost = 0.8 + piece.cost + each.cost;
@@ -468,12 +488,15 @@ fn lists(envs: &[Env], outs: &[Value], depth: u32) -> Vec<Found<Program>> {
     all
 }
 
-fn pairs(envs: &[Env], outs: &[Value]) -> Vec<Found<Program>> {
-    let mut bank = Bank::new(envs, &[]);
+fn pairs(envs: &[Env], outs: &[Value], stop: Stop<'_>) -> Vec<Found<Program>> {
+    let mut bank = Bank::new(envs, &[], stop);
     bank.deepen();
     let mut pieces: Vec<_> = bank.pieces.iter().filter(|p| p.cost < 1.4).collect();
     pieces.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     for piece in pieces.into_iter().take(60) {
+        if stop() {
+            break;
+        }
         for between in [";", ",", "&", " ", "|", "\n"] {
             for sign in ["=", ":", " "] {
                 if between == sign || !piece.values.iter().any(|v| v.contains(sign)) {

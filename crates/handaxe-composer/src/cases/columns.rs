@@ -101,12 +101,16 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
         return vec![line(Role::Text, SENTENCES), line(Role::Number, NUMBERS)];
     }
     let mut wanted = own_fields(chain);
+    // What holds keys in the made files holds no numbers there, and only few kinds of times.
+    let key = chain.join.as_ref().map_or(&[][..], |join| &join.on);
     for one in [Role::Number, Role::Text, Role::Time] {
         let has = |names: &[String]| {
-            let mut names = names.iter().filter_map(|n| profile.field(n));
+            let names = names.iter().filter(|n| !key.contains(*n));
+            let mut names = names.filter_map(|n| profile.field(n));
             names.any(|f| role(f.kind) == one)
         };
-        let of_kind = profile.fields.iter().find(|f| role(f.kind) == one);
+        let mut free = profile.fields.iter().filter(|f| !key.contains(&f.name));
+        let of_kind = free.find(|f| role(f.kind) == one);
         if let Some(field) = of_kind.filter(|_| !has(&wanted)) {
             wanted.push(field.name.clone());
         }
@@ -135,17 +139,41 @@ pub(super) fn columns(chain: &Chain, profile: &Profile) -> Vec<Column> {
         .collect();
     if let Some(join) = &chain.join {
         // Keys that can be met: some twice, one blank.
-        for column in made.iter_mut().filter(|c| c.name == join.on) {
-            column.values = keys(&[0, 1, 2, 3, 4, 5, 6, 0, 1, 9, 2, 8, 0, 9, 3, 7, 1, 4]);
-            column.values[9].clear();
-            column.values[4].insert(0, ' ');
+        for (part, on) in join.on.iter().enumerate() {
+            for column in made.iter_mut().filter(|c| c.name == *on) {
+                let places = [0, 1, 2, 3, 4, 5, 6, 0, 1, 9, 2, 8, 0, 9, 3, 7, 1, 4];
+                column.values = keys(&places, (part, join.on.len()), column.role);
+                if part + 1 == join.on.len() {
+                    column.values[9].clear();
+                }
+                column.values[4].insert(0, ' ');
+            }
+        }
+        let times = made
+            .iter()
+            .any(|c| c.role == Role::Time && !key.contains(&c.name));
+        for column in made.iter_mut().filter(|c| key.contains(&c.name)) {
+            if column.role == Role::Number || times {
+                column.role = Role::Text;
+            }
         }
     }
     made
 }
 
-fn keys(places: &[usize]) -> Vec<String> {
-    places.iter().map(|p| format!("k{p}")).collect()
+/// A part of a key that is told by all its parts and by none of them alone.
+fn keys(places: &[usize], (part, of): (usize, usize), role: Role) -> Vec<String> {
+    let said = |place: &usize| match (of, part) {
+        (0 | 1, _) => *place,
+        (_, 0) => place / 3,
+        _ => place % 3,
+    };
+    let key = |place: usize| match role {
+        // A key may be a day, by which records are counted as well.
+        Role::Time => format!("2024-{:02}-{:02}", place * 5 % 12 + 1, place + 9),
+        Role::Number | Role::Text => format!("k{place}"),
+    };
+    places.iter().map(|p| key(said(p))).collect()
 }
 
 /// The other file's columns: its key once a row, of which some meet none.
@@ -153,7 +181,7 @@ pub(super) fn other_columns(chain: &Chain, other: &Profile) -> Vec<Column> {
     let Some(join) = &chain.join else {
         return Vec::new();
     };
-    let mut wanted = vec![join.other_on.clone()];
+    let mut wanted = join.other_on.clone();
     wanted.extend(of_other(chain));
     let spare = other.fields.iter().map(|f| f.name.clone());
     let spare = spare
@@ -164,9 +192,10 @@ pub(super) fn other_columns(chain: &Chain, other: &Profile) -> Vec<Column> {
     (wanted.into_iter())
         .map(|name| {
             let role = other.field(&name).map_or(Role::Text, |f| role(f.kind));
-            let values = if name == join.other_on {
+            let part = join.other_on.iter().position(|on| *on == name);
+            let values = if let Some(part) = part {
                 let places: Vec<usize> = (0..ROWS).map(|i| i * 2 % 19).collect();
-                keys(&places)
+                keys(&places, (part, join.other_on.len()), role)
             } else {
                 let full = format!("{}.{name}", join.prefix);
                 match role {

@@ -337,7 +337,18 @@ fn terminals(chain: &Chain, columns: &[Column]) -> Vec<Terminal> {
             timed.as_deref(),
         ),
         Terminal::Clean { .. } => cleanings(&chain.terminal, &any(&number), &any(&text), timed),
-        Terminal::Describe | Terminal::Duplicates => Vec::new(),
+        Terminal::Duplicates { fields } if !fields.is_empty() => {
+            let mut all = vec![Terminal::Duplicates {
+                fields: vec!["nowhere".to_owned()],
+            }];
+            all.extend(
+                [any(&number), any(&text)].map(|field| Terminal::Duplicates {
+                    fields: vec![field],
+                }),
+            );
+            all
+        }
+        Terminal::Describe | Terminal::Duplicates { .. } => Vec::new(),
     }
 }
 

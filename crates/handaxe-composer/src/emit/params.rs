@@ -92,6 +92,20 @@ pub(super) fn field(name: &'static str, value: &str, what: &str) -> Param {
     own(name, "str", json!(value), schema)
 }
 
+/// Names that a call has to say, one at least: a default list would be shared by calls.
+pub(super) fn fields(name: &'static str, value: &[String], what: &str) -> Param {
+    Param {
+        name,
+        annotation: "list[str]",
+        default: None,
+        schema: json!({
+            "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 50,
+            "description": what,
+        }),
+        value: Some(json!(value)),
+    }
+}
+
 pub(super) fn maybe_field(name: &'static str, value: Option<&str>, what: &str) -> Param {
     let schema = json!({ "type": ["string", "null"], "description": what });
     own(name, "str | None", json!(value), schema)
@@ -229,13 +243,28 @@ fn joined(join: &Join, formats: Option<bool>) -> Vec<Param> {
         How::Left => "left",
         How::Right => "right",
     };
+    let [on, other_on] = if join.has_several() {
+        [
+            fields("on", &join.on, "The fields of the key."),
+            fields(
+                "other_on",
+                &join.other_on,
+                "The fields of the key in the other file, in the same order.",
+            ),
+        ]
+    } else {
+        [
+            field("on", &join.on.concat(), "The field of the key."),
+            field(
+                "other_on",
+                &join.other_on.concat(),
+                "The field of the key in the other file.",
+            ),
+        ]
+    };
     let rest = [
-        field("on", &join.on, "The field of the key."),
-        field(
-            "other_on",
-            &join.other_on,
-            "The field of the key in the other file.",
-        ),
+        on,
+        other_on,
         field(
             "prefix",
             &join.prefix,

@@ -43,6 +43,10 @@ pub(super) struct Features {
     pub(super) placed: bool,
     /// Another file is looked up.
     pub(super) joined: bool,
+    /// By a key of several fields.
+    pub(super) keys: bool,
+    /// Duplicates are told by some of the fields.
+    pub(super) by: bool,
     /// What a cleaning does.
     pub(super) clean: Cleaning,
 }
@@ -105,6 +109,8 @@ impl Features {
             "change" => self.window == Some(Window::Change),
             "text" => self.format == Format::Text,
             "joined" => self.joined,
+            "keys" => self.keys,
+            "by" => self.by,
             "placed_or_joined" => self.placed || self.joined,
             "changed" => self.clean.changes,
             "unique" => self.clean.unique,
@@ -237,7 +243,13 @@ fn shaped(source: &str, tool: &Tool, features: &Features) -> String {
     let source = match source.split_once('\n') {
         Some((says, rest)) if features.joined => {
             let members = JOIN.iter().filter(|(_, param)| has(param));
-            let members: Vec<String> = members.map(|(k, p)| format!("\"{k}\": {p},")).collect();
+            let members: Vec<String> = members
+                .map(|(k, p)| match *k {
+                    // One field or several: to the parts it is a list.
+                    "on" | "other_on" if !features.keys => format!("\"{k}\": [{p}],"),
+                    _ => format!("\"{k}\": {p},"),
+                })
+                .collect();
             let members = members.join("\n        ");
             format!("{says}\n    join = {{\n        {members}\n    }}\n{rest}")
         }

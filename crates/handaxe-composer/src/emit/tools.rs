@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::is_plain_count;
 use super::params::{
-    Param, common, field, filter_json, funcs, limit, list, maybe_field, measure_json, own, pairs,
-    scalar_json, test_schema, word,
+    Param, common, field, fields, filter_json, funcs, limit, list, maybe_field, measure_json, own,
+    pairs, scalar_json, test_schema, word,
 };
 use super::python::Cleaning;
 use super::schema::{self, Output};
@@ -58,13 +58,19 @@ pub(super) fn tool(chain: &Chain) -> Tool {
     }
     tool.description.push('.');
     tool.name.push_str(suffix);
-    if chain.join.is_some() {
+    if let Some(join) = &chain.join {
+        let several = join.has_several();
+        // Short: what stands before it may be long.
         tool.name
-            .push_str(if any { "_joined_any" } else { "_joined" });
-        tool.description.push_str(
+            .push_str(if several { "_keyed" } else { "_joined" });
+        tool.name.push_str(if any { "_any" } else { "" });
+        tool.description.push_str(if several {
+            " Each record is joined by the one of another file with the same key of several fields, \
+             which is held in memory."
+        } else {
             " Each record is joined by the one of another file with the same key, which is held in \
-             memory.",
-        );
+             memory."
+        });
         tool.parts.insert(BASE.len(), "join");
     }
     if any {
@@ -473,7 +479,20 @@ fn bare(chain: &Chain) -> Tool {
                 ),
             ])
         }
-        Terminal::Duplicates => base
+        Terminal::Duplicates { fields: by } if !by.is_empty() => base
+            .named(
+                "count_duplicates_by",
+                "How many records of a file are the same in some fields as one before them, and how \
+                 many different values these fields have together.",
+            )
+            .made_of(&["distinct_bound", "run_duplicates"])
+            .gives(schema::duplicates())
+            .with([fields(
+                "fields",
+                by,
+                "Records with the same values here are duplicates.",
+            )]),
+        Terminal::Duplicates { .. } => base
             .named(
                 "count_duplicates",
                 "How many records of a file are the same, field for field, as one before them.",

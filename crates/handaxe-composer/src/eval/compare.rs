@@ -70,13 +70,23 @@ pub(super) fn compare<R: Read>(
     Ok(json!({ "value": value, "left": left, "right": right }))
 }
 
-pub(super) fn duplicates<R: Read>(source: &mut Source<R>) -> Result<Value, EvalError> {
+pub(super) fn duplicates<R: Read>(
+    source: &mut Source<R>,
+    fields: &[String],
+) -> Result<Value, EvalError> {
     let mut seen: HashSet<Vec<(String, String)>> = HashSet::new();
     let mut count = 0_u64;
-    while let Some(record) = source.next(&[])? {
-        let mut key: Vec<(String, String)> = (record.fields.iter())
-            .map(|(name, value)| (name.to_string(), text(value)))
-            .collect();
+    let used: Vec<&str> = fields.iter().map(String::as_str).collect();
+    while let Some(record) = source.next(&used)? {
+        let mut key: Vec<(String, String)> = if fields.is_empty() {
+            (record.fields.iter())
+                .map(|(name, value)| (name.to_string(), text(value)))
+                .collect()
+        } else {
+            (fields.iter())
+                .map(|name| (name.clone(), text(record.get(name))))
+                .collect()
+        };
         key.sort();
         if !seen.insert(key) {
             count += 1;

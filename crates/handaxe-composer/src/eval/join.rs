@@ -13,10 +13,10 @@ use crate::{How, Join};
 pub(crate) const MAX_LOOKUP: usize = 100_000;
 
 pub(super) struct Lookup {
-    on: String,
+    on: Vec<String>,
     how: How,
     /// Places in `found` by key.
-    keys: HashMap<String, usize>,
+    keys: HashMap<Vec<String>, usize>,
     found: Vec<Found>,
     names: Vec<Arc<str>>,
     /// How far the records without a counterpart were given, at the end of a right join.
@@ -27,15 +27,26 @@ pub(super) struct Lookup {
 }
 
 struct Found {
-    key: String,
+    key: Vec<String>,
     fields: Vec<(Arc<str>, Datum)>,
     met: bool,
+}
+
+/// What a record says in the fields of the key; nothing where one of them is blank.
+fn key_of(record: &Record, on: &[String]) -> Option<Vec<String>> {
+    let parts = on.iter().map(|name| text(record.get(name)));
+    let key: Vec<String> = parts.collect();
+    key.iter().all(|part| !part.is_empty()).then_some(key)
 }
 
 impl Lookup {
     /// Reads the other file.
     pub(super) fn new(join: &Join, other: impl Read) -> Result<Self, EvalError> {
+        if join.on.len() != join.other_on.len() {
+            return Err(EvalError::KeyLengths);
+        }
         let mut records = Records::new(join.format, other);
+        let in_key = |name: &str| join.other_on.iter().any(|on| on == name);
         let mut lookup = Self {
             on: join.on.clone(),
             how: join.how,
@@ -49,21 +60,20 @@ impl Lookup {
         };
         let named = |name: &str| -> Arc<str> { format!("{}.{name}", join.prefix).into() };
         while let Some(record) = records.next()? {
-            let key = text(record.get(&join.other_on));
-            if key.is_empty() {
+            let Some(key) = key_of(&record, &join.other_on) else {
                 continue;
-            }
+            };
             if lookup.keys.contains_key(&key) {
                 return Err(EvalError::KeyTwice {
-                    key,
-                    field: join.other_on.clone(),
+                    key: key.join(", "),
+                    field: join.other_on.join(", "),
                 });
             }
             if lookup.found.len() == MAX_LOOKUP {
                 return Err(EvalError::TooManyLookups);
             }
             let fields = record.fields.into_iter();
-            let fields = fields.filter(|(n, _)| **n != *join.other_on);
+            let fields = fields.filter(|(n, _)| !in_key(n));
             lookup.keys.insert(key.clone(), lookup.found.len());
             lookup.found.push(Found {
                 key,
@@ -72,25 +82,29 @@ impl Lookup {
             });
         }
         let known = records.fields();
-        if !known.is_empty() && !known.iter().any(|k| **k == *join.other_on) {
-            return Err(EvalError::NoKey {
-                field: join.other_on.clone(),
-            });
+        let lacking = |on: &&String| !known.iter().any(|k| **k == ***on);
+        if let Some(on) = join
+            .other_on
+            .iter()
+            .find(lacking)
+            .filter(|_| !known.is_empty())
+        {
+            return Err(EvalError::NoKey { field: on.clone() });
         }
-        let own = known.iter().filter(|k| ***k != *join.other_on);
+        let own = known.iter().filter(|k| !in_key(k));
         lookup.names = own.map(|k| named(k)).collect();
         let tally = records.tally();
         (lookup.skipped, lookup.unreadable) = (tally.skipped, tally.unreadable);
         Ok(lookup)
     }
 
-    pub(super) fn on(&self) -> &str {
+    pub(super) fn on(&self) -> &[String] {
         &self.on
     }
 
     /// The record with its counterpart's fields; `None` where it is passed over.
     pub(super) fn joined(&mut self, mut record: Record) -> Option<Record> {
-        let place = self.keys.get(&text(record.get(&self.on))).copied();
+        let place = key_of(&record, &self.on).and_then(|key| self.keys.get(&key).copied());
         if let Some(found) = place.and_then(|p| self.found.get_mut(p)) {
             found.met = true;
             for (name, value) in &found.fields {
@@ -118,8 +132,11 @@ impl Lookup {
             if !found.met {
                 let mut record = Record {
                     line: 0,
-                    fields: vec![(self.on.as_str().into(), Datum::Text(found.key.clone()))],
+                    fields: Vec::new(),
                 };
+                for (name, part) in self.on.iter().zip(&found.key) {
+                    record.set(name.as_str().into(), Datum::Text(part.clone()));
+                }
                 for (name, value) in &found.fields {
                     record.set(Arc::clone(name), value.clone());
                 }

@@ -61,6 +61,8 @@ pub(super) enum Key {
     /// Second, third, … of an order.
     Place(u32),
     Duplicates,
+    /// Values that stand together in one record.
+    Combination,
     /// "last", "past", before a number of units.
     Lately,
     /// A unit of the calendar, so many back from the one that is now.
@@ -176,6 +178,7 @@ pub(super) const PHRASES: &[(&str, Key)] = &[
     ("third", K::Place(3)),
     ("fourth", K::Place(4)),
     ("fifth", K::Place(5)),
+    ("combination|combinations|pair|pairs", K::Combination),
     ("duplicate|duplicates|duplicated|duplicate rows|duplicate records", K::Duplicates),
     ("upper quartile|third quartile", K::Agg(Func::Percentile(75))),
     ("lower quartile|first quartile", K::Agg(Func::Percentile(25))),

@@ -234,7 +234,7 @@ impl<'a> Parse<'a> {
         let Some(met) = &self.profile.met else {
             return;
         };
-        let (on, own) = (met.on, met.own);
+        let (on, own) = (met.on.as_slice(), met.own);
         let joins = self.has(|k| *k == Key::Join);
         for i in 0..self.spans.len() {
             if self.key(i) != Some(&Key::Other) {
@@ -281,9 +281,9 @@ impl<'a> Parse<'a> {
                 Item::Value(fits) => fits.iter().any(|(f, _)| *f >= own),
                 _ => false,
             });
-            self.spans[i].item = if chosen {
+            self.spans[i].item = if let ([on], true) = (on, chosen) {
                 Item::Field {
-                    fits: vec![on],
+                    fits: vec![*on],
                     exact: true,
                 }
             } else if joins || theirs {

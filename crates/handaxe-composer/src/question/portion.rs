@@ -202,20 +202,97 @@ pub(super) fn compare(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     plain(terminal).map(Some)
 }
 
-/// "how many duplicate rows".
+/// "how many duplicate rows", "how many duplicates by name and email".
 pub(super) fn duplicates(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
     let Some(i) = p.find(|k| *k == Key::Duplicates) else {
-        return Ok(None);
+        return combinations(p);
     };
-    let counted = p.has(|k| matches!(k, Key::HowMany));
-    if !counted || !open_fields(p).is_empty() || !p.groups.is_empty() || p.bucket.is_some() {
-        return p.too_far(
-            "duplicates in single fields, or their removal (ask how many duplicates there are)",
-        );
+    if p.bucket.is_some() {
+        return p.too_far("duplicates by a unit of time");
+    }
+    let open = open_fields(p);
+    let said = |at: usize| p.spans[at].text.to_lowercase();
+    let fields = p.groups.iter().map(|g| p.name(*g));
+    let fields: Vec<String> = fields
+        .chain(
+            open.iter()
+                .filter_map(|at| Some(p.name(*p.fits(*at)?.first()?))),
+        )
+        .collect();
+    let by = match fields.split_last() {
+        Some((last, [])) => format!(" by {last}"),
+        Some((last, rest)) => format!(" by {} and {last}", rest.join(", ")),
+        None => String::new(),
+    };
+    if !p.has(|k| matches!(k, Key::HowMany)) {
+        return Err(Refusal::Ambiguous {
+            what: "`duplicates` may be counted, or left out of the file".to_owned(),
+            options: vec![
+                format!("how many duplicates{by}"),
+                format!("remove duplicates{by}"),
+            ],
+        });
+    }
+    let grouped = (0..p.spans.len()).any(|at| p.key(at) == Some(&Key::By) && said(at) != "by");
+    let told = open.first().is_none_or(|first| {
+        let between = i + 1..*first;
+        *first > i
+            && between
+                .into_iter()
+                .any(|at| said(at).split(' ').any(|w| w == "on" || w == "same"))
+    });
+    if grouped || !told {
+        // Of each region, or those with the same region? All that come again, or how many do?
+        return Err(Refusal::Ambiguous {
+            what: "which records are duplicates of which".to_owned(),
+            options: vec![
+                format!("how many duplicates{by}"),
+                "how many duplicate rows".to_owned(),
+            ],
+        });
+    }
+    let mut names = group_names(p);
+    for at in open {
+        let field = p.pick_at(at, |_| true, "a field")?;
+        p.use_(at);
+        names.push(p.name(field));
     }
     p.use_(i);
     drop_verbs(p);
-    plain(Terminal::Duplicates).map(Some)
+    once_each(&mut names);
+    plain(Terminal::Duplicates { fields: names }).map(Some)
+}
+
+/// "how many distinct combinations of region and product".
+fn combinations(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
+    let Some(i) = p.find(|k| *k == Key::Combination) else {
+        return Ok(None);
+    };
+    let unique = p.find(|k| *k == Key::Unique);
+    let counted = p.has(|k| matches!(k, Key::HowMany));
+    let open = open_fields(p);
+    let (Some(unique), true, true) = (unique, counted, open.len() > 1) else {
+        return Ok(None);
+    };
+    if p.bucket.is_some() || !p.groups.is_empty() {
+        return p.too_far("counting combinations by group or over time");
+    }
+    let mut names = Vec::new();
+    for at in open {
+        let field = p.pick_at(at, |_| true, "a field")?;
+        p.use_(at);
+        names.push(p.name(field));
+    }
+    p.use_(i);
+    p.use_(unique);
+    drop_verbs(p);
+    once_each(&mut names);
+    plain(Terminal::Duplicates { fields: names }).map(Some)
+}
+
+fn once_each(names: &mut Vec<String>) {
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
 }
 
 /// "second highest": the places passed over.

@@ -15,6 +15,8 @@ use crate::{Bucket, Func, Measure, Order, Terminal};
 /// What a superlative is asked of.
 enum Target {
     Field(usize),
+    /// Each set of values of several fields.
+    Fields(Vec<usize>),
     Bucket(Bucket),
     /// Whole records.
     Records,
@@ -66,7 +68,12 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
             let field = p.pick(&fits, &text, |_| true, "a field")?;
             p.use_(which);
             p.use_(n);
-            return Ok(Target::Field(field));
+            let others = beside(p, n)?;
+            return Ok(if others.is_empty() {
+                Target::Field(field)
+            } else {
+                Target::Fields([vec![field], others].concat())
+            });
         }
     }
     // "who has the highest salary": the record, and not only the number.
@@ -101,6 +108,26 @@ fn target(p: &mut Parse<'_>, skip: usize) -> Result<Target, Refusal> {
         return Ok(Target::Field(field));
     }
     Ok(Target::Nothing)
+}
+
+/// "which region and product": the fields that follow, one of each together. "Which regions and
+/// products" asks for two answers.
+fn beside(p: &mut Parse<'_>, first: usize) -> Result<Vec<usize>, Refusal> {
+    let mut fields = Vec::new();
+    let mut at = first;
+    while let Some(and) = p.next(at).filter(|and| p.key(*and) == Some(&Key::And))
+        && let Some(n) = p.next(and).filter(|n| p.fits(*n).is_some())
+    {
+        if is_plural(&p.spans[first].text) || is_plural(&p.spans[n].text) {
+            return p.too_far("choosing among several fields, each by itself");
+        }
+        let set = |f: &Field| f.kind != Kind::Number && !f.kind.is_time();
+        let field = p.pick_at(n, set, "something to choose among")?;
+        p.use_(n);
+        fields.push(field);
+        at = n;
+    }
+    Ok(fields)
 }
 
 pub(super) fn superlative(p: &mut Parse<'_>) -> Result<Option<Decided>, Refusal> {
@@ -309,9 +336,12 @@ fn grouped_extreme(
     if let Some(bucket) = bucket {
         return histogram(p, bucket, what, Some(order));
     }
-    let group = match target {
-        Target::Field(f) if p.groups.is_empty() => p.name(f),
-        Target::Nothing | Target::Records if p.groups.len() == 1 => group_names(p).concat(),
+    let group_by = match target {
+        Target::Field(f) if p.groups.is_empty() => vec![p.name(f)],
+        Target::Fields(fields) if p.groups.is_empty() => {
+            fields.into_iter().map(|f| p.name(f)).collect()
+        }
+        Target::Nothing | Target::Records if p.groups.len() == 1 => group_names(p),
         _ => {
             return p.too_far(
                 "this superlative needs one field to choose among, e.g. `which region has …`",
@@ -320,7 +350,7 @@ fn grouped_extreme(
     };
     plain(Terminal::Aggregate {
         measures: vec![what],
-        group_by: vec![group],
+        group_by,
         order: Some(order),
         limit: Some(p.limit.take().unwrap_or(1)),
     })
@@ -377,7 +407,7 @@ fn extreme_of(
             let limit = p.limit.take().unwrap_or(1);
             rows(vec![p.name(f), name.clone()], limit)
         }
-        Target::Field(_) => grouped_extreme(p, target, what, order),
+        Target::Field(_) | Target::Fields(_) => grouped_extreme(p, target, what, order),
         Target::Bucket(Bucket::Day)
             if p.time_field()?
                 .is_some_and(|t| p.field(t).kind == Kind::Date && p.field(t).is_unique()) =>

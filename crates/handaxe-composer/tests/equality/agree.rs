@@ -197,8 +197,8 @@ fn bounds_are_the_same() {
     let looked_up = || Chain {
         join: Some(Join {
             format: Format::Csv,
-            on: "key".to_owned(),
-            other_on: "key".to_owned(),
+            on: vec!["key".to_owned()],
+            other_on: vec!["key".to_owned()],
             prefix: "o".to_owned(),
             how: How::Inner,
         }),

@@ -522,19 +522,26 @@ fn joined(rng: &mut Rng, chain: &Chain) -> Chain {
     let mut value = serde_json::to_value(chain).unwrap();
     exchanged(rng, &mut value);
     let mut chain: Chain = serde_json::from_value(value).unwrap();
+    let several = rng.one_in(3);
+    let even = several && !rng.one_in(12);
     chain.join = Some(Join {
         format: rng.pick(&FORMATS[..4]),
-        on: if rng.one_in(30) {
-            "nope"
-        } else {
-            rng.pick(&["cat", "name", "user.id"])
-        }
-        .to_owned(),
-        other_on: if rng.one_in(30) { "nope" } else { "key" }.to_owned(),
+        on: key(rng, &["cat", "name", "user.id"], several.then_some("name")),
+        // Rarely not as many as there.
+        other_on: key(rng, &["key"], even.then_some("name")),
         prefix: "o".to_owned(),
         how: rng.pick(&[How::Inner, How::Left, How::Right]),
     });
     chain
+}
+
+/// A key of one field, else of two; rarely one that is not there.
+fn key(rng: &mut Rng, of: &[&'static str], second: Option<&str>) -> Vec<String> {
+    let first = if rng.one_in(30) { "nope" } else { rng.pick(of) };
+    std::iter::once(first)
+        .chain(second)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn exchanged(rng: &mut Rng, value: &mut Value) {
@@ -715,7 +722,9 @@ fn plain_chain(rng: &mut Rng) -> Chain {
             right: Scalar::Text(rng.pick(&["b", "9", "true", "Élan", "o'neil"]).to_owned()),
             how: rng.pick(&[Comparison::Difference, Comparison::Ratio]),
         },
-        18 => Terminal::Duplicates,
+        18 => Terminal::Duplicates {
+            fields: (0..rng.below(3)).map(|_| column(rng, format)).collect(),
+        },
         19 | 20 => Terminal::Pivot {
             rows: axis(rng, format),
             columns: axis(rng, format),

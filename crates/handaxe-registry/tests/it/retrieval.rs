@@ -357,6 +357,8 @@ fn library(home: &Home) {
 struct Request {
     words: String,
     tool: String,
+    /// The tool's name by its parts: what is done, to what, and how.
+    parts: [&'static str; 3],
 }
 
 fn requests(seed: u64, count: usize) -> Vec<Request> {
@@ -377,6 +379,7 @@ fn requests(seed: u64, count: usize) -> Vec<Request> {
             Request {
                 words,
                 tool: format!("{}_{}_{}", action.0, object.0, way.0),
+                parts: [action.0, object.0, way.0],
             }
         })
         .collect()
@@ -398,6 +401,7 @@ fn unseen_requests(seed: u64, count: usize) -> Vec<Request> {
             Request {
                 words,
                 tool: format!("{}_{}_{}", ACTIONS[a].0, OBJECTS[o].0, WAYS[w].0),
+                parts: [ACTIONS[a].0, OBJECTS[o].0, WAYS[w].0],
             }
         })
         .collect()
@@ -407,6 +411,8 @@ fn unseen_requests(seed: u64, count: usize) -> Vec<Request> {
 struct Found {
     first: usize,
     five: usize,
+    /// How often the first one does what was asked, to what, and how: each by itself.
+    parts: [usize; 3],
     of: usize,
     p50_ms: f64,
     p95_ms: f64,
@@ -418,6 +424,7 @@ fn find(registry: &Registry, requests: &[Request]) -> Found {
     let mut found = Found {
         first: 0,
         five: 0,
+        parts: [0; 3],
         of: requests.len(),
         p50_ms: 0.0,
         p95_ms: 0.0,
@@ -430,6 +437,18 @@ fn find(registry: &Registry, requests: &[Request]) -> Found {
         let place = hits.iter().position(|h| h.tool.as_str() == request.tool);
         found.first += usize::from(place == Some(0));
         found.five += usize::from(place.is_some());
+        if let Some(first) = hits.first() {
+            let [action, object, way] = request.parts;
+            let name = first.tool.as_str();
+            let same = [
+                name.starts_with(&format!("{action}_")),
+                name.contains(&format!("_{object}_")),
+                name.ends_with(&format!("_{way}")),
+            ];
+            for (count, same) in found.parts.iter_mut().zip(same) {
+                *count += usize::from(same);
+            }
+        }
         if place.is_none() {
             let best = hits.first().map(|h| h.tool.to_string()).unwrap_or_default();
             found.missed.push(format!(
@@ -448,8 +467,16 @@ impl std::fmt::Display for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} requests: first {}, in the first five {}; p50 {:.1} ms, p95 {:.1} ms",
-            self.of, self.first, self.five, self.p50_ms, self.p95_ms
+            "{} requests: first {}, in the first five {}; of the first, what is done {}, to what {}, \
+             how {}; p50 {:.1} ms, p95 {:.1} ms",
+            self.of,
+            self.first,
+            self.five,
+            self.parts[0],
+            self.parts[1],
+            self.parts[2],
+            self.p50_ms,
+            self.p95_ms
         )
     }
 }

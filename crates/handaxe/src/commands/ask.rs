@@ -111,18 +111,15 @@ pub(crate) fn started(
 }
 
 /// The same for a run that waited.
-pub(crate) fn resumed(shop: &Workshop, id: &RunId, cancel: &Cancel) -> Result<Report, Failure> {
+pub(crate) fn resumed(
+    shop: &Workshop,
+    id: &RunId,
+    word: Word,
+    cancel: &Cancel,
+) -> Result<Report, Failure> {
     let (active, begun) = taken_up(shop, id)?;
     let chosen = models::again(&begun);
-    let (report, files) = walked(
-        shop,
-        &active,
-        &begun,
-        &chosen,
-        Word::None,
-        Path::new("."),
-        cancel,
-    )?;
+    let (report, files) = walked(shop, &active, &begun, &chosen, word, Path::new("."), cancel)?;
     tell(shop, &report, &files)?;
     Ok(report)
 }
@@ -261,7 +258,11 @@ fn walked(
         Word::Yes => Box::new(YesFlag::new(shop, Arc::clone(&watcher))),
         Word::UseOnce => Box::new(OnceFlag::new(shop, Arc::clone(&watcher))),
         Word::None if Asking::possible(shop) => {
-            Box::new(Asking::new(shop, Some(Arc::clone(&watcher)))?)
+            let asking = Asking::new(shop, Some(Arc::clone(&watcher)))?;
+            Box::new(match begun.goal {
+                Goal::Answer => asking.for_an_answer(shop)?,
+                _ => asking,
+            })
         }
         Word::None => Box::new(NoOne),
     };

@@ -38,6 +38,7 @@ Ask anything about the attached files, or about the last answer (\"of those …\
   /data FILE     attach a file; /data alone lists them, /data clear lets them go
   /tools [WORDS] the library, or the tools that fit the words
   /approve [N]   what waits for a person; with a number, say yes to it
+  /once N        use what waits once for its answer, where the policy allows that, and let it wait
   /history       what was asked here
   /undo          forget the last question and its answer
   /help          this
@@ -99,6 +100,17 @@ pub(crate) fn run(shop: &Workshop, args: &ChatArgs) -> Outcome {
     chat.greet();
     chat.listen_for_interrupts()?;
     chat.converse(&dir)
+}
+
+/// What was typed behind a command, as the number of a request.
+fn number(said: &str) -> Result<i64, Failure> {
+    said.parse().map_err(|_| {
+        Failure::usage(format!(
+            "`{}` is not the number of a request",
+            Shown(&clip(said, 40))
+        ))
+        .hint("/approve alone lists what waits")
+    })
 }
 
 /// As a run's id, so that conversations sort by time.
@@ -245,6 +257,7 @@ impl Chat<'_> {
             "/data" => self.attach(&typed_path(rest, std::env::home_dir())),
             "/tools" => self.tools(rest)?,
             "/approve" => self.approve(dir, rest)?,
+            "/once" => self.once(dir, rest)?,
             "/history" => {
                 for (i, told) in self.talk.turns.iter().enumerate() {
                     let line = format!("{}. {}", i + 1, Shown(&told.question));
@@ -330,13 +343,7 @@ impl Chat<'_> {
             approvals::run(self.shop, ApprovalsCommand::List { all: false })?;
             return Ok(());
         }
-        let id: i64 = rest.parse().map_err(|_| {
-            Failure::usage(format!(
-                "`{}` is not the number of a request",
-                Shown(&clip(rest, 40))
-            ))
-            .hint("/approve alone lists what waits")
-        })?;
+        let id = number(rest)?;
         let show = ApprovalsCommand::Show { id, code: false };
         approvals::run(self.shop, show)?;
         approvals::run(
@@ -347,15 +354,35 @@ impl Chat<'_> {
                 sign: SignArgs::default(),
             },
         )?;
-        let waiting = self.talk.turns.iter().position(|t| t.approval == Some(id));
-        if let Some(at) = waiting {
-            let run = self.talk.turns[at].run.clone();
-            let report = self.step(|cancel| ask::resumed(self.shop, &run, cancel))?;
-            let told = self.told(dir, &self.talk.turns[at].question.clone(), &report)?;
-            self.talk.turns[at] = told;
-            self.save(dir)?;
-        }
-        Ok(())
+        let waiting = self.waits_for(id);
+        waiting.map_or(Ok(()), |at| self.go_on(dir, at, ask::Word::None))
+    }
+
+    /// One use of what waits, for the question that waits for it: no approval, and it waits on.
+    fn once(&mut self, dir: &Path, rest: &str) -> Result<(), Failure> {
+        let id = number(rest)?;
+        let word = ask::Word::given(self.shop, false, true)?;
+        let Some(at) = self.waits_for(id) else {
+            return Err(
+                Failure::usage(format!("no question of this conversation waits for {id}"))
+                    .hint("only the question that a tool was made for may use it before the yes"),
+            );
+        };
+        self.go_on(dir, at, word)
+    }
+
+    /// The turn whose tool waits under this number.
+    fn waits_for(&self, id: i64) -> Option<usize> {
+        self.talk.turns.iter().position(|t| t.approval == Some(id))
+    }
+
+    /// Takes up the run of a turn again; what it answers is the turn's answer.
+    fn go_on(&mut self, dir: &Path, at: usize, word: ask::Word) -> Result<(), Failure> {
+        let run = self.talk.turns[at].run.clone();
+        let report = self.step(|cancel| ask::resumed(self.shop, &run, word, cancel))?;
+        let told = self.told(dir, &self.talk.turns[at].question.clone(), &report)?;
+        self.talk.turns[at] = told;
+        self.save(dir)
     }
 
     fn ask(&mut self, dir: &Path, question: &str) -> Result<(), Failure> {
@@ -372,9 +399,16 @@ impl Chat<'_> {
         let report = self.step(|cancel| ask::started(self.shop, &begun, chosen, cancel))?;
         let told = self.told(dir, question, &report)?;
         if let Some(id) = told.approval {
+            let once = self.shop.home()?.policy.approval.while_waiting_minutes > 0
+                && report.provisional.is_none();
+            let once = if once {
+                format!(" /once {id} uses it once for this answer meanwhile.")
+            } else {
+                String::new()
+            };
             self.shop
                 .out
-                .note(format!("Here, /approve {id} shows it and says yes."));
+                .note(format!("Here, /approve {id} shows it and says yes.{once}"));
         }
         self.talk.turns.push(told);
         self.save(dir)

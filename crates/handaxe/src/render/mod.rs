@@ -3,6 +3,7 @@
 mod card;
 mod code;
 mod cost;
+mod live;
 mod progress;
 mod table;
 pub(crate) mod text;
@@ -32,6 +33,7 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
     color: bool,
+    live: live::LiveLine,
 }
 
 impl Output {
@@ -51,6 +53,7 @@ impl Output {
             json: global.json,
             quiet: global.quiet,
             color,
+            live: live::LiveLine::default(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Output {
     /// Text for a person. A closed pipe ends the output, not the work.
     pub(crate) fn say(&self, text: impl std::fmt::Display) {
         if !self.json {
+            self.live.clear();
             let _ = writeln!(std::io::stdout(), "{text}");
         }
     }
@@ -82,6 +86,7 @@ impl Output {
     /// What a person wants to know while it runs, and a program does not.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
         if !self.quiet && !self.json {
+            self.live.clear();
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
@@ -89,6 +94,7 @@ impl Output {
     /// What a person must know even where progress is not wanted.
     pub(crate) fn warn(&self, text: impl std::fmt::Display) {
         if !self.json {
+            self.live.clear();
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }

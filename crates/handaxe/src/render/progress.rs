@@ -1,10 +1,9 @@
 //! Progress on stderr: a live line on a terminal, plain lines elsewhere.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use handaxe_types::{Progress, Reporter, Stage};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use super::text::{Shown, wrap};
 use super::words::Words;
@@ -16,7 +15,6 @@ const SPEAKING: &str = "{spinner} {prefix} {elapsed}\n{msg}";
 pub(crate) struct Watcher {
     out: Output,
     live: bool,
-    bar: Mutex<Option<ProgressBar>>,
     /// Who is speaking, and what was heard so far.
     heard: Mutex<(String, Words)>,
 }
@@ -27,13 +25,11 @@ impl Watcher {
         Self {
             out: out.clone(),
             live,
-            bar: Mutex::new(None),
             heard: Mutex::default(),
         }
     }
 
     fn line(&self, text: impl std::fmt::Display) {
-        self.clear();
         self.out.note(text);
     }
 
@@ -53,11 +49,7 @@ impl Watcher {
 
     /// Takes the live line away, before something else is printed.
     pub(crate) fn clear(&self) {
-        if let Ok(mut bar) = self.bar.lock()
-            && let Some(bar) = bar.take()
-        {
-            bar.finish_and_clear();
-        }
+        self.out.live.clear();
     }
 
     fn spin(&self, text: String) {
@@ -69,20 +61,14 @@ impl Watcher {
         if !self.live {
             return;
         }
-        let Ok(mut slot) = self.bar.lock() else {
-            return;
-        };
-        let bar = slot.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
+        self.out.live.draw(|bar| {
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.unset_length();
+            bar.set_prefix(text);
+            bar.set_message(under);
         });
-        bar.unset_length();
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_prefix(text);
-        bar.set_message(under);
     }
 
     /// A further piece of what a model says, shown until it has said all.
@@ -124,19 +110,17 @@ impl Watcher {
         if !self.live {
             return;
         }
-        self.spin(String::new());
-        let Ok(slot) = self.bar.lock() else { return };
-        if let Some(bar) = slot.as_ref() {
-            bar.set_length(u64::from(of));
+        self.out.live.draw(|bar| {
             if let Ok(style) =
                 ProgressStyle::with_template("{spinner} {prefix} {bar:24} {pos}/{len}{msg}")
             {
                 bar.set_style(style);
             }
+            bar.set_length(u64::from(of));
             bar.set_prefix(doing);
             bar.set_position(u64::from(done));
             bar.set_message(tail);
-        }
+        });
     }
 }
 

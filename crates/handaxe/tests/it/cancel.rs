@@ -179,6 +179,80 @@ fn an_interrupted_command_ends_its_process() {
     }
 }
 
+/// Of four long texts and outputs that have nothing to do with them: the search has no end in the
+/// time that a test takes.
+fn endless_examples(lab: &Lab) -> std::path::PathBuf {
+    let marks = ["-", ";", ": ", ", ", "/", "|", "="];
+    let text = |seed: usize| {
+        let word = |i: usize| format!("w{}{}", (seed * 31 + i * 17) % 97, marks[(seed + i) % 7]);
+        (0..60).map(word).collect::<Vec<String>>().concat()
+    };
+    let line =
+        |i: usize| json!({"input": text(i), "output": format!("{}q{}", text(i * 5 + 9), i * i)});
+    let lines: Vec<String> = (1..5).map(|i| line(i).to_string()).collect();
+    lab.file("endless.jsonl", lines.join("\n"))
+}
+
+/// Waits until the process has computed for so long that it is in the midst of the search.
+#[track_caller]
+fn searching(pid: u32) {
+    let begun = Instant::now();
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        // Ticks of a hundredth of a second in the process itself.
+        if fields[11].parse::<u64>().unwrap() > 200 {
+            return;
+        }
+        assert!(begun.elapsed() < CEILING, "it does not search");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// At the command line, and of the same run taken up again at another door.
+#[test]
+fn a_search_by_example_is_stopped() {
+    let lab = Lab::new();
+    let examples = format!("@{}", endless_examples(&lab).display());
+    let args = [
+        "ask",
+        "mangle the texts",
+        "--example",
+        &examples,
+        "--model",
+        "composer",
+    ];
+    let mut running = lab.command(&args).spawn().unwrap();
+    searching(running.id());
+    let pid = rustix::process::Pid::from_child(&running);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = running.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < CEILING, "the command goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(1));
+    let run = lab.json(&["runs", "list"])["runs"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+
+    let server = Server::start(&lab, &[]);
+    server.post(&format!("/api/v1/runs/{run}/resume"), &json!({}), 202);
+    searching(server.child.id());
+    server.post(&format!("/api/v1/runs/{run}/cancel"), &json!({}), 202);
+    assert_eq!(server.ended(&run)["stopped_by"], "cancelled");
+    server.stop();
+}
+
 /// A client's proposal that stopped half way is still a client's when a person takes it up: of its
 /// own cases none is independent, whoever resumes it and with whatever word.
 #[test]

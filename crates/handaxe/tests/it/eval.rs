@@ -50,6 +50,32 @@ fn the_gate_tells_right_drafts_from_bugs() {
 }
 
 /// With no model there is no figure.
+/// A suite of the composer's own says that no model takes part in it, wherever one is named.
+#[test]
+fn a_model_that_would_change_nothing_is_refused() {
+    let lab = Lab::new();
+    let args = |suite| ["eval", "--suite", suite, "--take", "2"];
+    for suite in ["data", "example", "gate"] {
+        for more in [
+            ["--model", "openai:some-model"],
+            ["--base-url", "http://127.0.0.1:1/v1"],
+            ["--record", "said.jsonl"],
+        ] {
+            lab.run(&[&args(suite)[..], &more].concat())
+                .exits(2)
+                .says("no model takes part")
+                .says("gap, formats and latm");
+        }
+    }
+    lab.run(&[&args("data")[..], &["--model", "composer"]].concat())
+        .exits(0);
+    let mut standing = lab.command(&args("data"));
+    standing.env("HANDAXE_MODEL", "openai:some-model");
+    crate::lab::finish(standing)
+        .exits(0)
+        .says("openai:some-model of HANDAXE_MODEL takes no part");
+}
+
 #[test]
 fn without_a_model_the_arms_are_not_run() {
     let lab = Lab::new();

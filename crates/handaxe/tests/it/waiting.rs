@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, example};
+use crate::script::{Script, count_words, word_cases};
 use crate::server::Server;
 
 const QUESTION: &str = "What is the share of quantity by region?";
@@ -138,6 +139,90 @@ fn rejected_later_the_answer_is_tainted() {
     let again = asked(&lab);
     assert_eq!(again["answer"], Value::Null, "{again}");
     assert_eq!(granted(&lab), 1);
+}
+
+/// At a terminal the card offers it as a key, where the policy allows it and an answer waits.
+#[test]
+fn the_card_offers_it_where_the_policy_does() {
+    const OFFER: &str = "u use it once";
+    let orders = example("orders.csv");
+    let args = ["ask", QUESTION, "--data", &orders, "--model", "composer"];
+    let lab = allowing();
+    let ran = lab.at_terminal(&args, &[("Use this tool? ", "u")]).exits(3);
+    ran.says(OFFER).says("not approved yet");
+    assert_eq!(granted(&lab), 1);
+    // Used already, it is not offered again; nor to whoever only looks at what waits.
+    let run = lab.json(&["runs", "list"])["runs"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for args in [
+        &["runs", "resume", &run][..],
+        &["approvals", "approve", "1"],
+    ] {
+        let ran = lab.at_terminal(args, &[("Use this tool? ", "u"), ("Use this tool? ", "q")]);
+        assert!(!ran.stdout.contains(OFFER), "{}", ran.stdout);
+    }
+    assert_eq!(granted(&lab), 1);
+
+    let strict = Lab::new();
+    let ran = strict
+        .at_terminal(&args, &[("Use this tool? ", "u"), ("Use this tool? ", "q")])
+        .exits(3);
+    assert!(!ran.stdout.contains(OFFER), "{}", ran.stdout);
+    assert_eq!(granted(&strict), 0);
+}
+
+/// In a conversation, by its number: the answer is told, and a yes afterwards is still needed.
+#[test]
+fn a_conversation_offers_it() {
+    let chat = |lab: &Lab, lines: &[&str]| {
+        let orders = example("orders.csv");
+        let mut command = lab.command(&["chat", "--model", "composer", "--data", &orders]);
+        let typed = lab.file("lines", lines.join("\n") + "\n");
+        command.stdin(std::fs::File::open(typed).unwrap());
+        crate::lab::finish(command)
+    };
+    let lab = allowing();
+    let ran = chat(
+        &lab,
+        &[
+            QUESTION, "/once", "/once 7", "/once 1", "/history", "/once 1",
+        ],
+    );
+    ran.exits(0)
+        .says("/once 1 uses it once")
+        .says("`` is not the number of a request")
+        .says("no question of this conversation waits for 7")
+        .says("not approved yet");
+    assert_eq!(granted(&lab), 1);
+    assert_eq!(lab.json(&["tools", "list"])["tools"], json!([]));
+    let ran = chat(&Lab::new(), &[QUESTION, "/once 1"]).exits(0);
+    ran.says("while_waiting_minutes");
+    assert!(!ran.stderr.contains("/once 1 uses"), "{}", ran.stderr);
+}
+
+/// Of what a model wrote, at the card of a conversation: the answer is told, the tool waits on.
+#[test]
+fn what_a_model_wrote_is_offered_in_a_conversation() {
+    let lab = allowing();
+    let script = Script::new()
+        .plans_to_make("word_tally")
+        .writes(&count_words(), json!({"text": "the quick brown fox"}))
+        .tests(word_cases())
+        .reviews(json!([]))
+        .save(&lab, "once");
+    let ran = lab.at_terminal(
+        &["chat", "--model", &script],
+        &[
+            ("> ", "Count the words of: the quick brown fox\r"),
+            ("Use this tool? ", "u"),
+            ("not approved yet", "/quit\r"),
+        ],
+    );
+    ran.exits(0).says("u use it once").says("4");
+    assert_eq!(granted(&lab), 1);
+    assert_eq!(lab.json(&["tools", "list"])["tools"], json!([]));
 }
 
 /// Killed as soon as the grant is on record; whatever it came to, there is no second one.

@@ -81,7 +81,7 @@ def matching(  #? joined
             yield record  #? !placed
     known = tally["fields"]
     for name in [*used, *(test["field"] for test in tests)]:  #? !joined
-    for name in [*used, join["on"], *(test["field"] for test in tests)]:  #? joined
+    for name in [*used, *join["on"], *(test["field"] for test in tests)]:  #? joined
         if known and name not in known:
             raise ValueError(f"no field `{name}`; the fields are: {', '.join(list(known)[:40])}")
 

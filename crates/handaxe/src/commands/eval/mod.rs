@@ -11,10 +11,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::cli::{EvalArgs, SuiteArg};
 use crate::failure::{Exit, Failure, Outcome, chain};
+use crate::render::text::Shown;
 use crate::render::{faint, strong, table};
 use crate::workshop::{Workshop, cancelled};
 
 pub(crate) fn run(shop: &Workshop, args: &EvalArgs) -> Outcome {
+    if !args.suite.takes_a_model() {
+        without_model(shop, args)?;
+    }
     match args.suite {
         SuiteArg::Data | SuiteArg::Example => scored::run(shop, args),
         SuiteArg::Gap => arms::gap(shop, args),
@@ -22,6 +26,38 @@ pub(crate) fn run(shop: &Workshop, args: &EvalArgs) -> Outcome {
         SuiteArg::Formats => arms::run(shop, args, ProblemSuite::Formats),
         SuiteArg::Latm => arms::run(shop, args, ProblemSuite::Latm),
     }
+}
+
+/// A suite that no model takes part in: one that was named for it is refused, and one that stands in
+/// the environment for everything else is left aside, in words.
+fn without_model(shop: &Workshop, args: &EvalArgs) -> Result<(), Failure> {
+    let model = args.model.model.as_deref().filter(|m| *m != "composer");
+    let standing = std::env::var("HANDAXE_MODEL").ok();
+    let named = [
+        model.filter(|m| standing.as_deref() != Some(*m)),
+        args.model.base_url.as_deref(),
+        args.model.record.as_ref().map(|_| "--record"),
+    ];
+    let suite = args.suite.as_str();
+    let alone = match args.suite {
+        SuiteArg::Gate => "it measures the proof, over drafts that are there",
+        _ => "it measures the built-in composer",
+    };
+    if let Some(named) = named.into_iter().flatten().next() {
+        return Err(Failure::usage(format!(
+            "no model takes part in the suite {suite} ({alone}), so `{named}` would change nothing"
+        ))
+        .hint(
+            "the suites gap, formats and latm are measured with a model; leave it out for this one",
+        ));
+    }
+    if let Some(model) = model {
+        shop.out.note(faint().for_stderr().apply_to(format!(
+            "{} of HANDAXE_MODEL takes no part: {alone}.",
+            Shown(model)
+        )));
+    }
+    Ok(())
 }
 
 /// A bar on a terminal; nothing elsewhere.
