@@ -533,9 +533,10 @@ pub(super) fn confine(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno>
     if abi < floor {
         return Err(sys::ENOSYS);
     }
-    let rules = match report.lodged {
-        true => landlock::Ruleset::held(SPARED),
-        false => rules(plan, abi)?,
+    let rules = if report.lodged {
+        landlock::Ruleset::held(SPARED)
+    } else {
+        rules(plan, abi)?
     };
     rules.restrict()?;
     drop(rules);
