@@ -108,6 +108,30 @@ fn what_one_call_does_in_its_scratch_the_next_does_not_see() {
     assert!(made.len() <= 6, "{} scratches for 12 calls", made.len());
 }
 
+/// Beside calls that touch theirs, and one that never stops touching.
+#[test]
+fn calls_beside_each_other_do_not_see_what_others_do_in_theirs() {
+    let mut config = config();
+    config.knobs.allow = vec!["utimensat".to_owned()];
+    let session = sandbox_of(config).open(SessionSpec::default()).unwrap();
+    let fresh = ask(&session, "look");
+    let flood = "import time\nend = time.monotonic() + 2\nn = 0\n\
+                 while time.monotonic() < end:\n    n += 1\n    \
+                 os.utime('/scratch', (n, n))\n    os.listdir('/scratch')";
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(ask(&session, flood)["failed"], Value::Null));
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..30 {
+                    let (_, touch) = TOUCHES[n % 6];
+                    assert_eq!(ask(&session, touch)["failed"], Value::Null);
+                    assert_eq!(ask(&session, "look"), fresh);
+                }
+            });
+        }
+    });
+}
+
 /// The filter refuses all of it in the first place; here it does not.
 const IPC: &str = r#"
 import ctypes
