@@ -91,13 +91,13 @@ pub(crate) fn faults(sandbox: &Arc<dyn Sandbox>) {
         ),
         (
             tool(
-                json!({"n": {"type": "integer", "minimum": 0, "maximum": 100}}),
-                "def run(n: int) -> Any:\n    while n == 77:\n        pass\n    return n\n",
+                json!({"n": {"type": "integer", "minimum": 0, "maximum": 10}}),
+                "def run(n: int) -> Any:\n    while n == 7:\n        pass\n    return n\n",
                 &[r#"{"input":{"n":1},"expect":1}"#],
             ),
             FuzzKind::Timeout,
             "out of time",
-            Some(json!({"n": 77})),
+            Some(json!({"n": 7})),
         ),
         (
             tool(
