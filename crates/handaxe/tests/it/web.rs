@@ -192,6 +192,25 @@ fn every_answer_bears_the_shield_and_names_are_checked() {
     assert_eq!(ask(&server, "DELETE", "/", &alice.head).status, 405);
     let large = "x".repeat(2 << 20);
     assert_eq!(alice.post("/logout", "", &[("csrf", &large)]).status, 413);
+    // A form with files may be larger, and has an end as well. It may be cut off before it is whole.
+    let csrf = field(&alice.get("/runs"), "csrf");
+    let part = |name: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"");
+    let mut body = format!(
+        "{}\r\n\r\n{csrf}\r\n{}\r\n\r\nhow many lines?\r\n{}; filename=\"a.csv\"\r\n\r\n",
+        part("csrf"),
+        part("question"),
+        part("data")
+    )
+    .into_bytes();
+    body.resize((64 << 20) + 1, b'x');
+    body.extend(b"\r\n--b--\r\n");
+    let head = format!(
+        "Host: {}\r\n{}Content-Type: multipart/form-data; boundary=b\r\n",
+        server.addr, alice.head
+    );
+    let reply = server.raw("POST", "/runs", &head, &body);
+    assert!(matches!(reply.status, 413 | 0), "{}", reply.status);
+    assert_eq!(lab.json(&["runs", "list"])["runs"], serde_json::json!([]));
 }
 
 /// Every form that changes something, without the session's token and from another's page.
