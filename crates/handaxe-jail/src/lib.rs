@@ -47,4 +47,4 @@ pub use config::{
     all_layers,
 };
 pub use launcher::{ENVIRONMENT, HOOK, REQUEST, SERVER, main_if_asked, source_digest};
-pub use process::{cpu_time, wake_without_preempting};
+pub use process::{cpu_time, process_id, wake_without_preempting};

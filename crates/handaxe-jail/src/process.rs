@@ -1,6 +1,35 @@
 //! What the host may ask about a process and no safe crate offers.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
+
+/// The number that this host knows a process by, from its descriptor, while the process has not been
+/// reaped. `None` also where the kernel does not tell (before 6.13).
+pub fn process_id(pidfd: BorrowedFd<'_>) -> Option<u32> {
+    /// The first version of the kernel's `struct pidfd_info`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        control_group: u64,
+        pid: u32,
+        thread_group: u32,
+        // Its parent, its users and groups, its exit code.
+        rest: [u32; 10],
+    }
+    const { assert!(size_of::<Info>() == 64) };
+    /// `_IOWR(0xff, 11, struct pidfd_info)`
+    const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
+    const INFO_PID: u64 = 1;
+    let mut info = Info {
+        mask: INFO_PID,
+        ..Info::default()
+    };
+    // SAFETY: the kernel reads and writes the 64 bytes that the request's number names, which live
+    // here; a descriptor of another kind is an error.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    (result == 0 && info.mask & INFO_PID != 0 && info.pid != 0).then_some(info.pid)
+}
 
 /// Processor time that all threads of `pid` have used, dead ones included, to the nanosecond.
 /// `None` where there is no such process any more.

@@ -90,8 +90,6 @@ const NAMED: [(u32, &[u8]); 3] = [
     (layer::MOUNT_NAMESPACE, b"ns/mnt\0"),
     (layer::IPC_NAMESPACE, b"ns/ipc\0"),
 ];
-/// Of these, the first few are each child's own, and the others may be ones that were kept.
-const NEVER_KEPT: usize = 1;
 
 fn identity(own: usize, path: &[u8]) -> Result<[u8; IDENTITY], Errno> {
     let mut out = [0; IDENTITY];
@@ -127,18 +125,11 @@ fn enter_namespaces(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
         let _ = kept::offer(plan, scratch);
         call(nr::UNSHARE, &[own])?;
     }
-    // Paths through it would look the process up again.
-    let own = sys::open(plan.proc, b"self\0", sys::O_PATH | sys::O_DIRECTORY)?;
-    let servers = plan.namespaces.chunks_exact(IDENTITY);
-    let asked = if report.lodged {
-        NEVER_KEPT
+    if report.lodged {
+        // Made by the one call that made the two that are confirmed below, or not at all.
+        report.layers |= layer::CGROUP_NAMESPACE;
     } else {
-        NAMED.len()
-    };
-    for ((layer, path), servers) in NAMED.into_iter().zip(servers).take(asked) {
-        if servers != identity(own, path)? {
-            report.layers |= layer;
-        }
+        confirm_named(plan, report)?;
     }
     // In the server's own user namespace the server's user would have a name, and this process no
     // right to name the host.
@@ -150,12 +141,31 @@ fn enter_namespaces(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
     if call(nr::SETHOSTNAME, &[name.as_ptr() as usize, name.len()]).is_ok() {
         report.layers |= layer::UTS_NAMESPACE;
     }
-    report.own = own;
     Ok(())
 }
 
-fn map_ids(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
-    let own = report.own;
+/// Asks `/proc` whether these are the server's.
+fn confirm_named(plan: &Plan<'_>, report: &mut Report) -> Result<(), Errno> {
+    // Paths through it would look the process up again.
+    let own = sys::open(plan.proc, b"self\0", sys::O_PATH | sys::O_DIRECTORY)?;
+    let servers = plan.namespaces.chunks_exact(IDENTITY);
+    for ((layer, path), servers) in NAMED.into_iter().zip(servers) {
+        if servers != identity(own, path)? {
+            report.layers |= layer;
+        }
+    }
+    sys::close(own);
+    Ok(())
+}
+
+/// Its user has no name in its user namespace, and gets none: nobody there can become anyone, nor
+/// make a namespace within (`user_namespaces(7)`: the maker needs a name). Only who is to make files in
+/// mounts of its own cannot do without one.
+fn map_ids(plan: &Plan<'_>, _: &mut Report) -> Result<(), Errno> {
+    if !plan.inline {
+        return Ok(());
+    }
+    let own = sys::open(plan.proc, b"self\0", sys::O_PATH | sys::O_DIRECTORY)?;
     sys::write_file(own, b"setgroups\0", b"deny")?;
     sys::write_file(own, b"uid_map\0", b"1000 0 1")?;
     sys::write_file(own, b"gid_map\0", b"1000 0 1")?;

@@ -65,8 +65,6 @@ pub(crate) struct Report {
     pub(crate) layers: u32,
     pub(crate) pages: u64,
     pub(crate) abi: u32,
-    /// Its own directory in `/proc`, between two steps; not told.
-    pub(crate) own: usize,
     /// Whether it moved into namespaces that were kept; not told.
     pub(crate) lodged: bool,
 }

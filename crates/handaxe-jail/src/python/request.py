@@ -19,11 +19,16 @@ import json
 import linecache
 import marshal
 import os
-import random
 import stat
 import struct
 import traceback
 import types
+
+# A child has the server's state, which is seeded; by itself it would draw a seed at every fork.
+at_fork, os.register_at_fork = os.register_at_fork, lambda **_: None
+import random
+
+os.register_at_fork = at_fork
 
 REQUEST, RESULT = 0, 3
 # The working directory of the call.
@@ -104,16 +109,16 @@ def rehearsal():
 
 
 def become(hook, settings, report):
-    """Reports how hardening went, rehearses, and serves the one call."""
-    os_write_all(RESULT, b"HXRY" + report)
+    """Rehearses, reports that and how hardening went, and serves the one call."""
     if report[0]:
+        os_write_all(RESULT, b"HXRY" + report)
         os._exit(72)
     sys.modules["__main__"] = types.ModuleType("__main__")
     # Kept, so that the memory which the rehearsal took stays at hand.
     kept = answer(hook, Inlet(REQUEST, settings["rehearsal"]))
     sys.modules.pop("tool", None)
-    random.seed(settings["seed"])
-    os_write_all(RESULT, b"HXGO" if PLAIN in kept[0] else b"HXNO")
+    # In one: the host has nothing to do for the first word alone.
+    os_write_all(RESULT, b"HXRY" + report + (b"HXGO" if PLAIN in kept[0] else b"HXNO"))
     reply, files = answer(hook, Inlet(REQUEST, b""))
     os_write_all(RESULT, reply)
     for _, size, fd in files:
@@ -316,6 +321,7 @@ def freeze(hook, settings):
     settings["rehearsal"] = rehearsal()
     answer(hook, Inlet(REQUEST, settings["rehearsal"]))
     sys.modules.pop("tool", None)
+    random.seed(settings["seed"])
     gc.disable()
     gc.collect()
     gc.freeze()

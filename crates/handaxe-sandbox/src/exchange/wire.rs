@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request   "HXRQ" nonce:16 length:u32le  document  source  compiled  limits  files…
-//! ready     "HXRY" report:21, then "HXGO" once rehearsed
+//! ready     "HXRY" report:21 "HXGO", once rehearsed; without the last where the report is a failure
 //! result    "HXRS" nonce:16 meta:u32le output:u32le  meta  output  files…   and nothing after it
 //! ```
 

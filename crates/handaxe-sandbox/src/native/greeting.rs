@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use handaxe_jail::ChildReport;
@@ -162,7 +162,9 @@ fn warm(
 }
 
 fn process_id(pidfd: &OwnedFd) -> Result<u32, SandboxError> {
-    use std::os::fd::AsRawFd;
+    if let Some(pid) = handaxe_jail::process_id(pidfd.as_fd()) {
+        return Ok(pid);
+    }
     let doing = "reading a child's process number";
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let text = fs::read_to_string(path).map_err(|source| SandboxError::Io { doing, source })?;

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use handaxe_types::Usage;
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -42,11 +43,12 @@ pub(super) struct Watch<'a> {
     pub(super) usage: Usage,
 }
 
-/// Reads what is there; `None` at the end.
-fn read<'b>(fd: &OwnedFd, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, SandboxError> {
-    match rustix::io::read(fd, &mut *buffer) {
+/// Reads what is there, as much as the buffer has room for; `None` at the end.
+fn read<'b>(fd: &OwnedFd, buffer: &'b mut Vec<u8>) -> Result<Option<&'b [u8]>, SandboxError> {
+    buffer.clear();
+    match rustix::io::read(fd, spare_capacity(buffer)) {
         Ok(0) => Ok(None),
-        Ok(len) => Ok(Some(&buffer[..len])),
+        Ok(_) => Ok(Some(buffer)),
         Err(Errno::INTR | Errno::AGAIN) => Ok(Some(&[])),
         Err(errno) => Err(broken("reading from a child")(errno)),
     }
@@ -75,7 +77,7 @@ impl<'a> Watch<'a> {
         let mut inlet = child.ends.request.take();
         let mut left = request;
         let wall = self.started + Duration::from_millis(self.heard.call.limits.wall_ms);
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = Vec::with_capacity(BUFFER);
         while self.heard.end.is_none() {
             if let Some(fd) = &inlet {
                 match rustix::io::write(fd, left) {
@@ -122,7 +124,7 @@ impl<'a> Watch<'a> {
         ends: &Ends,
         inlet: Option<&OwnedFd>,
         time: Duration,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
     ) -> Result<(), SandboxError> {
         let out = |open: bool, fd| if open { fd } else { &ends.result };
         // A stream that is at its end is told again and again; nothing is asked of it.
@@ -153,7 +155,7 @@ impl<'a> Watch<'a> {
 
     /// Takes what there is of the result. Once all of it is here its end follows at once, and
     /// going to sleep for that would cost more than looking again.
-    fn hear(&mut self, ends: &Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
+    fn hear(&mut self, ends: &Ends, buffer: &mut Vec<u8>) -> Result<(), SandboxError> {
         for _ in 0..=LOOKS {
             match read(&ends.result, buffer)? {
                 None => self.heard.end = Some(End::Closed),
@@ -172,7 +174,7 @@ impl<'a> Watch<'a> {
         &mut self,
         number: u8,
         fd: &OwnedFd,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
     ) -> Result<bool, SandboxError> {
         let stream = if number == 1 {
             &mut self.heard.stdout
@@ -197,7 +199,7 @@ impl<'a> Watch<'a> {
 
     /// Takes what is left in both streams. After a result that is what was written before it; a
     /// process that gave none is waited for, so that its last words are not lost.
-    fn drain(&mut self, ends: &Ends, buffer: &mut [u8]) -> Result<(), SandboxError> {
+    fn drain(&mut self, ends: &Ends, buffer: &mut Vec<u8>) -> Result<(), SandboxError> {
         let told = self.heard.told();
         let until = Instant::now() + GRACE;
         for number in [1, 2] {

@@ -27,7 +27,8 @@ fn the_surroundings_are_the_declared_ones() {
         seen["environment"],
         json!({"LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "TZ": "UTC", "PYTHONHASHSEED": "0"})
     );
-    assert_eq!(seen["ids"], json!([1000, 1000, 1000, 1000]));
+    // Nobody: a user without a name.
+    assert_eq!(seen["ids"], json!([65534, 65534, 65534, 65534]));
     assert_eq!(seen["pids"], json!([1, 0]));
     assert_eq!(
         (&seen["node"], &seen["cwd"]),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use handaxe_sandbox::{Sandbox, Session, SessionSpec};
+use handaxe_sandbox::{InlineFile, Sandbox, Session, SessionSpec};
 use handaxe_types::{Layer, Outcome};
 use serde_json::{Value, json};
 
@@ -156,8 +156,34 @@ fn the_kernels_surface_is_shut() {
             let said = unfiltered[name].as_str();
             assert!(matches!(said, "EPERM" | "EACCES"), "{name}: {said}");
         }
-        assert_eq!(unfiltered["unshare_newuser"], "ENOSPC");
+        // Nobody may not, and who has a name to make files with may make none.
+        assert_eq!(unfiltered["unshare_newuser"], "EPERM");
+        let mut with_files = call(probe("kernel"), json!({"privileged": true}));
+        with_files.files = vec![InlineFile {
+            name: "s.txt".to_owned(),
+            bytes: Arc::from(b"small".as_slice()),
+        }];
+        let result = run(&session, &with_files);
+        assert_eq!(table(output(&result))["unshare_newuser"], "ENOSPC");
     });
+}
+
+/// Whether a user namespace can be made within one, whose maker has a name there or none.
+fn one_within_another(named: &[&str]) -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the control: namespaces of our own, outside"
+    )]
+    let mut command = Command::new("unshare");
+    command.arg("--user").args(named);
+    command.args(["unshare", "--user", "true"]);
+    command.output().unwrap().status.success()
+}
+
+#[test]
+fn nobody_makes_no_namespace() {
+    assert!(one_within_another(&["--map-root-user"]), "the control");
+    assert!(!one_within_another(&[]), "who has no name makes one");
 }
 
 /// Machine code that makes a 32-bit call, and what it takes to have any: memory that is both
