@@ -9,9 +9,10 @@ use handaxe_sandbox::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Spread;
 use super::proc::{Holdings, Memory, cpu_ms, holdings, memory, server};
+use super::program::Asked;
 use super::work;
-use super::{Spread, program};
 use crate::failure::Failure;
 use crate::workshop::sandbox_failure;
 
@@ -63,12 +64,22 @@ pub(super) struct Loaded {
     pub(super) most_children: usize,
 }
 
-#[derive(Debug, Deserialize)]
+/// What some calls of bare loops took, all of them together.
+#[derive(Debug, Default, Deserialize)]
 struct Bare {
     seconds: f64,
     cpu_ms: f64,
     faults: f64,
     right: usize,
+}
+
+impl Bare {
+    fn add(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        self.cpu_ms += other.cpu_ms;
+        self.faults += other.faults;
+        self.right += other.right;
+    }
 }
 
 fn call() -> Call {
@@ -224,7 +235,12 @@ fn load(
     })
 }
 
-/// One thread and one bare loop a processor; threads and what they start keep to those.
+/// So many calls a thread, or loop, in one turn: at a turn's end they wait for each other.
+const TURN: usize = 100;
+
+/// One thread and one bare loop a processor; threads and what they start keep to those. The two take
+/// turns, because a machine that is not alone is slower at one moment than at the next. Each of our
+/// turns ends when as many children are ready as when it began: none is served from what was there.
 fn sustain(
     sandbox: &NativeSandbox,
     config: &NativeConfig,
@@ -233,94 +249,99 @@ fn sustain(
     calls: usize,
     cancel: &Cancel,
 ) -> Result<Sustained, Failure> {
-    let measured = std::thread::scope(|scope| {
+    let share = (calls / cores).min(TURN);
+    let turns = calls.div_ceil(share * cores);
+    let calls = (share * turns * cores) as f64;
+    std::thread::scope(|scope| {
         let work = scope.spawn(|| {
             pin(cores);
             let session = sandbox
                 .open(SessionSpec::default())
                 .map_err(|e| sandbox_failure(&e))?;
-            let loops = |calls: usize| {
-                std::thread::scope(|scope| {
-                    let threads: Vec<_> = (0..cores)
-                        .map(|_| {
-                            scope.spawn(|| {
-                                (0..calls / cores).try_for_each(|_| once(&*session, call, cancel))
-                            })
-                        })
-                        .collect();
-                    threads
-                        .into_iter()
-                        .try_for_each(|t| t.join().unwrap_or_else(|_| broken()))
-                })
-            };
-            loops(40)?;
+            let mut loops = (0..cores)
+                .map(|_| bare(sandbox, config))
+                .collect::<Result<Vec<_>, _>>()?;
+            // As full as it gets, and every page of the loops touched.
+            ours(&*session, call, cores, 40, cancel)?;
+            theirs(&mut loops, 10)?;
             settle(&*session);
             let server = server(&*session);
             let used = || cpu_ms(std::process::id(), false) + cpu_ms(server, true);
-            let (before, start) = (used(), Instant::now());
-            loops(calls)?;
-            let seconds = start.elapsed().as_secs_f64();
-            settle(&*session);
-            Ok((calls as f64 / seconds, (used() - before) / calls as f64))
+            let (mut time, mut cpu) = (Duration::ZERO, 0.0);
+            let mut all = Bare::default();
+            for _ in 0..turns {
+                let (before, start) = (used(), Instant::now());
+                ours(&*session, call, cores, share, cancel)?;
+                settle(&*session);
+                time += start.elapsed();
+                cpu += used() - before;
+                all.add(&theirs(&mut loops, share)?);
+            }
+            Ok(Sustained {
+                cores,
+                calls_per_second: calls / time.as_secs_f64(),
+                bare_per_second: calls / all.seconds,
+                cpu_ms: cpu / calls,
+                bare_cpu_ms: all.cpu_ms / calls,
+                bare_faults: all.faults / calls,
+            })
         });
         work.join().unwrap_or_else(|_| broken())
-    })?;
-    let bare = std::thread::scope(|scope| {
-        let work = scope.spawn(|| {
-            pin(cores);
-            bare(sandbox, config, cores, calls)
-        });
-        work.join().unwrap_or_else(|_| broken())
-    })?;
-    let mean = |of: fn(&Bare) -> f64| bare.iter().map(of).sum::<f64>() / bare.len() as f64;
-    let longest = bare.iter().map(|b| b.seconds).fold(0.0, f64::max);
-    Ok(Sustained {
-        cores,
-        calls_per_second: measured.0,
-        bare_per_second: (calls / cores * cores) as f64 / longest,
-        cpu_ms: measured.1,
-        bare_cpu_ms: mean(|b| b.cpu_ms),
-        bare_faults: mean(|b| b.faults),
     })
+}
+
+/// So many calls on each of so many threads.
+fn ours(
+    session: &dyn Session,
+    call: &Call,
+    threads: usize,
+    share: usize,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| (0..share).try_for_each(|_| once(session, call, cancel))))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|t| t.join().unwrap_or_else(|_| broken()))
+    })
+}
+
+/// So many calls of each of the bare loops, at the same time.
+fn theirs(loops: &mut [Asked], share: usize) -> Result<Bare, Failure> {
+    let failed = |e: String| Failure::failed("bench", format!("the bare loop: {e}"));
+    for each in &mut *loops {
+        each.ask(&share.to_string()).map_err(failed)?;
+    }
+    let mut together = Bare::default();
+    for each in loops {
+        let said = each.answer().map_err(failed)?;
+        let bare: Bare = serde_json::from_str(&said).map_err(|e| failed(e.to_string()))?;
+        if bare.right != share {
+            return Err(Failure::failed("bench", "the bare loop gave wrong results"));
+        }
+        let slower = together.seconds.max(bare.seconds);
+        together.add(&bare);
+        together.seconds = slower;
+    }
+    Ok(together)
 }
 
 fn broken<T>() -> Result<T, Failure> {
     Err(Failure::failed("bench", "a measuring thread broke down"))
 }
 
-fn bare(
-    sandbox: &NativeSandbox,
-    config: &NativeConfig,
-    cores: usize,
-    calls: usize,
-) -> Result<Vec<Bare>, Failure> {
-    let python = &sandbox.interpreter().executable;
-    let calls = calls / cores;
+/// A bare loop that waits for a number of calls.
+fn bare(sandbox: &NativeSandbox, config: &NativeConfig) -> Result<Asked, Failure> {
     let job = json!({
-        "server": SERVER, "code": work::CODE, "input": work::input(), "calls": calls,
+        "server": SERVER, "code": work::CODE, "input": work::input(),
         "modules": config.modules, "expected": work::expected(),
-    })
-    .to_string();
+    });
     let arguments = ["-S", "-B", "-s", "-X", "utf8", "-c", BARE];
-    std::thread::scope(|scope| {
-        let loops: Vec<_> = (0..cores)
-            .map(|_| scope.spawn(|| program::run(python, &arguments, job.as_bytes())))
-            .collect();
-        let mut all = Vec::new();
-        for each in loops {
-            let said = each
-                .join()
-                .unwrap_or_else(|_| Err("its thread broke down".to_owned()));
-            let said = said.map_err(|e| Failure::failed("bench", format!("the bare loop: {e}")))?;
-            let bare: Bare = serde_json::from_slice(&said)
-                .map_err(|e| Failure::failed("bench", format!("the bare loop's word: {e}")))?;
-            if bare.right != calls {
-                return Err(Failure::failed("bench", "the bare loop gave wrong results"));
-            }
-            all.push(bare);
-        }
-        Ok(all)
-    })
+    let started = Asked::start(&sandbox.interpreter().executable, &arguments);
+    let told = started.and_then(|mut bare| bare.ask(&job.to_string()).map(|()| bare));
+    told.map_err(|e| Failure::failed("bench", format!("the bare loop: {e}")))
 }
 
 /// Keeps this thread, and what it starts, to the first processors.
