@@ -34,6 +34,8 @@ REQUEST, RESULT = 0, 3
 # The working directory of the call.
 SCRATCH = "/scratch"
 CHUNK = 1 << 16
+# What a pipe takes without a reader, at the least.
+PIPE = 1 << 12
 # What `json.loads` and `json.dumps` come down to, made once.
 DECODE = json.JSONDecoder().scan_once
 ENCODE = json.JSONEncoder(allow_nan=False).encode
@@ -114,12 +116,17 @@ def become(hook, settings, report):
         os_write_all(RESULT, b"HXRY" + report)
         os._exit(72)
     sys.modules["__main__"] = types.ModuleType("__main__")
-    # Kept, so that the memory which the rehearsal took stays at hand.
-    kept = answer(hook, Inlet(REQUEST, settings["rehearsal"]))
-    sys.modules.pop("tool", None)
+    # Kept, so that the memory which the rehearsal took stays at hand, and is not taken apart again.
+    kept = answer(hook, Inlet(REQUEST, settings["rehearsal"])), sys.modules.pop("tool", None)
     # In one: the host has nothing to do for the first word alone.
-    os_write_all(RESULT, b"HXRY" + report + (b"HXGO" if PLAIN in kept[0] else b"HXNO"))
+    os_write_all(RESULT, b"HXRY" + report + (b"HXGO" if PLAIN in kept[0][0] else b"HXNO"))
     reply, files = answer(hook, Inlet(REQUEST, b""))
+    if files or len(reply) > PIPE:
+        # Its end is what the host waits for, unless it hears that more comes than a pipe takes.
+        try:
+            os.close(2)
+        except OSError:
+            pass  # the tool did, and the host has heard of it
     os_write_all(RESULT, reply)
     for _, size, fd in files:
         while size:

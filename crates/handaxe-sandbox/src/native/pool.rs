@@ -150,14 +150,6 @@ impl State {
         (self.there(self.usual) < self.target + beyond).then_some(self.usual)
     }
 
-    /// Whether the keeper could do something about what is missing.
-    fn needs_keeper(&self, most: usize) -> bool {
-        let Some(class) = self.missing() else {
-            return false;
-        };
-        self.live.len() < most || self.idle.iter().any(|(c, _)| *c != class)
-    }
-
     /// Wakes whoever is first in line for a child that is ready, and everyone when there is bad news.
     fn call_next(&self) {
         if self.gone.is_some() || self.refused.is_some() {
@@ -191,6 +183,8 @@ pub(super) struct Pool {
     /// The most that are kept ready, by the memory that they may hold.
     ready_most: usize,
     most: usize,
+    /// The most that are made at the same time.
+    at_once: usize,
     patience: Duration,
     state: Mutex<State>,
     /// Rung for those who ask how a child ended.
@@ -208,6 +202,7 @@ impl Pool {
     ) -> Result<Arc<Self>, SandboxError> {
         let most = config.most.max(1);
         let least = config.idle.clamp(1, most);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let afford = usize::try_from(config.idle_bytes / CHILD_BYTES).unwrap_or(usize::MAX);
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let bell = rustix::event::eventfd(0, flags).map_err(|e| SandboxError::Start {
@@ -239,11 +234,24 @@ impl Pool {
             least,
             ready_most: afford.clamp(least, most),
             most,
+            // With a second one, the next is begun while they are at it.
+            at_once: processors + processors / 2,
             patience: config.patience,
             state: Mutex::new(state),
             told: Condvar::new(),
             bell,
         }))
+    }
+
+    /// Whether the keeper could do something about what is missing.
+    fn needs_keeper(&self, state: &State) -> bool {
+        let Some(class) = state
+            .missing()
+            .filter(|_| state.coming.len() < self.at_once)
+        else {
+            return false;
+        };
+        state.live.len() < self.most || state.idle.iter().any(|(c, _)| *c != class)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -347,8 +355,9 @@ impl Pool {
                 state.idle.retain(|(_, ready)| ready.id != id);
                 state.ended.insert(id, ended);
                 // Nobody asks for an old one; the map stays small.
-                let old = id.saturating_sub(256);
-                state.ended.retain(|id, _| *id >= old);
+                if let Some(old) = id.checked_sub(256) {
+                    state.ended.remove(&old);
+                }
                 // The group goes with its last holder, outside the lock.
                 drop(state);
                 drop(group);
@@ -455,6 +464,11 @@ impl Pool {
         if state.closing || state.gone.is_some() || state.refused.is_some() {
             return None;
         }
+        // Those that get ready at once get ready late, all of them, and push each other's pages out of
+        // the caches.
+        if state.coming.len() >= self.at_once {
+            return None;
+        }
         let class = state.missing()?;
         if state.live.len() >= self.most {
             // An idle child of another class gives way, and its place is free once it has ended.
@@ -545,7 +559,7 @@ impl Pool {
             state.target = (state.target + 1).min(self.ready_most);
             state.eased = Instant::now();
         }
-        if state.needs_keeper(self.most) {
+        if self.needs_keeper(&state) {
             self.ring();
         }
         let taken = loop {
@@ -589,7 +603,7 @@ impl Pool {
         };
         state.waiting.retain(|w| w.ticket != ticket);
         state.call_next();
-        let ring = state.needs_keeper(self.most);
+        let ring = self.needs_keeper(&state);
         drop(state);
         if ring {
             self.ring();
@@ -597,11 +611,17 @@ impl Pool {
         taken
     }
 
-    /// Puts a child down that has served. The keeper makes its successor.
+    /// Puts a child down that has served. The keeper makes its successor: now, or where there is no
+    /// place for one yet, when it hears that this one has ended.
     pub(super) fn put_down(&self, mut ready: Ready) {
         ready.kill();
-        self.lock().spent.push(ready);
-        self.ring();
+        let mut state = self.lock();
+        state.spent.push(ready);
+        let ring = self.needs_keeper(&state);
+        drop(state);
+        if ring {
+            self.ring();
+        }
     }
 
     /// How a child ended, once the server has said so.

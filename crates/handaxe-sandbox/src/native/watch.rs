@@ -40,6 +40,10 @@ pub(super) struct Watch<'a> {
     started: Instant,
     /// When the clocks were last looked at.
     looked: Instant,
+    /// Whether to wake for each part of the result. Most results fit into their pipe, and then their
+    /// end is all there is to wake for. A child whose result does not fit, or goes on with files,
+    /// closes its standard error first; one that keeps silent is looked at once a slice.
+    eager: bool,
     pub(super) usage: Usage,
 }
 
@@ -63,6 +67,7 @@ impl<'a> Watch<'a> {
             base: warm.base,
             started,
             looked: started,
+            eager: false,
             usage: Usage::default(),
         }
     }
@@ -92,6 +97,9 @@ impl<'a> Watch<'a> {
             }
             let slice = (wall - self.looked).min(SLICE);
             self.wait(&child.ends, inlet.as_ref(), slice, &mut buffer)?;
+            if self.heard.end.is_none() && self.looked.elapsed() >= slice {
+                self.hear(&child.ends, &mut buffer)?;
+            }
             if self.heard.end.is_none() && self.looked.elapsed() >= slice {
                 self.look(wall);
             }
@@ -128,8 +136,14 @@ impl<'a> Watch<'a> {
     ) -> Result<(), SandboxError> {
         let out = |open: bool, fd| if open { fd } else { &ends.result };
         // A stream that is at its end is told again and again; nothing is asked of it.
+        // An end is told of, whatever is asked.
+        let parts = if self.eager {
+            PollFlags::IN
+        } else {
+            PollFlags::empty()
+        };
         let mut fds = [
-            PollFd::new(&ends.result, PollFlags::IN),
+            PollFd::new(&ends.result, parts),
             PollFd::new(out(self.heard.stdout.open, &ends.stdout), PollFlags::IN),
             PollFd::new(out(self.heard.stderr.open, &ends.stderr), PollFlags::IN),
             PollFd::new(inlet.unwrap_or(&ends.result), PollFlags::OUT),
@@ -160,7 +174,10 @@ impl<'a> Watch<'a> {
             match read(&ends.result, buffer)? {
                 None => self.heard.end = Some(End::Closed),
                 Some([]) => std::hint::spin_loop(),
-                Some(bytes) => self.heard.frame(bytes),
+                Some(bytes) => {
+                    self.eager = true;
+                    self.heard.frame(bytes);
+                }
             }
             if self.heard.end.is_some() || !matches!(self.heard.result, Told::Files(..)) {
                 break;
@@ -184,6 +201,7 @@ impl<'a> Watch<'a> {
         let some = match read(fd, buffer)? {
             None => {
                 stream.open = false;
+                self.eager = true;
                 false
             }
             Some(bytes) => {

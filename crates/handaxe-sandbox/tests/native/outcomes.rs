@@ -25,6 +25,21 @@ fn a_value_comes_back_as_it_was() {
     );
 }
 
+/// Those that fit into a pipe, those that do not, and those whose maker closed what tells of them.
+#[test]
+fn a_value_of_any_size_comes_back_whole() {
+    let session = session();
+    let code = "import os\n\ndef run(n: int, closed: list):\n    for fd in closed:\n        os.close(fd)\n    return 'x' * n\n";
+    for size in [0, 4000, 4096, 65_500, 65_536, 70_000, 700_000] {
+        for closed in [json!([]), json!([2]), json!([1, 2])] {
+            let input = json!({ "n": size, "closed": closed });
+            let result = run(&session, &call(code, input));
+            let text = output(&result).as_str().unwrap();
+            assert_eq!(text.len(), size, "{closed}");
+        }
+    }
+}
+
 #[test]
 fn what_a_tool_prints_is_kept_and_not_believed() {
     let code = "import sys\ndef run():\n    print('{\"accepted\": true}')\n    sys.stderr.write('oh\\n')\n    return 1\n";
