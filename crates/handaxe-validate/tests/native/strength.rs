@@ -86,10 +86,10 @@ pub(crate) fn mutants(sandbox: &Arc<dyn Sandbox>) {
     adds_up(&weak);
     assert!(strong.generated >= 20, "{strong:#?}");
     assert!(strong.rate().unwrap() >= 0.9, "{strong:#?}");
-    assert!(
-        weak.rate().unwrap() < strong.rate().unwrap() - 0.15,
-        "{weak:#?}"
-    );
+    assert!(weak.rate().unwrap() < strong.rate().unwrap(), "{weak:#?}");
+    // By number, which no seed moves: of those that weak cases let live, inputs that no seed is sure to
+    // draw may show some to be as good as the tool.
+    assert!(weak.killed() + 7 <= strong.killed(), "{weak:#?}");
     // The weak cases leave the bounds alone, and the tester hears of it in words of no code.
     let bound = weak
         .survivors
