@@ -77,6 +77,19 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_of_a_process_gives_its_number_and_no_other_gives_one() {
+        use rustix::process::{PidfdFlags, getpid, pidfd_open};
+        use std::os::fd::AsFd as _;
+
+        let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+        // An older kernel does not tell, and then the number is read where it is written.
+        let told = process_id(own.as_fd());
+        assert!(told.is_none_or(|pid| pid == std::process::id()), "{told:?}");
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(process_id(file.as_fd()), None);
+    }
+
+    #[test]
     fn a_thread_that_preempts_nobody_is_a_batch_thread() {
         let policy = std::thread::spawn(|| {
             wake_without_preempting(0);

@@ -134,9 +134,9 @@ impl<'a> Watch<'a> {
         time: Duration,
         buffer: &mut Vec<u8>,
     ) -> Result<(), SandboxError> {
-        let out = |open: bool, fd| if open { fd } else { &ends.result };
         // A stream that is at its end is told again and again; nothing is asked of it.
-        // An end is told of, whatever is asked.
+        let out = |open: bool, fd| if open { fd } else { &ends.result };
+        // Its end is told of even where nothing is asked.
         let parts = if self.eager {
             PollFlags::IN
         } else {
